@@ -1,0 +1,104 @@
+//! What can go wrong in the library, and what to do about it.
+
+use std::path::PathBuf;
+
+/// The library's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong. Every message says what to do next where something can be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} '{}': {source}", path.display())]
+    Io {
+        /// What was tried, as in "write".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+
+    /// A checkpoint is not whole.
+    #[error(
+        "the checkpoint '{}' is damaged ({reason}); it cannot be resumed, start the run anew",
+        path.display()
+    )]
+    Damaged {
+        /// The checkpoint file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+
+    /// A checkpoint lacks a tensor that the network needs.
+    #[error("the checkpoint has no tensor '{name}': it is from another network")]
+    MissingTensor {
+        /// Its full name.
+        name: String,
+    },
+
+    /// A checkpoint's synthesizers were trained under other terms.
+    #[error(
+        "the checkpoint was made for another network: {what} was {saved}, here it is {current}; \
+         build the network with the settings that it was saved with"
+    )]
+    Contract {
+        /// Which term differs.
+        what: String,
+        /// Its value in the checkpoint.
+        saved: String,
+        /// Its value here.
+        current: String,
+    },
+
+    /// burn could not read or write parameters.
+    #[error("the checkpoint does not fit the network: {0}")]
+    Record(#[from] burn::store::RecordError),
+
+    /// burn's file format could not be read or written.
+    #[error("the checkpoint cannot be decoded: {0}")]
+    Pack(#[from] burn_pack::Error),
+
+    /// A loss, a parameter or a synthesizer's loss stopped being a number.
+    #[error(
+        "{what} became NaN or infinite at step {step}; try a smaller learning rate \
+         (for an interface: a smaller synthesizer learning rate)"
+    )]
+    NotFinite {
+        /// The section, interface or loss where it was seen first.
+        what: String,
+        /// The step, counted from 1.
+        step: usize,
+    },
+
+    /// The backend cannot run on this machine or in this build.
+    #[error("the backend '{name}' cannot run here: {reason}; {cure}")]
+    Backend {
+        /// The backend's name.
+        name: &'static str,
+        /// Why not.
+        reason: String,
+        /// What to install or to choose instead.
+        cure: String,
+    },
+
+    /// A value that makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Error {
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}

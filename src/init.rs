@@ -1,0 +1,89 @@
+//! Initial values of parameters, drawn on the host from the run's generator.
+//!
+//! burn's own initializers draw on the device, from one generator per process: the values would
+//! depend on the backend and on what else runs. Drawn here, one seed gives the same network
+//! everywhere.
+
+use burn::module::{Param, ParamId};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{Rng, RngExt};
+use rand_distr::{Distribution, Normal};
+use serde::{Deserialize, Serialize};
+
+/// The distribution of initial weights and biases.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Init {
+    /// Uniform in `+-1/sqrt(fan_in)`, as burn's and PyTorch's linear layers start.
+    #[default]
+    FanIn,
+    /// Uniform in `+-sqrt(6 / fan_in)` for weights, zero biases; for relu (He et al., 2015).
+    He,
+    /// Uniform in `+-sqrt(6 / (fan_in + fan_out))`, zero biases (Glorot and Bengio, 2010).
+    Xavier,
+    /// Normal, weights and biases alike.
+    Normal {
+        /// The mean.
+        mean: f32,
+        /// The standard deviation, not negative.
+        std: f32,
+    },
+    /// All zero: how the last layer of a synthesizer starts, so that the first synthetic
+    /// gradients are zero (PAPER 1.5).
+    Zeros,
+}
+
+impl Init {
+    /// A weight `[inputs, outputs]` and a bias `[outputs]`.
+    ///
+    /// # Panics
+    ///
+    /// If a size is zero or the standard deviation is negative or not finite.
+    pub fn linear(
+        self,
+        inputs: usize,
+        outputs: usize,
+        rng: &mut impl Rng,
+        device: &Device,
+    ) -> (Param<Tensor<2>>, Param<Tensor<1>>) {
+        assert!(
+            inputs > 0 && outputs > 0,
+            "a layer needs at least one input and one output, got {inputs} and {outputs}"
+        );
+        let (weight_bound, bias_bound) = match self {
+            Self::FanIn => {
+                let bound = (inputs as f32).sqrt().recip();
+                (bound, bound)
+            }
+            Self::He => ((6.0 / inputs as f32).sqrt(), 0.0),
+            Self::Xavier => ((6.0 / (inputs + outputs) as f32).sqrt(), 0.0),
+            Self::Normal { .. } | Self::Zeros => (0.0, 0.0),
+        };
+        let weight = self.values(inputs * outputs, weight_bound, rng);
+        let bias = self.values(outputs, bias_bound, rng);
+        (
+            parameter(TensorData::new(weight, [inputs, outputs]), device),
+            parameter(TensorData::new(bias, [outputs]), device),
+        )
+    }
+
+    fn values(self, count: usize, bound: f32, rng: &mut impl Rng) -> Vec<f32> {
+        match self {
+            Self::Normal { mean, std } => {
+                let normal = Normal::new(mean, std)
+                    .expect("the standard deviation must be finite and not negative");
+                (0..count).map(|_| normal.sample(rng)).collect()
+            }
+            _ if bound == 0.0 => vec![0.0; count],
+            _ => (0..count)
+                .map(|_| rng.random_range(-bound..=bound))
+                .collect(),
+        }
+    }
+}
+
+/// A trainable parameter with the given values.
+fn parameter<const D: usize>(data: TensorData, device: &Device) -> Param<Tensor<D>> {
+    let value = Tensor::<D>::from_data(data, &device.clone().autodiff()).require_grad();
+    Param::initialized(ParamId::new(), value)
+}

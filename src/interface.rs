@@ -1,0 +1,197 @@
+//! The interface between two sections: it predicts gradients, and learns from those that arrive.
+
+use std::fmt;
+
+use burn::optim::{StateSink, StateSource};
+use burn::tensor::{Tensor, assert_shape};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::loss::Reduction;
+use crate::optimizer::Optimizer;
+use crate::pass::Pass;
+use crate::synthesizer::Synthesizer;
+use crate::trained::{AnyTrained, Trained};
+
+/// The unit in which a synthesizer works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetScale {
+    /// The gradient of one example's own loss, whatever the batch size. Synthesizers learn it
+    /// much better: an optimizer with normalised steps, such as Adam, would need to hit values
+    /// a batch size smaller.
+    #[default]
+    PerExample,
+    /// The gradient of the reduced loss, as other implementations do.
+    Loss,
+}
+
+/// The terms under which a synthesizer was trained. With other terms its predictions are wrong,
+/// so a checkpoint keeps them and refuses a mismatch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Contract {
+    /// Features of the message.
+    pub features: usize,
+    /// Features of the context, zero for none.
+    pub contexts: usize,
+    /// The unit of the predictions.
+    pub scale: TargetScale,
+    /// The reduction of the loss.
+    pub reduction: Reduction,
+}
+
+/// A prediction of the gradient at one message, kept until the true one arrives.
+pub struct Prediction {
+    /// The synthetic gradient `delta_hat`, `[batch, features]`, in units of the reduced loss.
+    pub delta_hat: Tensor<2>,
+    pass: Pass,
+}
+
+/// The place between two sections: owns the synthesizer and what trains it.
+pub struct Interface {
+    synthesizer: Box<dyn AnySynthesizer>,
+    scale: TargetScale,
+    reduction: Reduction,
+}
+
+impl Interface {
+    /// An interface whose synthesizer learns with `optimizer`.
+    ///
+    /// Synthesizers without context should learn faster than the sections, three to ten times:
+    /// they chase a target that moves as the sections do.
+    pub fn new(synthesizer: impl Synthesizer, optimizer: Optimizer) -> Self {
+        Self {
+            synthesizer: Box::new(Trained::new(synthesizer, optimizer)),
+            scale: TargetScale::default(),
+            reduction: Reduction::default(),
+        }
+    }
+
+    /// Sets the unit of the synthesizer's predictions.
+    pub fn with_scale(mut self, scale: TargetScale) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// Sets the reduction of the loss whose gradients arrive here.
+    pub(crate) fn set_reduction(&mut self, reduction: Reduction) {
+        self.reduction = reduction;
+    }
+
+    /// The terms of this interface.
+    pub fn contract(&self) -> Contract {
+        Contract {
+            features: self.synthesizer.features(),
+            contexts: self.synthesizer.contexts(),
+            scale: self.scale,
+            reduction: self.reduction,
+        }
+    }
+
+    /// `delta_hat = M(h, c)`: message `[batch, features]`, context `[batch, contexts]`.
+    ///
+    /// A context that the synthesizer does not take is not shown to it.
+    ///
+    /// # Panics
+    ///
+    /// If the synthesizer takes a context and there is none, or a shape is wrong.
+    pub fn predict(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Prediction {
+        let [batch, _] = message.dims();
+        let features = self.synthesizer.features();
+        assert_shape!(message, [batch, features]);
+        let context = context.filter(|_| self.synthesizer.contexts() > 0);
+        let pass = self.synthesizer.pass(message, context);
+        assert_shape!(pass.output, [batch, features]);
+        let delta_hat = match self.unit(batch) {
+            Some(unit) => pass.output.clone().mul_scalar(unit),
+            None => pass.output.clone(),
+        };
+        Prediction { delta_hat, pass }
+    }
+
+    /// Regresses the prediction to the gradient `delta` that arrived: one optimizer step on
+    /// `1/2 |delta_hat - delta|^2`, summed over features and reduced over the batch as the loss is.
+    ///
+    /// Returns the residual `delta_hat - delta`, `[batch, features]`, in the synthesizer's unit.
+    ///
+    /// The target is a constant: nothing flows through it.
+    pub fn learn(&mut self, prediction: Prediction, delta: Tensor<2>) -> Tensor<2> {
+        let [batch, features] = prediction.pass.output.dims();
+        assert_shape!(delta, [batch, features]);
+        let target = match self.unit(batch) {
+            Some(unit) => delta.mul_scalar(unit.recip()),
+            None => delta,
+        };
+        let residual = prediction.pass.output.clone() - target;
+        let gradient = self.reduction.apply(residual.clone());
+        self.synthesizer
+            .update(prediction.pass.back(gradient).parameters);
+        residual
+    }
+
+    /// One unit of the synthesizer in units of the reduced loss, if they differ.
+    fn unit(&self, batch: usize) -> Option<f64> {
+        match (self.scale, self.reduction) {
+            (TargetScale::PerExample, Reduction::Mean) => Some(self.reduction.weight(batch)),
+            (TargetScale::PerExample, Reduction::Sum) | (TargetScale::Loss, _) => None,
+        }
+    }
+
+    /// Changes the learning rate of the synthesizer.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.synthesizer.set_learning_rate(learning_rate);
+    }
+
+    /// Whether all parameters of the synthesizer are finite.
+    pub fn is_finite(&self) -> bool {
+        self.synthesizer.is_finite()
+    }
+
+    pub(crate) fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()> {
+        self.synthesizer.save(prefix, sink)
+    }
+
+    pub(crate) fn load(&mut self, prefix: &str, source: &mut StateSource) -> Result<()> {
+        self.synthesizer.load(prefix, source)
+    }
+
+    /// A copy for measurements, which leaves this one untouched.
+    pub(crate) fn observer(&self) -> Self {
+        Self {
+            synthesizer: self.synthesizer.observer(),
+            ..*self
+        }
+    }
+}
+
+impl fmt::Debug for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.contract().fmt(f)
+    }
+}
+
+/// A synthesizer of any type with its optimizer.
+trait AnySynthesizer: AnyTrained {
+    fn features(&self) -> usize;
+    fn contexts(&self) -> usize;
+    fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass;
+    fn observer(&self) -> Box<dyn AnySynthesizer>;
+}
+
+impl<M: Synthesizer> AnySynthesizer for Trained<M> {
+    fn features(&self) -> usize {
+        self.module().features()
+    }
+
+    fn contexts(&self) -> usize {
+        self.module().contexts()
+    }
+
+    fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
+        self.module().pass(message, context)
+    }
+
+    fn observer(&self) -> Box<dyn AnySynthesizer> {
+        Box::new(Trained::observer(self))
+    }
+}

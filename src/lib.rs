@@ -1,0 +1,29 @@
+//! Decoupled neural interfaces.
+
+pub mod credit;
+pub mod error;
+pub mod feedforward;
+pub mod init;
+pub mod interface;
+pub mod loss;
+pub mod message;
+pub mod optimizer;
+pub mod pass;
+pub mod quality;
+pub mod section;
+pub mod synthesizer;
+mod trained;
+
+pub use credit::Credit;
+pub use error::{Error, Result};
+pub use feedforward::{Batch, Chain, Step};
+pub use init::Init;
+pub use interface::{Contract, Interface, Prediction, TargetScale};
+pub use loss::{Loss, Reduction};
+pub use optimizer::Optimizer;
+pub use pass::{LocalGradients, Pass};
+pub use quality::Quality;
+pub use section::{Activation, Dense, DenseConfig, Section};
+pub use synthesizer::{
+    LinearSynthesizer, LinearSynthesizerConfig, MlpSynthesizer, MlpSynthesizerConfig, Synthesizer,
+};

@@ -1,0 +1,154 @@
+//! burn's optimizers, one for each section and each synthesizer.
+//!
+//! burn's own `ModuleOptimizer` does the same with more on board: learning rates by parameter
+//! path, several groups, several devices. Every section having its own, we need none of it; and
+//! its saved state can only be read back onto burn's default device, which is the GPU as soon as
+//! the build has one. So the update rules (SGD, Adam and all others) are burn's, and what finds
+//! parameter, gradient and state is the forty lines below.
+
+use std::fmt;
+use std::sync::Arc;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::optim::{
+    AdamConfig, DynOptimizer, DynState, GradientsParams, LearningRate, Optimizer as Rule,
+    SgdConfig, StateSink, StateSource,
+};
+use burn::tensor::{Device, Tensor};
+
+/// An update rule of burn with its learning rate and, for each parameter of one module, its state.
+#[derive(Clone)]
+pub struct Optimizer {
+    rule: Arc<dyn DynOptimizer>,
+    learning_rate: LearningRate,
+    states: Vec<Option<DynState>>,
+}
+
+impl Optimizer {
+    /// Any of burn's update rules, for instance `AdamWConfig::new().build()`.
+    ///
+    /// # Panics
+    ///
+    /// If the learning rate is negative or not finite.
+    pub fn new(rule: impl Rule, learning_rate: LearningRate) -> Self {
+        let mut optimizer = Self {
+            rule: Arc::new(rule),
+            learning_rate,
+            states: Vec::new(),
+        };
+        optimizer.set_learning_rate(learning_rate);
+        optimizer
+    }
+
+    /// Plain stochastic gradient descent.
+    pub fn sgd(learning_rate: LearningRate) -> Self {
+        Self::new(SgdConfig::new().build(), learning_rate)
+    }
+
+    /// Adam with the constants of its paper; burn's default epsilon is a thousand times larger,
+    /// which would drown the small gradients of synthesizers.
+    pub fn adam(learning_rate: LearningRate) -> Self {
+        Self::new(
+            AdamConfig::new().with_epsilon(1e-8).build(),
+            learning_rate,
+        )
+    }
+
+    /// The learning rate of the next update.
+    pub fn learning_rate(&self) -> LearningRate {
+        self.learning_rate
+    }
+
+    /// Changes the learning rate from the next update on.
+    ///
+    /// # Panics
+    ///
+    /// If it is negative or not finite.
+    pub fn set_learning_rate(&mut self, learning_rate: LearningRate) {
+        assert!(
+            learning_rate.is_finite() && learning_rate >= 0.0,
+            "a learning rate must be finite and not negative, got {learning_rate}"
+        );
+        self.learning_rate = learning_rate;
+    }
+
+    /// `theta <- theta - alpha * step(gradient)` for every parameter that has a gradient.
+    ///
+    /// A parameter without one keeps its value and its state.
+    pub fn update<M: Module>(&mut self, module: M, gradients: GradientsParams) -> M {
+        module.map(&mut Update {
+            optimizer: self,
+            gradients,
+            index: 0,
+        })
+    }
+
+    /// Writes the states as `prefix.parameter.field`, parameters numbered as the module visits them.
+    pub(crate) fn save(&self, prefix: &str, sink: &mut StateSink) {
+        for (index, state) in self.states.iter().enumerate() {
+            if let Some(state) = state {
+                let prefix = format!("{prefix}.{index}");
+                sink.push_scalar(&prefix, "rank", state.rank().into());
+                self.rule.state_flatten(&prefix, state, sink);
+            }
+        }
+    }
+
+    /// Reads back what [`save`](Self::save) wrote, for a module of `parameters` parameters.
+    pub(crate) fn load(
+        &mut self,
+        prefix: &str,
+        parameters: usize,
+        source: &mut StateSource,
+        device: &Device,
+    ) {
+        self.states = (0..parameters)
+            .map(|index| {
+                let prefix = format!("{prefix}.{index}");
+                let rank = usize::try_from(source.take_scalar(&prefix, "rank")?).ok()?;
+                self.rule.state_unflatten(rank, &prefix, source, device)
+            })
+            .collect();
+    }
+}
+
+impl fmt::Debug for Optimizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Optimizer")
+            .field("learning_rate", &self.learning_rate)
+            .field("states", &self.states.len())
+            .finish()
+    }
+}
+
+/// Walks a module and updates each parameter that has a gradient.
+struct Update<'a> {
+    optimizer: &'a mut Optimizer,
+    gradients: GradientsParams,
+    index: usize,
+}
+
+impl ModuleMapper for Update<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let index = self.index;
+        self.index += 1;
+        let states = &mut self.optimizer.states;
+        if states.len() <= index {
+            states.resize_with(index + 1, || None);
+        }
+        let Some(gradient) = self.gradients.remove::<D>(param.id) else {
+            return param;
+        };
+        let (id, value, mapper) = param.consume();
+        let (value, state) = self.optimizer.rule.step_dyn(
+            D,
+            self.optimizer.learning_rate,
+            value.inner().into_bridge(),
+            gradient.into_bridge(),
+            states[index].take(),
+        );
+        states[index] = state;
+        let value = Tensor::from_bridge(value).autodiff().require_grad();
+        Param::from_mapped_value(id, value, mapper)
+    }
+}

@@ -1,0 +1,61 @@
+//! Synthesizers: the models `M` that predict gradients, `delta_hat = M(h, c)`.
+
+mod linear;
+mod mlp;
+
+pub use linear::{LinearSynthesizer, LinearSynthesizerConfig};
+pub use mlp::{MlpSynthesizer, MlpSynthesizerConfig};
+
+use burn::module::Module;
+use burn::tensor::{Tensor, assert_shape};
+
+use crate::pass::Pass;
+
+/// A model that predicts the gradient of the loss at a message, the *synthetic gradient*
+/// `delta_hat = M(h, c)`: any burn module.
+///
+/// The context `c` is privileged information, given to synthesizers only: with the label as
+/// context the paper speaks of conditional DNI, cDNI. Start the last layer at zero, so that the
+/// first synthetic gradients are zero and not noise.
+pub trait Synthesizer: Module + 'static {
+    /// `delta_hat = M(h, c)`: message `[batch, features]` and context `[batch, contexts]` to
+    /// `[batch, features]`.
+    fn forward(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2>;
+
+    /// Features of the message.
+    fn features(&self) -> usize;
+
+    /// Features of the context, zero if the synthesizer takes none.
+    fn contexts(&self) -> usize;
+
+    /// The prediction, remembered so that the synthesizer can learn from what comes back.
+    ///
+    /// By default autodiff does it; override it only where a closed form is cheaper.
+    fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
+        Pass::on_tape(self, message, |synthesizer, message| {
+            synthesizer.forward(message, context)
+        })
+    }
+}
+
+/// `[h; c]`: message and context side by side, `[batch, features + contexts]`.
+///
+/// # Panics
+///
+/// If there is a context where the synthesizer takes none (`contexts` is zero), or none where it
+/// takes one, or one of another width.
+fn conditioned(message: Tensor<2>, context: Option<Tensor<2>>, contexts: usize) -> Tensor<2> {
+    match context {
+        Some(context) => {
+            assert_shape!(context, [_, contexts]);
+            Tensor::cat(vec![message, context], 1)
+        }
+        None => {
+            assert!(
+                contexts == 0,
+                "this synthesizer was built for a context of {contexts} features and got none"
+            );
+            message
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A module together with what trains it, and how both are written to a checkpoint.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::{GradientsParams, StateSink, StateSource};
+use burn::store::ModuleRecord;
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_pack::{Reader, Writer};
+
+use crate::error::{Error, Result};
+use crate::optimizer::Optimizer;
+
+/// A module and its own optimizer.
+#[derive(Debug, Clone)]
+pub(crate) struct Trained<M> {
+    /// `None` only while [`update`](Self::update) runs, which takes the module by value.
+    module: Option<M>,
+    optimizer: Optimizer,
+}
+
+impl<M: Module> Trained<M> {
+    pub fn new(module: M, optimizer: Optimizer) -> Self {
+        Self {
+            module: Some(module),
+            optimizer,
+        }
+    }
+
+    pub fn module(&self) -> &M {
+        self.module
+            .as_ref()
+            .expect("only an update takes the module")
+    }
+
+    /// A copy that shares nothing with the original, not even the running statistics of batch
+    /// norm: what is done to it leaves no trace.
+    pub fn observer(&self) -> Self {
+        Self::new(self.module().valid().train(), self.optimizer.clone())
+    }
+}
+
+/// What can be done with a trained module whatever its type.
+pub(crate) trait AnyTrained: Send {
+    /// One step of the optimizer.
+    fn update(&mut self, gradients: GradientsParams);
+
+    /// Changes the learning rate from the next update on.
+    fn set_learning_rate(&mut self, learning_rate: f64);
+
+    /// Whether every parameter is a finite number.
+    fn is_finite(&self) -> bool;
+
+    /// Writes parameters as `prefix.parameters.path` and optimizer states as `prefix.optimizer.*`.
+    fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()>;
+
+    /// Reads back what [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    ///
+    /// If a parameter is missing or has another shape.
+    fn load(&mut self, prefix: &str, source: &mut StateSource) -> Result<()>;
+}
+
+impl<M: Module> AnyTrained for Trained<M> {
+    fn update(&mut self, gradients: GradientsParams) {
+        self.module = self
+            .module
+            .take()
+            .map(|module| self.optimizer.update(module, gradients));
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.optimizer.set_learning_rate(learning_rate);
+    }
+
+    fn is_finite(&self) -> bool {
+        let mut finite = Finite(true);
+        self.module().visit(&mut finite);
+        finite.0
+    }
+
+    fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()> {
+        // `valid` also brings the running statistics of batch norm up to date, which a record
+        // of the training module would miss by one step.
+        let record = self.module().valid().into_record().into_bytes()?;
+        for tensor in Reader::from_bytes(record)?.into_tensors()? {
+            let (name, dtype, shape, _, bytes) = tensor.into_parts()?;
+            let data = TensorData::from_bytes(bytes, shape, dtype);
+            sink.push_tensor(&parameters(prefix), &name, data);
+        }
+        self.optimizer.save(&optimizer(prefix), sink);
+        Ok(())
+    }
+
+    fn load(&mut self, prefix: &str, source: &mut StateSource) -> Result<()> {
+        let module = self.module().clone();
+        let mut paths = Paths::default();
+        module.visit(&mut paths);
+        let device = module.devices().first().cloned();
+        let mut tensors = Vec::new();
+        for path in &paths.found {
+            let data = source
+                .take_tensor(&parameters(prefix), path)
+                .ok_or_else(|| Error::MissingTensor {
+                    name: format!("{}.{path}", parameters(prefix)),
+                })?;
+            let (bytes, shape, dtype) = data.into_parts();
+            tensors.push(burn_pack::Tensor::new(path.clone(), dtype, shape, None, bytes));
+        }
+        let record = ModuleRecord::from_bytes(Writer::new(tensors).into_bytes()?)?;
+        self.module = Some(module.try_load_record(record)?);
+        if let Some(device) = device {
+            let device: Device = device.without_autodiff();
+            self.optimizer
+                .load(&optimizer(prefix), paths.found.len(), source, &device);
+        }
+        Ok(())
+    }
+}
+
+fn parameters(prefix: &str) -> String {
+    format!("{prefix}.parameters")
+}
+
+fn optimizer(prefix: &str) -> String {
+    format!("{prefix}.optimizer")
+}
+
+/// Collects the dotted path of every float parameter.
+#[derive(Default)]
+struct Paths {
+    current: Vec<String>,
+    found: Vec<String>,
+}
+
+impl ModuleVisitor for Paths {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.current.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.current.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
+        self.found.push(self.current.join("."));
+    }
+}
+
+/// Whether all float parameters are finite.
+struct Finite(bool);
+
+impl ModuleVisitor for Finite {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        // A sum is finite only if every term is, but for an overflow, which is as bad.
+        self.0 &= param.val().inner().sum().into_scalar::<f32>().is_finite();
+    }
+}
