@@ -1,3 +1,5 @@
+#[global_allocator]
+static A: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use burn::tensor::{Device, Tensor, Distribution};
 use dni::*;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -13,7 +15,7 @@ fn t(name: &str, mut f: impl FnMut()) {
 fn main() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().unwrap();
     std::mem::forget(pool);
-    for (n, dev) in [("flex", Device::flex()), ("ndarray", Device::ndarray())] {
+    for (n, dev) in [("flex", Device::flex())] {
         let rng = &mut ChaCha8Rng::seed_from_u64(1);
         let init = Init::Normal { mean: -1.0, std: 2.0 };
         let sig = |i, o| DenseConfig::new(i, o).with_activation(Activation::Sigmoid).with_init(init);

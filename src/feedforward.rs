@@ -10,9 +10,8 @@ use crate::credit::Credit;
 use crate::error::Result;
 use crate::interface::{Contract, Interface, Prediction};
 use crate::loss::{Loss, Reduction};
-use crate::message::cut;
 use crate::optimizer::Optimizer;
-use crate::pass::Pass;
+use crate::pass::{Input, Pass};
 use crate::quality::Quality;
 use crate::section::Section;
 use crate::trained::{AnyTrained, Trained};
@@ -172,29 +171,36 @@ impl Chain {
     fn decoupled_step(&mut self, batch: Batch) -> Step {
         let top = self.sections.len() - 1;
         let mut residuals = Vec::with_capacity(top);
-        let mut below: Option<Prediction> = None;
-        let mut message = batch.input;
-        for i in 0..=top {
-            let input = if i > 0 { cut(message) } else { message };
+        let mut below = None;
+        let mut input = Input::Data(batch.input);
+        for i in 0..top {
             let pass = self.sections[i].section.pass(input);
-            message = pass.output.clone();
-            let (delta, prediction) = if i < top {
-                let prediction = self.interfaces[i].predict(message.clone(), batch.context.clone());
-                (prediction.delta_hat.clone(), Some(prediction))
-            } else {
-                (self.true_gradient(&message, &batch.target), None)
-            };
-            let gradients = pass.back(delta);
-            self.sections[i].section.update(gradients.parameters);
-            if let (Some(prediction), Some(target)) = (below, gradients.input) {
-                residuals.push(self.interfaces[i - 1].learn(prediction, target));
-            }
-            below = prediction;
+            let message = pass.output.clone();
+            let prediction = self.interfaces[i].predict(message.clone(), batch.context.clone());
+            let delta_hat = prediction.delta_hat.clone();
+            residuals.extend(self.give_credit(i, pass, delta_hat, below));
+            below = Some(prediction);
+            input = Input::Message(message);
         }
-        Step {
-            output: message,
-            residuals,
-        }
+        let pass = self.sections[top].section.pass(input);
+        let output = pass.output.clone();
+        let delta = self.true_gradient(&output, &batch.target);
+        residuals.extend(self.give_credit(top, pass, delta, below));
+        Step { output, residuals }
+    }
+
+    /// Sends `delta` back through section `i`, updates it, and lets the interface below it learn.
+    fn give_credit(
+        &mut self,
+        i: usize,
+        pass: Pass,
+        delta: Tensor<2>,
+        below: Option<Prediction>,
+    ) -> Option<Tensor<2>> {
+        let gradients = pass.back(delta);
+        self.sections[i].section.update(gradients.parameters);
+        let (prediction, target) = below.zip(gradients.input)?;
+        Some(self.interfaces[i - 1].learn(prediction, target))
     }
 
     /// Backprop and BP(lambda): all sections run, then credit goes down from the top and waits
@@ -240,14 +246,13 @@ impl Chain {
     /// Runs every section on the cut message of the one below.
     fn forward_passes(&self, input: Tensor<2>) -> (Vec<Pass>, Tensor<2>) {
         let mut passes = Vec::with_capacity(self.sections.len());
-        let mut message = input;
-        for (i, section) in self.sections.iter().enumerate() {
-            let input = if i > 0 { cut(message) } else { message };
-            let pass = section.section.pass(input);
-            message = pass.output.clone();
+        let mut input = Input::Data(input);
+        for s in &self.sections {
+            let pass = s.section.pass(input);
+            input = Input::Message(pass.output.clone());
             passes.push(pass);
         }
-        (passes, message)
+        (passes, input.into_parts().0)
     }
 
     /// What every interface predicts for the message below it.
@@ -371,13 +376,13 @@ fn mix(delta_hat: &Tensor<2>, delta: Tensor<2>, lambda: f64) -> Tensor<2> {
 
 /// A section of any type with its optimizer.
 trait AnySection: AnyTrained {
-    fn pass(&self, input: Tensor<2>) -> Pass;
+    fn pass(&self, input: Input) -> Pass;
     fn predict(&self, input: Tensor<2>) -> Tensor<2>;
     fn observer(&self) -> Box<dyn AnySection>;
 }
 
 impl<S: Section> AnySection for Trained<S> {
-    fn pass(&self, input: Tensor<2>) -> Pass {
+    fn pass(&self, input: Input) -> Pass {
         self.module().pass(input)
     }
 

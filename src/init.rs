@@ -4,7 +4,7 @@
 //! depend on the backend and on what else runs. Drawn here, one seed gives the same network
 //! everywhere.
 
-use burn::module::{Param, ParamId};
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, Normal};
@@ -82,8 +82,8 @@ impl Init {
     }
 }
 
-/// A trainable parameter with the given values.
+/// A trainable parameter with the given values, off the tape as all are between steps.
 fn parameter<const D: usize>(data: TensorData, device: &Device) -> Param<Tensor<D>> {
     let value = Tensor::<D>::from_data(data, &device.clone().autodiff()).require_grad();
-    Param::initialized(ParamId::new(), value)
+    Param::initialized(ParamId::new(), value).valid()
 }

@@ -148,7 +148,6 @@ impl ModuleMapper for Update<'_> {
             states[index].take(),
         );
         states[index] = state;
-        let value = Tensor::from_bridge(value).autodiff().require_grad();
-        Param::from_mapped_value(id, value, mapper)
+        Param::from_mapped_value(id, Tensor::from_bridge(value), mapper)
     }
 }

@@ -1,16 +1,36 @@
 //! One forward pass, remembered: the output and the way back through it.
 
-use burn::module::Module;
+use burn::module::{Flag, Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use crate::message::{inject, receive};
+use crate::message::{cut, inject, receive};
+
+/// What goes into a section.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Data, `[batch, features]`. Nobody asks for its gradient.
+    Data(Tensor<2>),
+    /// The message of the section below, `[batch, features]`, whose gradient the interface
+    /// between the two will learn from.
+    Message(Tensor<2>),
+}
+
+impl Input {
+    /// The values, `[batch, features]`, and whether their gradient is wanted.
+    pub fn into_parts(self) -> (Tensor<2>, bool) {
+        match self {
+            Self::Data(input) => (input, false),
+            Self::Message(input) => (input, true),
+        }
+    }
+}
 
 /// What a gradient leaves behind on its way back through one section.
 pub struct LocalGradients {
     /// `delta * dh/dtheta` for every parameter.
     pub parameters: GradientsParams,
-    /// `delta * dh/dx`, of shape `[batch, features]`, if the input was [cut](crate::message::cut).
+    /// `delta * dh/dx`, `[batch, features]`, if the input was a [message](Input::Message).
     pub input: Option<Tensor<2>>,
 }
 
@@ -40,17 +60,20 @@ impl Pass {
 
     /// A pass through any burn module, by autodiff.
     ///
-    /// `input` is a [cut](crate::message::cut) message, or data as it is: then
-    /// [`LocalGradients::input`] stays `None`.
+    /// The module is put on the tape for this pass only: between steps parameters are kept
+    /// without one, since tracking them costs as much as a small layer does.
     pub fn on_tape<M: Module + 'static>(
         module: &M,
-        input: Tensor<2>,
+        input: Input,
         forward: impl FnOnce(&M, Tensor<2>) -> Tensor<2>,
     ) -> Self {
-        // Layers such as batch norm take "on an autodiff device" for "in training".
-        let input = input.autodiff();
-        let message = forward(module, input.clone());
-        let module = module.clone();
+        let module = module.clone().map(&mut Track);
+        let input = match input {
+            Input::Message(message) => cut(message),
+            // Layers such as batch norm take "on an autodiff device" for "in training".
+            Input::Data(data) => data.autodiff(),
+        };
+        let message = forward(&module, input.clone());
         Self::new(message.clone().inner(), move |delta| {
             let mut gradients = inject(message, delta);
             LocalGradients {
@@ -67,5 +90,19 @@ impl Pass {
     /// If the shape of `delta` is not that of the output.
     pub fn back(self, delta: Tensor<2>) -> LocalGradients {
         (self.back)(delta)
+    }
+}
+
+/// Puts every parameter into training, unless the user froze it. Unlike [`Module::train`] it leaves
+/// the running statistics of batch norm shared with the original, which is to see them change.
+struct Track;
+
+impl ModuleMapper for Track {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.train()
+    }
+
+    fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
+        flag.train()
     }
 }

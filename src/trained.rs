@@ -18,9 +18,10 @@ pub(crate) struct Trained<M> {
 }
 
 impl<M: Module> Trained<M> {
+    /// Keeps the module off the tape; a [pass](crate::pass::Pass::on_tape) puts a copy on it.
     pub fn new(module: M, optimizer: Optimizer) -> Self {
         Self {
-            module: Some(module),
+            module: Some(module.valid()),
             optimizer,
         }
     }
@@ -34,7 +35,7 @@ impl<M: Module> Trained<M> {
     /// A copy that shares nothing with the original, not even the running statistics of batch
     /// norm: what is done to it leaves no trace.
     pub fn observer(&self) -> Self {
-        Self::new(self.module().valid().train(), self.optimizer.clone())
+        Self::new(self.module().clone(), self.optimizer.clone())
     }
 }
 
@@ -79,8 +80,8 @@ impl<M: Module> AnyTrained for Trained<M> {
     }
 
     fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()> {
-        // `valid` also brings the running statistics of batch norm up to date, which a record
-        // of the training module would miss by one step.
+        // `valid` brings the running statistics of batch norm up to date, of which a record
+        // would miss the last step.
         let record = self.module().valid().into_record().into_bytes()?;
         for tensor in Reader::from_bytes(record)?.into_tensors()? {
             let (name, dtype, shape, _, bytes) = tensor.into_parts()?;

@@ -8,7 +8,8 @@ use rand::Rng;
 
 use super::{Activation, Section};
 use crate::init::Init;
-use crate::pass::{LocalGradients, Pass};
+use crate::host::{self, Layer, Values};
+use crate::pass::{Input, LocalGradients, Pass};
 
 /// How to build a [`Dense`] section.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,13 +78,12 @@ impl DenseConfig {
     /// If a size is zero.
     pub fn init(&self, rng: &mut impl Rng, device: &Device) -> Dense {
         let (weight, bias) = self.init.linear(self.inputs, self.outputs, rng, device);
-        let device = device.clone().autodiff();
         Dense {
             weight,
             bias: (self.bias && !self.batch_norm).then_some(bias),
             norm: self
                 .batch_norm
-                .then(|| BatchNormConfig::new(self.outputs).init(&device)),
+                .then(|| BatchNormConfig::new(self.outputs).init(device)),
             activation: self.activation,
         }
     }
@@ -117,23 +117,38 @@ impl Section for Dense {
         self.activation.forward(z)
     }
 
-    /// Without batch norm the local gradient is three products: `x^T dz`, the sum of `dz` and
+    /// Without batch norm the local gradient is three products, `x^T dz`, the sum of `dz` and
     /// `dz W^T`, where `dz = delta * a'(z)`. Taken directly they cost a third of the tape.
-    fn pass(&self, input: Tensor<2>) -> Pass {
+    fn pass(&self, input: Input) -> Pass {
         if self.norm.is_some() {
             return Pass::on_tape(self, input, Self::forward);
         }
-        let inputs = self.inputs();
-        assert_shape!(input, [_, inputs]);
-        let wants_input = input.is_require_grad();
-        let input = input.inner();
+        let (input, wants_input) = input.into_parts();
+        let [batch, inputs] = [input.dims()[0], self.inputs()];
+        assert_shape!(input, [batch, inputs]);
+        let layer = Layer {
+            batch,
+            inputs,
+            outputs: self.outputs(),
+            activation: self.activation,
+        };
+        if host::suits(&input.device(), layer) {
+            self.pass_on_host(layer, input, wants_input)
+        } else {
+            self.pass_on_tensors(input, wants_input)
+        }
+    }
+}
+
+impl Dense {
+    fn pass_on_tensors(&self, input: Tensor<2>, wants_input: bool) -> Pass {
         let weight = self.weight.val().inner();
-        let bias = self.bias.as_ref().map(|bias| (bias.id, bias.val().inner()));
-        let bias_id = bias.as_ref().map(|(id, _)| *id);
+        let bias = self.bias.as_ref().map(|bias| bias.val().inner());
+        let bias_id = self.bias.as_ref().map(|bias| bias.id);
         let weight_id = self.weight.id;
         let activation = self.activation;
 
-        let z = affine(input.clone(), weight.clone(), bias.map(|(_, value)| value));
+        let z = affine(input.clone(), weight.clone(), bias);
         let h = activation.forward(z);
         Pass::new(h.clone(), move |delta| {
             let [batch, outputs] = h.dims();
@@ -151,9 +166,52 @@ impl Section for Dense {
             }
         })
     }
-}
 
-impl Dense {
+    fn pass_on_host(&self, layer: Layer, input: Tensor<2>, wants_input: bool) -> Pass {
+        let device = input.device();
+        let x = Values::of(input);
+        let weight = Values::of(self.weight.val().inner());
+        let bias = self.bias.as_ref().map(|b| Values::of(b.val().inner()));
+        let bias_id = self.bias.as_ref().map(|bias| bias.id);
+        let weight_id = self.weight.id;
+        let Layer {
+            batch,
+            inputs,
+            outputs,
+            ..
+        } = layer;
+
+        let h = layer.forward(
+            x.as_slice(),
+            weight.as_slice(),
+            bias.as_ref().map(Values::as_slice),
+        );
+        let output = host::tensor(h.clone(), [batch, outputs], &device);
+        Pass::new(output, move |delta| {
+            assert_shape!(delta, [batch, outputs]);
+            let mut delta = Values::of(delta);
+            let gradients = layer.backward(
+                x.as_slice(),
+                weight.as_slice(),
+                &h,
+                delta.as_mut_slice(),
+                wants_input,
+            );
+            let mut parameters = GradientsParams::new();
+            if let Some(id) = bias_id {
+                parameters.register(id, host::tensor(gradients.bias, [outputs], &device));
+            }
+            let weight = host::tensor(gradients.weight, [inputs, outputs], &device);
+            parameters.register(weight_id, weight);
+            LocalGradients {
+                parameters,
+                input: gradients
+                    .input
+                    .map(|input| host::tensor(input, [batch, inputs], &device)),
+            }
+        })
+    }
+
     /// Features of the message that comes in.
     pub fn inputs(&self) -> usize {
         self.weight.dims()[0]

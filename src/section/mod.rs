@@ -9,7 +9,7 @@ pub use dense::{Dense, DenseConfig};
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::pass::Pass;
+use crate::pass::{Input, Pass};
 
 /// A piece of network, `h_i = f_i(h_{i-1})`: any burn module with a forward pass.
 ///
@@ -40,7 +40,7 @@ pub trait Section: Module + 'static {
     ///
     /// By default autodiff does it. Override it only where the local gradient has a closed form
     /// that is cheaper, and test it against the default.
-    fn pass(&self, input: Tensor<2>) -> Pass {
+    fn pass(&self, input: Input) -> Pass {
         Pass::on_tape(self, input, Self::forward)
     }
 }

@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::{Synthesizer, conditioned};
 use crate::init::Init;
-use crate::pass::Pass;
+use crate::pass::{Input, Pass};
 use crate::section::{Activation, Dense, DenseConfig, Section};
 
 /// How to build a [`LinearSynthesizer`].
@@ -82,6 +82,7 @@ impl Synthesizer for LinearSynthesizer {
     }
 
     fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
-        self.map.pass(conditioned(message, context, self.contexts()))
+        let input = conditioned(message, context, self.contexts());
+        self.map.pass(Input::Data(input))
     }
 }

@@ -9,7 +9,7 @@ pub use mlp::{MlpSynthesizer, MlpSynthesizerConfig};
 use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 
-use crate::pass::Pass;
+use crate::pass::{Input, Pass};
 
 /// A model that predicts the gradient of the loss at a message, the *synthetic gradient*
 /// `delta_hat = M(h, c)`: any burn module.
@@ -32,7 +32,7 @@ pub trait Synthesizer: Module + 'static {
     ///
     /// By default autodiff does it; override it only where a closed form is cheaper.
     fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
-        Pass::on_tape(self, message, |synthesizer, message| {
+        Pass::on_tape(self, Input::Data(message), |synthesizer, message| {
             synthesizer.forward(message, context)
         })
     }

@@ -1,0 +1,322 @@
+//! Small dense layers on the CPU, in plain loops over host memory.
+//!
+//! For matrices of a few thousand elements a tensor library spends most of its time around the
+//! arithmetic: allocating, dispatching, and packing panels for products that are over before that
+//! pays. The notebook's networks are of that size. So where the backend's memory is the host's own
+//! ([`suits`]), [`Dense`](crate::Dense) takes its forward pass and its three products from here;
+//! a test holds them against autodiff. The compiler vectorises the loops for the processor at
+//! hand.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::section::Activation;
+
+/// Up to how many multiplications per product these loops beat the tensor library's.
+const MOST_MULTIPLICATIONS: usize = 1 << 18;
+
+/// Whether a layer of this size on this device is better off here.
+pub(crate) fn suits(device: &Device, layer: Layer) -> bool {
+    layer.batch * layer.inputs * layer.outputs <= MOST_MULTIPLICATIONS
+        && crate::backend::is_flex(device)
+}
+
+/// The sizes of a dense layer at work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layer {
+    pub batch: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+    pub activation: Activation,
+}
+
+/// What a backward pass through one layer computes.
+pub(crate) struct Gradients {
+    /// `x^T dz`, `[inputs, outputs]`
+    pub weight: Vec<f32>,
+    /// The sum of `dz` over the batch, `[outputs]`
+    pub bias: Vec<f32>,
+    /// `dz W^T`, `[batch, inputs]`, if asked for
+    pub input: Option<Vec<f32>>,
+}
+
+impl Layer {
+    /// `h = a(x W + b)`
+    pub fn forward(self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        let mut h = vec![0.0; self.batch * self.outputs];
+        Arch::new().dispatch(Forward {
+            layer: self,
+            x,
+            w,
+            bias,
+            h: &mut h,
+        });
+        h
+    }
+
+    /// The gradients of `<h, delta>`; `dz = delta * a'(z)` overwrites `delta`.
+    pub fn backward(
+        self,
+        x: &[f32],
+        w: &[f32],
+        h: &[f32],
+        delta: &mut [f32],
+        wants_input: bool,
+    ) -> Gradients {
+        let mut gradients = Gradients {
+            weight: vec![0.0; self.inputs * self.outputs],
+            bias: vec![0.0; self.outputs],
+            input: wants_input.then(|| vec![0.0; self.batch * self.inputs]),
+        };
+        Arch::new().dispatch(Backward {
+            layer: self,
+            x,
+            w,
+            h,
+            dz: delta,
+            gradients: &mut gradients,
+        });
+        gradients
+    }
+}
+
+// All that follows is inlined into the two `with_simd`, which pulp compiles for several processors.
+
+struct Forward<'a> {
+    layer: Layer,
+    x: &'a [f32],
+    w: &'a [f32],
+    bias: Option<&'a [f32]>,
+    h: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let outputs = self.layer.outputs;
+        if let Some(bias) = self.bias {
+            for row in self.h.chunks_exact_mut(outputs) {
+                row.copy_from_slice(bias);
+            }
+        }
+        add_product(simd, self.h, outputs, Left::Rows(self.x), self.w);
+        activate(self.layer.activation, self.h);
+    }
+}
+
+struct Backward<'a> {
+    layer: Layer,
+    x: &'a [f32],
+    w: &'a [f32],
+    h: &'a [f32],
+    dz: &'a mut [f32],
+    gradients: &'a mut Gradients,
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Layer {
+            batch,
+            inputs,
+            outputs,
+            ..
+        } = self.layer;
+        let Gradients {
+            weight,
+            bias,
+            input,
+        } = self.gradients;
+        differentiate(self.layer.activation, self.h, self.dz);
+        for dz in self.dz.chunks_exact(outputs) {
+            for (sum, &dz) in bias.iter_mut().zip(dz) {
+                *sum += dz;
+            }
+        }
+        add_product(simd, weight, outputs, Left::Columns(self.x), self.dz);
+        if let Some(input) = input {
+            // As the transpose of W dz^T: transposing dz and the result moves fewer values than
+            // transposing W, and neither is read column by column.
+            let dz = transpose(self.dz, outputs);
+            let mut transposed = vec![0.0; inputs * batch];
+            add_product(simd, &mut transposed, batch, Left::Rows(self.w), &dz);
+            *input = transpose(&transposed, batch);
+        }
+    }
+}
+
+/// The left factor of a product.
+enum Left<'a> {
+    /// A matrix, row after row.
+    Rows(&'a [f32]),
+    /// The transpose of a matrix that is stored row after row.
+    Columns(&'a [f32]),
+}
+
+/// Rows of a product that are summed up together, in registers.
+const ROWS: usize = 6;
+
+/// `out += A B`: `out` is `[rows, width]`, `A` `[rows, depth]` and `B` `[depth, width]`.
+#[inline(always)]
+fn add_product<S: Simd>(simd: S, out: &mut [f32], width: usize, a: Left, b: &[f32]) {
+    let (rows, depth) = (out.len() / width, b.len() / width);
+    let mut factors = vec![[0.0; ROWS]; depth];
+    for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
+        let first = block * ROWS;
+        match a {
+            Left::Rows(a) => {
+                let a = a[first * depth..].chunks_exact(depth);
+                for (r, row) in a.take(ROWS).enumerate() {
+                    for (factors, &value) in factors.iter_mut().zip(row) {
+                        factors[r] = value;
+                    }
+                }
+            }
+            Left::Columns(a) => {
+                for (factors, row) in factors.iter_mut().zip(a.chunks_exact(rows)) {
+                    match row[first..].first_chunk() {
+                        Some(whole) => *factors = *whole,
+                        None => factors.iter_mut().zip(&row[first..]).for_each(|(f, &v)| *f = v),
+                    }
+                }
+            }
+        }
+        for start in (0..width).step_by(S::F32_LANES) {
+            let end = (start + S::F32_LANES).min(width);
+            let mut sums = [simd.splat_f32s(0.0); ROWS];
+            for (factors, b) in factors.iter().zip(b.chunks_exact(width)) {
+                let b = load(simd, &b[start..end]);
+                for (sum, &factor) in sums.iter_mut().zip(factors) {
+                    *sum = simd.mul_add_e_f32s(simd.splat_f32s(factor), b, *sum);
+                }
+            }
+            for (row, sum) in out.chunks_exact_mut(width).zip(sums) {
+                let row = &mut row[start..end];
+                store(simd, row, simd.add_f32s(load(simd, row), sum));
+            }
+        }
+    }
+}
+
+/// A vector of a slice that is at most as long; lanes beyond it are zero.
+#[inline(always)]
+fn load<S: Simd>(simd: S, slice: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(slice) {
+        ([whole], []) => *whole,
+        _ => simd.partial_load_f32s(slice),
+    }
+}
+
+#[inline(always)]
+fn store<S: Simd>(simd: S, slice: &mut [f32], vector: S::f32s) {
+    match S::as_mut_simd_f32s(slice) {
+        ([whole], []) => *whole = vector,
+        _ => simd.partial_store_f32s(slice, vector),
+    }
+}
+
+/// The transpose of a matrix whose rows are `width` long.
+#[inline(always)]
+fn transpose(matrix: &[f32], width: usize) -> Vec<f32> {
+    let mut out = vec![0.0; matrix.len()];
+    for (column, out) in out.chunks_exact_mut(matrix.len() / width).enumerate() {
+        for (out, row) in out.iter_mut().zip(matrix.chunks_exact(width)) {
+            *out = row[column];
+        }
+    }
+    out
+}
+
+#[inline(always)]
+fn activate(activation: Activation, z: &mut [f32]) {
+    match activation {
+        Activation::Identity => {}
+        Activation::Relu => z.iter_mut().for_each(|z| *z = z.max(0.0)),
+        Activation::Tanh => z.iter_mut().for_each(|z| *z = z.tanh()),
+        Activation::Sigmoid => z.iter_mut().for_each(|z| *z = 1.0 / (1.0 + exp(-*z))),
+    }
+}
+
+/// `delta <- delta * a'(z)`, in terms of `h = a(z)`.
+#[inline(always)]
+fn differentiate(activation: Activation, h: &[f32], delta: &mut [f32]) {
+    let pairs = delta.iter_mut().zip(h);
+    match activation {
+        Activation::Identity => {}
+        Activation::Relu => pairs.for_each(|(d, &h)| *d = if h > 0.0 { *d } else { 0.0 }),
+        Activation::Tanh => pairs.for_each(|(d, &h)| *d *= 1.0 - h * h),
+        Activation::Sigmoid => pairs.for_each(|(d, &h)| *d *= h * (1.0 - h)),
+    }
+}
+
+/// `e^x` without branches, so that it vectorises; within two units in the last place of the
+/// standard library's, and NaN for NaN. `e^x = 2^n e^r` with `|r| <= ln(2) / 2`, the rest a Taylor
+/// polynomial.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
+    const ROUND: f32 = 12_582_912.0;
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let clamped = x.clamp(-87.0, 88.0);
+    let rounded = clamped.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = rounded - ROUND;
+    let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, clamped));
+    let mut p = 1.0 / 5040.0;
+    for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        p = r.mul_add(p, c);
+    }
+    // The low bits of `rounded` are n, which becomes the exponent of 2^n.
+    let exponent = rounded.to_bits().wrapping_sub(ROUND.to_bits() - 127);
+    p * f32::from_bits(exponent << 23)
+}
+
+/// The values of a tensor in host memory, without a copy if nobody else holds it.
+pub(crate) struct Values(TensorData);
+
+impl Values {
+    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+        Self(tensor.into_data())
+    }
+
+    pub fn as_slice(&self) -> &[f32] {
+        self.0.as_slice().expect("the tensors of this crate hold f32")
+    }
+
+    pub fn as_mut_slice(&mut self) -> &mut [f32] {
+        self.0
+            .as_mut_slice()
+            .expect("the tensors of this crate hold f32")
+    }
+}
+
+/// A tensor of these values.
+pub(crate) fn tensor<const D: usize>(
+    values: Vec<f32>,
+    shape: [usize; D],
+    device: &Device,
+) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_exact_to_a_few_units_in_the_last_place() {
+        for i in -8_700..=8_800 {
+            let x = i as f32 * 0.01;
+            let (ours, std) = (exp(x), x.exp());
+            assert!(
+                (ours - std).abs() <= 4.0 * f32::EPSILON * std,
+                "exp({x}) = {std}, not {ours}"
+            );
+        }
+        assert!(exp(f32::NAN).is_nan());
+    }
+}
