@@ -40,6 +40,25 @@ pub struct Contract {
     pub reduction: Reduction,
 }
 
+impl fmt::Display for Contract {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} features with {} of context, predicting {} under a {} loss",
+            self.features,
+            self.contexts,
+            match self.scale {
+                TargetScale::PerExample => "gradients per example",
+                TargetScale::Loss => "gradients of the loss",
+            },
+            match self.reduction {
+                Reduction::Mean => "mean",
+                Reduction::Sum => "summed",
+            }
+        )
+    }
+}
+
 /// A prediction of the gradient at one message, kept until the true one arrives.
 pub struct Prediction {
     /// The synthetic gradient `delta_hat`, `[batch, features]`, in units of the reduced loss.

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod credit;
+pub mod data;
 pub mod error;
 pub mod feedforward;
 mod host;
@@ -12,6 +13,7 @@ pub mod message;
 pub mod optimizer;
 pub mod pass;
 pub mod quality;
+pub mod run;
 pub mod section;
 pub mod synthesizer;
 mod trained;

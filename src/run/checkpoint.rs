@@ -1,0 +1,175 @@
+//! A checkpoint: everything that a run needs to go on as if it had never stopped, in one file.
+//!
+//! The file is a burnpack (parameters, optimizer states, the step and what the run was) followed
+//! by a CRC-32 of all of it. The generator needs no state: what is drawn for a step is a function
+//! of seed and step.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::optim::{StateSink, StateSource};
+use burn::tensor::{Bytes, TensorData};
+use burn_pack::{Reader, Scalar, Writer};
+
+use super::folder::write_atomically;
+use crate::error::{Error, Result};
+use crate::feedforward::Chain;
+use crate::interface::Contract;
+use crate::run::Progress;
+
+/// A checkpoint read from disk and found whole.
+pub struct Checkpoint {
+    progress: Progress,
+    settings: String,
+    log_lengths: Vec<u64>,
+    contracts: Vec<Contract>,
+    state: StateSource,
+}
+
+impl Checkpoint {
+    /// Writes the state of `chain` after `progress` to `path`, in one piece or not at all.
+    ///
+    /// `settings` are the run's own, and `log_lengths` the lengths of its log files in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn write(
+        path: &Path,
+        chain: &Chain,
+        progress: Progress,
+        settings: &str,
+        log_lengths: &[u64],
+    ) -> Result<()> {
+        let mut sink = StateSink::default();
+        chain.save(&mut sink)?;
+        let tensors = sink
+            .tensors
+            .into_iter()
+            .map(|(name, data)| {
+                let (bytes, shape, dtype) = data.into_parts();
+                burn_pack::Tensor::new(name, dtype, shape, None, bytes)
+            })
+            .collect();
+        let mut writer = Writer::new(tensors)
+            .with_metadata("settings", settings)
+            .with_metadata("contracts", &json(&chain.contracts()))
+            .with_metadata("logs", &json(&log_lengths))
+            .with_scalar("step", Scalar::UInt(progress.step as u64))
+            .with_scalar("seconds", Scalar::Float(progress.seconds));
+        for (name, value) in sink.scalars {
+            writer = writer.with_scalar(&name, value);
+        }
+        let mut bytes = writer.into_bytes()?.to_vec();
+        let checksum = crc32fast::hash(&bytes);
+        bytes.extend(checksum.to_le_bytes());
+        write_atomically(path, &bytes)
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is truncated or altered.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let damaged = |reason: &str| Error::Damaged {
+            path: path.to_path_buf(),
+            reason: reason.to_string(),
+        };
+        let (content, checksum) = bytes
+            .split_last_chunk::<4>()
+            .ok_or_else(|| damaged("it is too short"))?;
+        if crc32fast::hash(content).to_le_bytes() != *checksum {
+            return Err(damaged("its checksum is wrong"));
+        }
+        bytes.truncate(bytes.len() - 4);
+        let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes))?;
+        let metadata = reader.metadata().clone();
+        let text = |key: &str| {
+            metadata
+                .get(key)
+                .ok_or_else(|| damaged(&format!("it has no entry '{key}'")))
+        };
+        let scalars: BTreeMap<String, Scalar> = reader.scalars().clone();
+        let (Some(Scalar::UInt(step)), Some(Scalar::Float(seconds))) =
+            (scalars.get("step"), scalars.get("seconds"))
+        else {
+            return Err(damaged("it does not say how far the run was"));
+        };
+        let progress = Progress {
+            step: *step as usize,
+            seconds: *seconds,
+        };
+        let mut state = StateSource::new(scalars);
+        for tensor in reader.into_tensors()? {
+            let (name, dtype, shape, _, bytes) = tensor.into_parts()?;
+            state.insert_tensor(name, TensorData::from_bytes(bytes, shape, dtype));
+        }
+        Ok(Self {
+            progress,
+            settings: text("settings")?.clone(),
+            log_lengths: serde_json::from_str(text("logs")?)
+                .map_err(|_| damaged("its entry 'logs' is no list"))?,
+            contracts: serde_json::from_str(text("contracts")?)
+                .map_err(|_| damaged("its entry 'contracts' is no list of contracts"))?,
+            state,
+        })
+    }
+
+    /// How far the run was.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// The settings of the run.
+    pub fn settings(&self) -> &str {
+        &self.settings
+    }
+
+    /// The lengths that the run's log files had.
+    pub fn log_lengths(&self) -> &[u64] {
+        &self.log_lengths
+    }
+
+    /// Puts the state into a chain that was built as the saved one was.
+    ///
+    /// # Errors
+    ///
+    /// If its synthesizers were trained under other terms, or a parameter is missing or has
+    /// another shape.
+    pub fn restore(mut self, chain: &mut Chain) -> Result<Progress> {
+        self.check_contracts(&chain.contracts())?;
+        chain.load(&mut self.state)?;
+        Ok(self.progress)
+    }
+
+    fn check_contracts(&self, current: &[Contract]) -> Result<()> {
+        let mismatch = |what: String, saved: String, current: String| Error::Contract {
+            what,
+            saved,
+            current,
+        };
+        if self.contracts.len() != current.len() {
+            return Err(mismatch(
+                "the number of interfaces".to_string(),
+                self.contracts.len().to_string(),
+                current.len().to_string(),
+            ));
+        }
+        for (i, (saved, current)) in self.contracts.iter().zip(current).enumerate() {
+            if saved != current {
+                return Err(mismatch(
+                    format!("interface {}", i + 1),
+                    saved.to_string(),
+                    current.to_string(),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("lists of plain values are always JSON")
+}

@@ -1,0 +1,62 @@
+//! What a run tells: one enum, many listeners.
+
+use serde::Serialize;
+
+use crate::error::Result;
+
+/// Something that happened in a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// Training begins, or goes on, after `step` of `steps` steps.
+    Started {
+        /// Steps done so far.
+        step: usize,
+        /// Steps in all.
+        steps: usize,
+    },
+    /// A few more steps are done.
+    Progress(Scalars),
+    /// A checkpoint holds the state after `step` steps.
+    Saved {
+        /// Steps done so far.
+        step: usize,
+    },
+    /// Training was asked to stop and can be resumed.
+    Interrupted {
+        /// Steps done so far.
+        step: usize,
+    },
+    /// All steps are done.
+    Finished {
+        /// Steps done.
+        step: usize,
+        /// Seconds spent in training, those before an interruption included.
+        seconds: f64,
+    },
+}
+
+/// The figures of one moment in training.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scalars {
+    /// Steps done so far.
+    pub step: usize,
+    /// Seconds spent in training so far.
+    pub seconds: f64,
+    /// The mean training loss over the steps since the last such event.
+    pub loss: f64,
+    /// For every interface from the bottom up, the mean of its loss `1/2 |delta_hat - delta|^2`
+    /// per example over the same steps, in the unit of its synthesizer; empty if the credit uses
+    /// no synthesizers.
+    pub synthesizer_losses: Vec<f64>,
+}
+
+/// Someone who wants to know.
+pub trait Listener {
+    /// Hears of an event.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot do its part, such as writing a file; the run then ends.
+    fn hear(&mut self, event: &Event) -> Result<()>;
+}

@@ -1,0 +1,213 @@
+//! The folder of a run: settings, logs and the checkpoint.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Checkpoint, Event, Listener, Progress, Scalars};
+use crate::error::{Error, Result};
+use crate::feedforward::Chain;
+
+/// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (the figures) and
+/// `checkpoint.bpk`.
+///
+/// As a listener it writes the logs. They are brought to disk with every checkpoint, which notes
+/// their lengths: a resumed run cuts off what came after.
+pub struct RunFolder {
+    path: PathBuf,
+    settings: String,
+    events: BufWriter<File>,
+    scalars: BufWriter<File>,
+    interfaces: usize,
+}
+
+impl RunFolder {
+    /// The name of the settings file.
+    pub const SETTINGS: &str = "settings.toml";
+    const CHECKPOINT: &str = "checkpoint.bpk";
+    const EVENTS: &str = "events.jsonl";
+    const SCALARS: &str = "scalars.csv";
+
+    /// Makes the folder of a new run.
+    ///
+    /// # Errors
+    ///
+    /// If it holds a run already, or cannot be written.
+    pub fn create(path: &Path, settings: &str, interfaces: &[&str]) -> Result<Self> {
+        fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
+        let settings_path = path.join(Self::SETTINGS);
+        if path.join(Self::CHECKPOINT).exists() {
+            return Err(Error::Invalid(format!(
+                "the folder '{0}' holds a run already; go on with it by --resume {0}, \
+                 or choose another folder",
+                path.display()
+            )));
+        }
+        write_atomically(&settings_path, settings.as_bytes())?;
+        let log = |name: &str| {
+            let path = path.join(name);
+            File::create(&path).map_err(Error::io("create", path))
+        };
+        let mut folder = Self {
+            path: path.to_path_buf(),
+            settings: settings.to_string(),
+            events: BufWriter::new(log(Self::EVENTS)?),
+            scalars: BufWriter::new(log(Self::SCALARS)?),
+            interfaces: interfaces.len(),
+        };
+        folder.write_header(interfaces)?;
+        Ok(folder)
+    }
+
+    /// Opens the folder of a run that is to go on, if there is one with a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// If the checkpoint or a log is damaged, or was made under other settings.
+    pub fn open(
+        path: &Path,
+        settings: &str,
+        interfaces: &[&str],
+    ) -> Result<Option<(Self, Checkpoint)>> {
+        let checkpoint_path = path.join(Self::CHECKPOINT);
+        if !checkpoint_path.exists() {
+            return Ok(None);
+        }
+        let checkpoint = Checkpoint::read(&checkpoint_path)?;
+        if checkpoint.settings() != settings {
+            return Err(Error::Damaged {
+                path: checkpoint_path,
+                reason: format!(
+                    "it was made under other settings than those in {}",
+                    Self::SETTINGS
+                ),
+            });
+        }
+        let [events, scalars] = checkpoint.log_lengths() else {
+            return Err(Error::Damaged {
+                path: checkpoint_path,
+                reason: "it does not say how long the logs were".to_string(),
+            });
+        };
+        let folder = Self {
+            path: path.to_path_buf(),
+            settings: settings.to_string(),
+            events: reopen(&path.join(Self::EVENTS), *events)?,
+            scalars: reopen(&path.join(Self::SCALARS), *scalars)?,
+            interfaces: interfaces.len(),
+        };
+        Ok(Some((folder, checkpoint)))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Saves a checkpoint, after the logs so far.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub fn save(&mut self, chain: &Chain, progress: Progress) -> Result<()> {
+        let lengths = [
+            sync(&mut self.events, &self.path.join(Self::EVENTS))?,
+            sync(&mut self.scalars, &self.path.join(Self::SCALARS))?,
+        ];
+        let path = self.path.join(Self::CHECKPOINT);
+        Checkpoint::write(&path, chain, progress, &self.settings, &lengths)
+    }
+
+    fn write_header(&mut self, interfaces: &[&str]) -> Result<()> {
+        let columns = ["step", "seconds", "loss"].map(String::from).into_iter();
+        let losses = interfaces
+            .iter()
+            .map(|name| format!("synthesizer_loss_{name}"));
+        self.write_row(columns.chain(losses).collect())
+    }
+
+    fn write_scalars(&mut self, scalars: &Scalars) -> Result<()> {
+        let mut row = vec![
+            scalars.step.to_string(),
+            scalars.seconds.to_string(),
+            scalars.loss.to_string(),
+        ];
+        row.extend(scalars.synthesizer_losses.iter().map(f64::to_string));
+        row.resize(3 + self.interfaces, String::new());
+        self.write_row(row)
+    }
+
+    fn write_row(&mut self, row: Vec<String>) -> Result<()> {
+        let mut line = csv::Writer::from_writer(Vec::new());
+        let line = line
+            .write_record(&row)
+            .map_err(std::io::Error::from)
+            .and_then(|()| line.into_inner().map_err(|error| error.into_error()))
+            .and_then(|line| self.scalars.write_all(&line));
+        line.map_err(Error::io("write", self.path.join(Self::SCALARS)))
+    }
+
+    fn write_event(&mut self, event: &Event) -> Result<()> {
+        serde_json::to_writer(&mut self.events, event)
+            .map_err(std::io::Error::from)
+            .and_then(|()| self.events.write_all(b"\n"))
+            .map_err(Error::io("write", self.path.join(Self::EVENTS)))
+    }
+}
+
+impl Listener for RunFolder {
+    fn hear(&mut self, event: &Event) -> Result<()> {
+        if let Event::Progress(scalars) = event {
+            self.write_scalars(scalars)?;
+        }
+        self.write_event(event)
+    }
+}
+
+/// Opens a log to append to it, cut to the length that it had at the checkpoint.
+fn reopen(path: &Path, length: u64) -> Result<BufWriter<File>> {
+    let file = OpenOptions::new()
+        .write(true)
+        .open(path)
+        .map_err(Error::io("open", path))?;
+    let found = file.metadata().map_err(Error::io("read", path))?.len();
+    if found < length {
+        return Err(Error::Damaged {
+            path: path.to_path_buf(),
+            reason: format!("it is shorter than at the last checkpoint: {found} bytes"),
+        });
+    }
+    let mut file = file;
+    file.set_len(length)
+        .and_then(|()| file.seek(std::io::SeekFrom::End(0)))
+        .map_err(Error::io("cut", path))?;
+    Ok(BufWriter::new(file))
+}
+
+/// Brings a log to disk; its length in bytes.
+fn sync(log: &mut BufWriter<File>, path: &Path) -> Result<u64> {
+    log.flush()
+        .and_then(|()| log.get_ref().sync_data())
+        .and_then(|()| log.get_ref().metadata())
+        .map(|metadata| metadata.len())
+        .map_err(Error::io("write", path))
+}
+
+/// Writes a file in one piece or not at all: a reader, or a crash at any moment, finds the old
+/// content or the new one.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    let unfinished = PathBuf::from(unfinished);
+    File::create(&unfinished)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&unfinished, path))
+        .map_err(Error::io("write", path))
+}

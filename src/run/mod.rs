@@ -1,0 +1,11 @@
+//! Runs: training for a number of steps, what it tells, and the folder that it leaves.
+
+mod checkpoint;
+mod event;
+mod folder;
+mod train;
+
+pub use checkpoint::Checkpoint;
+pub use event::{Event, Listener, Scalars};
+pub use folder::RunFolder;
+pub use train::{Outcome, Plan, Progress, Task, train};
