@@ -1,1 +1,113 @@
-fn main(){}
+//! The program: `dni EXPERIMENT`, `dni bench`, `dni backends`.
+//!
+//! Results go to stdout, progress and messages to stderr. It ends with 0 when done, 1 when a run
+//! failed and 2 when it was called wrongly.
+
+mod adder;
+mod args;
+mod backends;
+mod bench;
+mod export;
+mod method;
+mod output;
+mod progress;
+mod session;
+mod stats;
+mod table;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Many small tensors come and go in a step; this allocator takes a sixth off the smallest ones.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Train networks whose layers do not wait for each other: Decoupled Neural Interfaces with
+/// synthetic gradients (arXiv:1608.05343).
+#[derive(Debug, Parser)]
+#[command(
+    name = "dni",
+    version,
+    max_term_width = 100,
+    after_help = "Without a command it is `dni adder`: `dni --backend wgpu` trains the adder on \
+                  the GPU."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Binary addition by backprop, DNI and cDNI, side by side
+    Adder(Box<adder::AdderArgs>),
+    /// Time training steps on several backends
+    Bench(bench::BenchArgs),
+    /// List backends, what works on this machine, and what to install
+    Backends(backends::BackendsArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are errors to clap, for stdout and with exit code 0.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let done = match cli.command {
+        Command::Adder(args) => adder::run(*args),
+        Command::Bench(args) => bench::run(args),
+        Command::Backends(args) => backends::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<args::Misuse>() { 2 } else { 1 })
+        }
+    }
+}
+
+/// Puts in the command `adder` where there is none.
+fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = given.collect();
+    let is_flag_of_adder = |first: &OsString| {
+        let first = first.to_string_lossy();
+        first.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&first.as_ref())
+    };
+    if arguments.get(1).is_none_or(is_flag_of_adder) {
+        let at = arguments.len().min(1);
+        arguments.insert(at, "adder".into());
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_alone_are_flags_of_the_adder() {
+        let command = |given: &[&str]| {
+            arguments(given.iter().map(OsString::from))
+                .into_iter()
+                .nth(1)
+        };
+        assert_eq!(command(&["dni"]), Some("adder".into()));
+        assert_eq!(command(&["dni", "--seed", "1"]), Some("adder".into()));
+        assert_eq!(command(&["dni", "bench"]), Some("bench".into()));
+        assert_eq!(command(&["dni", "--help"]), Some("--help".into()));
+    }
+}

@@ -15,6 +15,8 @@ pub struct Quality {
     pub relative_error: f64,
     /// `|delta|`, the norm of the true gradient of the reduced loss.
     pub norm: f64,
+    /// The sum of `|delta_hat - delta|` over all elements, the notebook's "Synthetic Loss".
+    pub absolute_error: f64,
 }
 
 impl Quality {
@@ -23,12 +25,14 @@ impl Quality {
         let dot = sum(delta_hat.clone() * delta.clone());
         let norm_hat = sum(delta_hat.clone().square()).sqrt();
         let norm = sum(delta.clone().square()).sqrt();
-        let error = sum((delta_hat - delta).square()).sqrt();
+        let difference = delta_hat - delta;
+        let error = sum(difference.clone().square()).sqrt();
         Self {
             name,
             cosine: ratio(dot, norm_hat * norm),
             relative_error: ratio(error, norm),
             norm,
+            absolute_error: sum(difference.abs()),
         }
     }
 }

@@ -7,5 +7,5 @@ mod train;
 
 pub use checkpoint::Checkpoint;
 pub use event::{Event, Listener, Scalars};
-pub use folder::RunFolder;
+pub use folder::{RunFolder, write_atomically};
 pub use train::{Outcome, Plan, Progress, Task, train};

@@ -1,0 +1,704 @@
+//! Binary addition, the notebook's task, by several methods side by side.
+//!
+//! Claim: a network whose layers are decoupled by synthetic gradients learns the task as well as
+//! by backprop if its synthesizers see the label (cDNI), and much more slowly if they do not (DNI).
+//! Command: `dni adder`. It takes about a minute on two cores.
+
+use std::path::Path;
+
+use anyhow::Context;
+use burn::tensor::{Device, Tensor};
+use clap::{Args, ValueEnum};
+use dni::data::{Adder, Examples, Order, Stream, generator};
+use dni::run::{Plan, Progress, Task};
+use dni::{
+    Activation, Backend, Batch, Chain, Dense, DenseConfig, Init, Interface,
+    LinearSynthesizerConfig, Loss, MlpSynthesizerConfig, Optimizer, Quality, Reduction,
+    TargetScale,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::args::{Format, MachineArgs, Misuse, OutputArgs, positive, rate};
+use crate::method::{Method, SynthesizerKind};
+use crate::output;
+use crate::session::{self, Session};
+use crate::stats;
+use crate::table::Table;
+
+const NAME: &str = "adder";
+
+/// Flags of `dni adder`.
+#[derive(Debug, Args)]
+pub struct AdderArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What is trained, and how. What is not given comes from the preset or is the default.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Training")]
+pub struct SettingsArgs {
+    /// One of the notebook's two programs; other flags change it
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+
+    /// Methods, separated by commas: backprop, dni, cdni, none, lambda:X [default:
+    /// backprop,dni,cdni]
+    #[arg(long = "method", value_name = "METHODS", value_delimiter = ',')]
+    methods: Option<Vec<Method>>,
+
+    /// Units of the hidden layers [default: 64,32]
+    #[arg(long, value_name = "UNITS", value_delimiter = ',', value_parser = positive)]
+    layers: Option<Vec<usize>>,
+
+    /// Shape of the synthesizers: linear or mlp:UNITS [default: linear with labels, mlp:256
+    /// without]
+    #[arg(long, value_name = "KIND")]
+    synthesizer: Option<SynthesizerKind>,
+
+    /// Bits of the sums [default: 8]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    bits: Option<usize>,
+
+    /// Sums to train on [default: 4096]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    examples: Option<usize>,
+
+    /// Training steps [default: 15000]
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "epochs")]
+    steps: Option<usize>,
+
+    /// Training length in passes through the examples, instead of steps
+    #[arg(long, value_name = "N", value_parser = positive)]
+    epochs: Option<usize>,
+
+    /// Examples in a batch [default: 64]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    batch_size: Option<usize>,
+
+    /// Learning rate of the layers [default: 0.001]
+    #[arg(long, value_name = "RATE", value_parser = rate, allow_negative_numbers = true)]
+    lr: Option<f64>,
+
+    /// Learning rate of the synthesizers [default: 3 times that of the layers]
+    #[arg(long, value_name = "RATE", value_parser = rate, allow_negative_numbers = true)]
+    synthesizer_lr: Option<f64>,
+
+    /// Seed of everything random [default: 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Runs of each method, with consecutive seeds [default: 1]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    seeds: Option<usize>,
+}
+
+/// The notebook's programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// Its first: 24-128-64-12 by backprop
+    NotebookBackprop,
+    /// Its second: 16-64-32-8 by DNI
+    NotebookDni,
+}
+
+/// The update rule of layers and synthesizers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Rule {
+    Adam,
+    Sgd,
+}
+
+/// Everything that decides what happens: written to the run's folder, and enough to repeat it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    experiment: String,
+    pub backend: Backend,
+    pub kernel_threads: usize,
+    preset: Option<Preset>,
+    pub methods: Vec<Method>,
+    seed: u64,
+    seeds: usize,
+    steps: usize,
+    pub batch_size: usize,
+    shuffle: bool,
+    bits: usize,
+    examples: usize,
+    pub layers: Vec<usize>,
+    hidden_activation: Activation,
+    output_activation: Activation,
+    bias: bool,
+    loss: Loss,
+    reduction: Reduction,
+    rule: Rule,
+    lr: f64,
+    /// None for the default, which depends on the method.
+    synthesizer: Option<SynthesizerKind>,
+    synthesizer_lr: f64,
+    target_scale: TargetScale,
+    hidden_init: Init,
+    output_init: Init,
+}
+
+impl Settings {
+    /// The preset or the default, changed by the flags that were given.
+    pub fn from_args(args: &SettingsArgs, machine: &MachineArgs) -> Result<Self, Misuse> {
+        let mut s = match args.preset {
+            None => Self::standard(),
+            Some(Preset::NotebookBackprop) => Self::notebook_backprop(),
+            Some(Preset::NotebookDni) => Self::notebook_dni(),
+        };
+        fn set<T: Clone>(setting: &mut T, flag: &Option<T>) {
+            if let Some(value) = flag {
+                setting.clone_from(value);
+            }
+        }
+        set(&mut s.methods, &args.methods);
+        set(&mut s.layers, &args.layers);
+        set(&mut s.bits, &args.bits);
+        set(&mut s.examples, &args.examples);
+        set(&mut s.steps, &args.steps);
+        set(&mut s.batch_size, &args.batch_size);
+        set(&mut s.seed, &args.seed);
+        set(&mut s.seeds, &args.seeds);
+        if let Some(lr) = args.lr {
+            s.synthesizer_lr *= lr / s.lr;
+            s.lr = lr;
+        }
+        set(&mut s.synthesizer_lr, &args.synthesizer_lr);
+        if args.synthesizer.is_some() {
+            s.synthesizer = args.synthesizer.clone();
+        }
+        if let Some(backend) = machine.backend {
+            s.backend = backend.resolve();
+        }
+        set(&mut s.kernel_threads, &machine.kernel_threads);
+        s.check()?;
+        if let Some(epochs) = args.epochs {
+            s.steps = epochs * (s.examples / s.batch_size);
+        }
+        Ok(s)
+    }
+
+    /// Adam on relu layers, which learns the task in a few seconds.
+    fn standard() -> Self {
+        Self {
+            experiment: NAME.to_string(),
+            backend: Backend::Flex,
+            kernel_threads: 1,
+            preset: None,
+            methods: vec![Method::Backprop, Method::Dni, Method::Cdni],
+            seed: 1,
+            seeds: 1,
+            steps: 15_000,
+            batch_size: 64,
+            shuffle: true,
+            bits: 8,
+            examples: 4_096,
+            layers: vec![64, 32],
+            hidden_activation: Activation::Relu,
+            output_activation: Activation::Identity,
+            bias: true,
+            loss: Loss::BinaryCrossEntropy,
+            reduction: Reduction::Mean,
+            rule: Rule::Adam,
+            lr: 1e-3,
+            synthesizer: None,
+            synthesizer_lr: 3e-3,
+            target_scale: TargetScale::PerExample,
+            hidden_init: Init::He,
+            output_init: Init::FanIn,
+        }
+    }
+
+    /// What both of the notebook's programs share: sigmoids, squared error summed over batches
+    /// that always come in the same order, plain gradient descent.
+    fn notebook() -> Self {
+        let steps_of_an_epoch = 10;
+        Self {
+            batch_size: 10,
+            steps: 100_000 * steps_of_an_epoch,
+            shuffle: false,
+            hidden_activation: Activation::Sigmoid,
+            output_activation: Activation::Sigmoid,
+            loss: Loss::SquaredError,
+            reduction: Reduction::Sum,
+            rule: Rule::Sgd,
+            synthesizer: Some(SynthesizerKind::Linear),
+            ..Self::standard()
+        }
+    }
+
+    fn notebook_backprop() -> Self {
+        let init = Init::Normal {
+            mean: -0.1,
+            std: 0.2,
+        };
+        Self {
+            preset: Some(Preset::NotebookBackprop),
+            methods: vec![Method::Backprop],
+            bits: 12,
+            examples: 1_000,
+            steps: 1_000 * 100,
+            layers: vec![128, 64],
+            bias: false,
+            lr: 0.1,
+            synthesizer_lr: 0.1,
+            hidden_init: init,
+            output_init: init,
+            ..Self::notebook()
+        }
+    }
+
+    fn notebook_dni() -> Self {
+        let init = Init::Normal {
+            mean: -1.0,
+            std: 2.0,
+        };
+        Self {
+            preset: Some(Preset::NotebookDni),
+            methods: vec![Method::Dni],
+            examples: 100,
+            lr: 0.01,
+            synthesizer_lr: 0.01,
+            hidden_init: init,
+            output_init: init,
+            ..Self::notebook()
+        }
+    }
+
+    /// Refuses what could not be trained, before anything is.
+    fn check(&self) -> Result<(), Misuse> {
+        self.order(self.seed)
+            .and_then(|_| self.sums(self.seed).map(|_| ()))
+            .map_err(|error| Misuse(error.to_string()))?;
+        for (i, method) in self.methods.iter().enumerate() {
+            if self.methods[..i].contains(method) {
+                return Err(Misuse(format!("the method {method} is given twice")));
+            }
+        }
+        Ok(())
+    }
+
+    fn sums(&self, seed: u64) -> dni::Result<Adder> {
+        Adder::new(
+            self.bits,
+            self.examples,
+            &mut generator(seed, Stream::Examples),
+        )
+    }
+
+    fn order(&self, seed: u64) -> dni::Result<Order> {
+        let shuffle = self.shuffle.then_some(seed);
+        Order::new(self.examples, self.batch_size, shuffle)
+    }
+
+    fn optimizer(&self, lr: f64) -> Optimizer {
+        match self.rule {
+            Rule::Adam => Optimizer::adam(lr),
+            Rule::Sgd => Optimizer::sgd(lr),
+        }
+    }
+
+    /// The network of one run. Its layers start alike under every method.
+    pub fn chain(&self, method: Method, seed: u64, device: &Device) -> Chain {
+        let rng = &mut generator(seed, Stream::Parameters);
+        let top = self.layers.len();
+        let mut inputs = 2 * self.bits;
+        let mut sections: Vec<Dense> = Vec::with_capacity(top + 1);
+        for (i, &outputs) in self.layers.iter().chain([&self.bits]).enumerate() {
+            let (activation, init) = if i < top {
+                (self.hidden_activation, self.hidden_init)
+            } else {
+                (self.output_activation, self.output_init)
+            };
+            let config = DenseConfig::new(inputs, outputs)
+                .with_activation(activation)
+                .with_bias(self.bias)
+                .with_init(init);
+            sections.push(config.init(rng, device));
+            inputs = outputs;
+        }
+        let mut chain = Chain::new(self.loss).with_reduction(self.reduction);
+        for (i, section) in sections.into_iter().enumerate() {
+            let name = if i < top {
+                format!("hidden{}", i + 1)
+            } else {
+                "output".to_string()
+            };
+            chain = chain.section(name, section, self.optimizer(self.lr));
+            if i < top && method.credit().uses_synthesizers() {
+                let interface = self.interface(method, self.layers[i], rng, device);
+                chain = chain.interface(interface);
+            }
+        }
+        chain
+    }
+
+    fn interface(
+        &self,
+        method: Method,
+        features: usize,
+        rng: &mut impl rand::Rng,
+        device: &Device,
+    ) -> Interface {
+        let optimizer = self.optimizer(self.synthesizer_lr);
+        let contexts = if method.is_conditional() { self.bits } else { 0 };
+        let kind = self.synthesizer.clone().unwrap_or({
+            if method.is_conditional() {
+                SynthesizerKind::Linear
+            } else {
+                SynthesizerKind::Mlp(vec![256])
+            }
+        });
+        let interface = match kind {
+            SynthesizerKind::Linear => {
+                let config = LinearSynthesizerConfig::new(features).with_contexts(contexts);
+                Interface::new(config.init(rng, device), optimizer)
+            }
+            SynthesizerKind::Mlp(hidden) => {
+                let config = MlpSynthesizerConfig::new(features, hidden).with_contexts(contexts);
+                Interface::new(config.init(rng, device), optimizer)
+            }
+        };
+        interface.with_scale(self.target_scale)
+    }
+
+    fn plan(&self, method: Method) -> Plan {
+        let record_every = (self.steps / 200).clamp(1, 100);
+        Plan {
+            steps: self.steps,
+            credit: method.credit(),
+            warm_up: 0,
+            record_every,
+            check_every: if self.backend == Backend::Wgpu {
+                record_every
+            } else {
+                1
+            },
+            save_every: std::time::Duration::from_secs(1),
+        }
+    }
+}
+
+/// The batches of a run.
+pub struct Sums {
+    data: Adder,
+    order: Order,
+    device: Device,
+}
+
+impl Sums {
+    pub fn new(settings: &Settings, seed: u64, device: &Device) -> dni::Result<Self> {
+        Ok(Self {
+            data: settings.sums(seed)?,
+            order: settings.order(seed)?,
+            device: device.clone(),
+        })
+    }
+}
+
+impl Task for Sums {
+    fn batch(&mut self, step: usize) -> Batch {
+        let (input, target) = self.data.train.rows(self.order.rows(step), &self.device);
+        with_label(input, target)
+    }
+}
+
+/// In cDNI the context is the label.
+fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
+    Batch {
+        input,
+        context: Some(target.clone()),
+        target,
+    }
+}
+
+/// All results of a call.
+#[derive(Debug, Serialize)]
+struct Report {
+    experiment: &'static str,
+    backend: Backend,
+    results: Vec<RunResult>,
+}
+
+/// The result of one run.
+#[derive(Debug, Serialize)]
+struct RunResult {
+    method: Method,
+    seed: u64,
+    steps: usize,
+    seconds: f64,
+    steps_per_second: f64,
+    /// The mean loss of the training sums after the last step.
+    loss: f64,
+    train: Measures,
+    /// On sums never seen; none if there are no others.
+    test: Option<Measures>,
+    interfaces: Vec<Quality>,
+    run_dir: String,
+}
+
+/// How well sums are answered.
+#[derive(Debug, Serialize)]
+struct Measures {
+    /// The share of bits that are right.
+    bit_accuracy: f64,
+    /// The share of sums of which all bits are right.
+    exact: f64,
+    /// The notebook's 'Loss', for its presets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notebook_loss: Option<f64>,
+}
+
+/// `dni adder`.
+pub fn run(args: AdderArgs) -> anyhow::Result<()> {
+    let (settings, folder) = match &args.output.resume {
+        Some(folder) => (resumed_settings(folder, &args)?, folder.clone()),
+        None => (
+            Settings::from_args(&args.settings, &args.machine)?,
+            args.output
+                .run_dir
+                .clone()
+                .unwrap_or_else(|| session::default_folder(NAME)),
+        ),
+    };
+    prepare_kernels(settings.kernel_threads)?;
+    let device = settings.backend.device()?;
+    let session = Session::new(NAME, folder, args.output.quiet)?;
+    if args.output.resume.is_none() {
+        session.create(&session::write_settings(&settings)?)?;
+    }
+    let mut report = Report {
+        experiment: NAME,
+        backend: settings.backend,
+        results: Vec::new(),
+    };
+    for &method in &settings.methods {
+        for seed in settings.seed..settings.seed + settings.seeds as u64 {
+            let result = run_one(&session, &settings, method, seed, &device)?;
+            report.results.push(result);
+        }
+    }
+    match args.output.format {
+        Format::Json => output::print(&(serde_json::to_string(&report)? + "\n")),
+        Format::Text => {
+            output::print(&report.table(&settings).to_text())?;
+            session.say(&format!("runs: {}", session.folder.display()));
+            Ok(())
+        }
+    }
+}
+
+/// Sets the number of threads of the CPU backends, before they start any.
+pub fn prepare_kernels(threads: usize) -> anyhow::Result<()> {
+    // SAFETY: the program has started no other thread yet that could read the environment.
+    unsafe { std::env::set_var("MATMUL_NUM_THREADS", threads.to_string()) };
+    dni::backend::set_kernel_threads(threads)?;
+    Ok(())
+}
+
+/// The settings in the folder of runs that are to go on. Flags that would change them are refused.
+fn resumed_settings(folder: &Path, args: &AdderArgs) -> anyhow::Result<Settings> {
+    let settings: Settings = session::read_settings(folder)?;
+    if settings.experiment != NAME {
+        return Err(Misuse(format!(
+            "cannot resume: '{}' holds runs of the experiment '{}'",
+            folder.display(),
+            settings.experiment
+        ))
+        .into());
+    }
+    settings.check()?;
+    // The same flags again do no harm, others would.
+    let given = Settings::from_args(&args.settings, &args.machine)?;
+    let default = Settings::from_args(&SettingsArgs::default(), &args.machine)?;
+    if given != default && given != settings {
+        return Err(Misuse(
+            "--resume goes on under the settings in the folder; leave out the flags that differ \
+             from them"
+                .to_string(),
+        )
+        .into());
+    }
+    Ok(settings)
+}
+
+/// Trains and measures one run.
+fn run_one(
+    session: &Session,
+    settings: &Settings,
+    method: Method,
+    seed: u64,
+    device: &Device,
+) -> anyhow::Result<RunResult> {
+    let own = Settings {
+        methods: vec![method],
+        seed,
+        seeds: 1,
+        ..settings.clone()
+    };
+    let is_alone = settings.methods.len() * settings.seeds == 1;
+    let folder = if is_alone {
+        session.folder.clone()
+    } else {
+        session.folder.join(format!("{method}-seed{seed}").replace(':', "-"))
+    };
+    let mut chain = own.chain(method, seed, device);
+    let mut sums = Sums::new(&own, seed, device)?;
+    let label = format!("{method}, seed {seed}");
+    let progress = session.train(
+        &label,
+        &folder,
+        &session::write_settings(&own)?,
+        &mut chain,
+        &mut sums,
+        &own.plan(method),
+    )?;
+    let result = RunResult::measure(&own, method, seed, &chain, &sums, progress, &folder)
+        .with_context(|| format!("{label} cannot be measured"))?;
+    session.say(&format!(
+        "{label}: {} steps in {:.1} s, loss {:.4}",
+        result.steps, result.seconds, result.loss
+    ));
+    Ok(result)
+}
+
+impl RunResult {
+    fn measure(
+        settings: &Settings,
+        method: Method,
+        seed: u64,
+        chain: &Chain,
+        sums: &Sums,
+        progress: Progress,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        const LOOKED_AT: usize = 1_024;
+        let rows: Vec<usize> = (0..sums.data.train.len().min(LOOKED_AT)).collect();
+        let (input, target) = sums.data.train.rows(&rows, &sums.device);
+        let interfaces = chain.quality(&with_label(input, target));
+        let (input, target) = sums.data.train.all(&sums.device);
+        let loss = chain.loss_of(&with_label(input, target)).into();
+        let measures = |examples: &Examples| Measures::of(settings, chain, examples, &sums.device);
+        let test = Some(&sums.data.test).filter(|test| !test.is_empty());
+        Ok(Self {
+            method,
+            seed,
+            steps: progress.step,
+            seconds: progress.seconds,
+            steps_per_second: progress.step as f64 / progress.seconds,
+            loss,
+            train: measures(&sums.data.train)?,
+            test: test.map(measures).transpose()?,
+            interfaces,
+            run_dir: folder.display().to_string(),
+        })
+    }
+}
+
+impl Measures {
+    fn of(
+        settings: &Settings,
+        chain: &Chain,
+        examples: &Examples,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
+        let (input, target) = examples.all(device);
+        let read = |tensor: Tensor<2>| {
+            tensor
+                .into_data()
+                .try_into_vec::<f32>()
+                .map_err(|error| anyhow::anyhow!("cannot read the outputs: {error:?}"))
+        };
+        let (output, target) = (read(chain.predict(input))?, read(target)?);
+        let one = match settings.output_activation {
+            Activation::Sigmoid => 0.5,
+            _ => 0.0,
+        };
+        let right: Vec<bool> = output
+            .iter()
+            .zip(&target)
+            .map(|(&output, &target)| (output > one) == (target > 0.5))
+            .collect();
+        let exact = right
+            .chunks_exact(settings.bits)
+            .filter(|bits| bits.iter().all(|&right| right))
+            .count();
+        Ok(Self {
+            bit_accuracy: right.iter().filter(|&&right| right).count() as f64
+                / right.len() as f64,
+            exact: exact as f64 / examples.len() as f64,
+            notebook_loss: settings
+                .preset
+                .map(|preset| notebook_loss(preset, &output, &target)),
+        })
+    }
+}
+
+/// What the notebook prints as 'Loss', for all examples at once. Its two programs differ: the
+/// first multiplies the error by the derivative of the sigmoid.
+fn notebook_loss(preset: Preset, output: &[f32], target: &[f32]) -> f64 {
+    output
+        .iter()
+        .zip(target)
+        .map(|(&h, &y)| match preset {
+            Preset::NotebookBackprop => f64::from(((h - y) * h * (1.0 - h)).abs()),
+            Preset::NotebookDni => f64::from((h - y).abs()),
+        })
+        .sum()
+}
+
+impl Report {
+    /// A row for each method: means over the seeds, with their standard deviation.
+    fn table(&self, settings: &Settings) -> Table {
+        let mut header: Vec<String> = [
+            "method",
+            "loss",
+            "train bits %",
+            "train sums %",
+            "unseen bits %",
+            "unseen sums %",
+            "steps/s",
+        ]
+        .map(String::from)
+        .to_vec();
+        header.extend((1..=settings.layers.len()).map(|i| format!("cosine {i}")));
+        if settings.preset.is_some() {
+            header.push("notebook loss".to_string());
+        }
+        let mut table = Table::new(header);
+        for method in &settings.methods {
+            let results: Vec<&RunResult> =
+                self.results.iter().filter(|r| r.method == *method).collect();
+            let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> Option<f64>| {
+                let figures: Vec<f64> = results.iter().filter_map(|r| figure(r)).collect();
+                stats::summary(&figures, digits)
+            };
+            let mut row = vec![
+                method.to_string(),
+                summary(4, &|r| Some(r.loss)),
+                summary(2, &|r| Some(100.0 * r.train.bit_accuracy)),
+                summary(2, &|r| Some(100.0 * r.train.exact)),
+                summary(2, &|r| r.test.as_ref().map(|t| 100.0 * t.bit_accuracy)),
+                summary(2, &|r| r.test.as_ref().map(|t| 100.0 * t.exact)),
+                summary(0, &|r| Some(r.steps_per_second)),
+            ];
+            for i in 0..settings.layers.len() {
+                row.push(summary(2, &|r| r.interfaces.get(i).map(|q| q.cosine)));
+            }
+            if settings.preset.is_some() {
+                row.push(summary(1, &|r| r.train.notebook_loss));
+            }
+            table.add(row);
+        }
+        table
+    }
+}

@@ -1,0 +1,104 @@
+//! Flags that every experiment has, and how flags are read.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use dni::Backend;
+
+/// The program was called wrongly: exit code 2.
+#[derive(Debug)]
+pub struct Misuse(pub String);
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misuse {}
+
+/// A backend, or the best that this machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BackendChoice {
+    /// wgpu if there is a GPU, else flex
+    Auto,
+    /// burn's maintained CPU backend
+    Flex,
+    /// The older CPU backend
+    Ndarray,
+    /// GPUs through Vulkan, Metal, DirectX 12 or WebGPU
+    Wgpu,
+}
+
+impl BackendChoice {
+    pub fn resolve(self) -> Backend {
+        match self {
+            Self::Auto => Backend::auto(),
+            Self::Flex => Backend::Flex,
+            Self::Ndarray => Backend::Ndarray,
+            Self::Wgpu => Backend::Wgpu,
+        }
+    }
+}
+
+/// The form of results on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// A table
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Where computation happens.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Machine")]
+pub struct MachineArgs {
+    /// Where tensors live [default: flex]
+    #[arg(long, env = "DNI_BACKEND", value_enum)]
+    pub backend: Option<BackendChoice>,
+
+    /// Threads of one operation on the CPU backends; one is best for small networks [default: 1]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub kernel_threads: Option<usize>,
+}
+
+/// What a run leaves and shows.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Folder for settings, logs and checkpoints [default: runs/EXPERIMENT-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+
+    /// Go on with the runs in this folder, under the settings that it holds
+    #[arg(long, value_name = "DIR", conflicts_with = "run_dir")]
+    pub resume: Option<PathBuf>,
+
+    /// Form of the results on stdout
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+
+    /// No progress and no messages on stderr, but for errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// A whole number from 1.
+pub fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".to_string()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("it must be a whole number from 1".to_string()),
+    }
+}
+
+/// A finite number above 0.
+pub fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("it must be a number above 0".to_string()),
+    }
+}

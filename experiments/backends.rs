@@ -1,0 +1,82 @@
+//! `dni backends`: what there is, what works here, and what to install.
+
+use clap::Args;
+use dni::Backend;
+use dni::backend::{Adapter, adapters};
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::output;
+
+/// Flags of `dni backends`.
+#[derive(Debug, Args)]
+pub struct BackendsArgs {
+    /// Form of the list on stdout
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    backends: Vec<State>,
+    adapters: Vec<Adapter>,
+    auto: Backend,
+}
+
+#[derive(Debug, Serialize)]
+struct State {
+    backend: Backend,
+    works: bool,
+    note: String,
+}
+
+/// `dni backends`.
+pub fn run(args: BackendsArgs) -> anyhow::Result<()> {
+    let report = Report {
+        backends: Backend::ALL.map(State::of).into(),
+        adapters: adapters(),
+        auto: Backend::auto(),
+    };
+    output::print(&match args.format {
+        Format::Json => serde_json::to_string(&report)? + "\n",
+        Format::Text => report.to_text(),
+    })
+}
+
+impl State {
+    fn of(backend: Backend) -> Self {
+        let note = match backend {
+            Backend::Flex => "CPU; the default",
+            Backend::Ndarray => "CPU; deprecated by burn",
+            Backend::Wgpu => "GPU, through the adapters below",
+        };
+        match backend.device() {
+            Ok(_) => Self {
+                backend,
+                works: true,
+                note: note.to_string(),
+            },
+            Err(error) => Self {
+                backend,
+                works: false,
+                note: error.to_string(),
+            },
+        }
+    }
+}
+
+impl Report {
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        for state in &self.backends {
+            let works = if state.works { "works" } else { "does not work" };
+            text.push_str(&format!("{:8} {works}: {}\n", state.backend, state.note));
+        }
+        for adapter in &self.adapters {
+            let kind = if adapter.is_gpu { "" } else { ", computes on the CPU" };
+            text.push_str(&format!("adapter: {} ({}{kind})\n", adapter.name, adapter.api));
+        }
+        text.push_str(&format!("--backend auto is {} here\n", self.auto));
+        text
+    }
+}

@@ -1,0 +1,275 @@
+//! `dni bench`: the time of a training step, compared fairly.
+//!
+//! All cases take turns, so that a machine that is slow for a while is slow for all of them; the
+//! device is waited for inside the timed region; what the first steps cost (allocating, compiling
+//! shaders) is left out.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+use clap::Args;
+use dni::run::Task;
+use dni::{Backend, Batch, Chain};
+use serde::Serialize;
+
+use crate::adder::{Settings, SettingsArgs, Sums, prepare_kernels};
+use crate::args::{BackendChoice, Format, MachineArgs, positive};
+use crate::export::Exporter;
+use crate::method::Method;
+use crate::output;
+use crate::stats;
+use crate::table::Table;
+
+/// Flags of `dni bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Backends to compare
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [
+        BackendChoice::Flex, BackendChoice::Ndarray, BackendChoice::Wgpu,
+    ])]
+    backends: Vec<BackendChoice>,
+
+    /// Timed repetitions of every case
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
+    repetitions: usize,
+
+    /// The network and its methods, as in `dni adder`
+    #[command(flatten)]
+    settings: BenchSettings,
+
+    /// Threads of one operation on the CPU backends
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    kernel_threads: usize,
+
+    /// Form of the results on stdout
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    /// Also write the results to a file: .json, .csv or .md
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+
+    /// No messages on stderr, but for errors
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// The flags of the adder, of which methods are also known as `--methods` here.
+#[derive(Debug, Clone, Args)]
+struct BenchSettings {
+    /// Methods to compare [default: backprop,dni,cdni]
+    #[arg(long = "methods", value_name = "METHODS", value_delimiter = ',')]
+    bench_methods: Option<Vec<Method>>,
+
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// What was measured of one backend and method.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    pub backend: Backend,
+    pub method: Method,
+    /// None if the backend cannot run here.
+    pub timing: Option<Timing>,
+    /// Why it cannot.
+    pub note: Option<String>,
+}
+
+/// Times of a step, in microseconds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Timing {
+    /// The median over the repetitions.
+    pub median_us: f64,
+    /// Half the distance between the quartiles.
+    pub spread_us: f64,
+    pub steps_per_second: f64,
+    pub examples_per_second: f64,
+    /// The median relative to that of the first row that ran.
+    pub ratio: f64,
+}
+
+/// The whole measurement.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    experiment: &'static str,
+    layers: Vec<usize>,
+    batch_size: usize,
+    kernel_threads: usize,
+    repetitions: usize,
+    pub results: Vec<Row>,
+}
+
+/// One network under one method on one backend, ready to run.
+struct Case {
+    device: Device,
+    method: Method,
+    chain: Chain,
+    batch: Batch,
+    /// Steps in a repetition.
+    steps: usize,
+    times_us: Vec<f64>,
+}
+
+/// How long a repetition should take.
+const REPETITION: Duration = Duration::from_millis(100);
+
+/// `dni bench`.
+pub fn run(args: BenchArgs) -> anyhow::Result<()> {
+    let machine = MachineArgs {
+        backend: None,
+        kernel_threads: Some(args.kernel_threads),
+    };
+    let mut settings = Settings::from_args(&args.settings.settings, &machine)?;
+    if let Some(methods) = &args.settings.bench_methods {
+        settings.methods.clone_from(methods);
+    }
+    // A bad file name should not be found out after the measurement.
+    let exporter = args.export.as_deref().map(Exporter::create).transpose()?;
+    prepare_kernels(args.kernel_threads)?;
+    let say = |text: String| {
+        if !args.quiet {
+            eprintln!("{text}");
+        }
+    };
+
+    let mut cases: Vec<(Backend, Method, Result<Case, String>)> = Vec::new();
+    for backend in &args.backends {
+        let backend = backend.resolve();
+        for &method in &settings.methods {
+            let case = Case::new(&settings, backend, method);
+            if case.is_ok() {
+                say(format!("warmed up: {backend} {method}"));
+            }
+            cases.push((backend, method, case.map_err(|error| error.to_string())));
+        }
+    }
+    for repetition in 1..=args.repetitions {
+        for (_, _, case) in &mut cases {
+            if let Ok(case) = case {
+                case.repeat()?;
+            }
+        }
+        say(format!("repetition {repetition} of {}", args.repetitions));
+    }
+
+    let report = Report {
+        experiment: "bench",
+        layers: settings.layers.clone(),
+        batch_size: settings.batch_size,
+        kernel_threads: args.kernel_threads,
+        repetitions: args.repetitions,
+        results: rows(cases, settings.batch_size),
+    };
+    if let Some(exporter) = exporter {
+        exporter.write(&report)?;
+    }
+    output::print(&match args.format {
+        Format::Json => serde_json::to_string(&report)? + "\n",
+        Format::Text => report.table().to_text(),
+    })
+}
+
+impl Case {
+    /// Builds the network, warms it up, and finds out how many steps fill a repetition.
+    fn new(settings: &Settings, backend: Backend, method: Method) -> dni::Result<Self> {
+        const SEED: u64 = 1;
+        let device = backend.device()?;
+        let mut case = Self {
+            chain: settings.chain(method, SEED, &device),
+            batch: Sums::new(settings, SEED, &device)?.batch(0),
+            device,
+            method,
+            steps: 1,
+            times_us: Vec::new(),
+        };
+        // Doubling reaches a whole repetition after as much time again: the warm-up.
+        loop {
+            let time = case.time()?;
+            if time >= REPETITION / 2 {
+                return Ok(case);
+            }
+            case.steps *= 2;
+        }
+    }
+
+    /// The time of `steps` steps, all of whose work is done.
+    fn time(&mut self) -> dni::Result<Duration> {
+        let credit = self.method.credit();
+        let start = Instant::now();
+        for _ in 0..self.steps {
+            self.chain.step(self.batch.clone(), credit);
+        }
+        self.device
+            .sync()
+            .map_err(|error| dni::Error::Invalid(format!("the device failed: {error}")))?;
+        Ok(start.elapsed())
+    }
+
+    fn repeat(&mut self) -> dni::Result<()> {
+        let time = self.time()?;
+        self.times_us
+            .push(time.as_secs_f64() * 1e6 / self.steps as f64);
+        Ok(())
+    }
+}
+
+fn rows(cases: Vec<(Backend, Method, Result<Case, String>)>, batch_size: usize) -> Vec<Row> {
+    let first = cases
+        .iter()
+        .find_map(|(_, _, case)| case.as_ref().ok())
+        .map_or(f64::NAN, |case| stats::median(&case.times_us));
+    cases
+        .into_iter()
+        .map(|(backend, method, case)| {
+            let timing = case
+                .as_ref()
+                .ok()
+                .map(|case| Timing::of(&case.times_us, batch_size, first));
+            Row {
+                backend,
+                method,
+                timing,
+                note: case.err(),
+            }
+        })
+        .collect()
+}
+
+impl Timing {
+    fn of(times_us: &[f64], batch_size: usize, first_us: f64) -> Self {
+        let median_us = stats::median(times_us);
+        let steps_per_second = 1e6 / median_us;
+        Self {
+            median_us,
+            spread_us: stats::half_quartile_distance(times_us),
+            steps_per_second,
+            examples_per_second: steps_per_second * batch_size as f64,
+            ratio: median_us / first_us,
+        }
+    }
+}
+
+impl Report {
+    pub fn table(&self) -> Table {
+        let mut table = Table::new([
+            "backend", "method", "step", "spread", "steps/s", "examples/s", "ratio",
+        ]);
+        for row in &self.results {
+            let mut cells = vec![row.backend.to_string(), row.method.to_string()];
+            match row.timing {
+                Some(t) => cells.extend([
+                    format!("{:.1} us", t.median_us),
+                    format!("± {:.1}", t.spread_us),
+                    format!("{:.0}", t.steps_per_second),
+                    format!("{:.0}", t.examples_per_second),
+                    format!("{:.2}", t.ratio),
+                ]),
+                None => cells.push(row.note.clone().unwrap_or_default()),
+            }
+            table.add(cells);
+        }
+        table
+    }
+}

@@ -1,0 +1,171 @@
+//! Methods by name: how sections get their credit, and what synthesizers are like.
+
+use std::fmt;
+use std::str::FromStr;
+
+use dni::Credit;
+use serde::{Deserialize, Serialize};
+
+/// A way to train a network.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Method {
+    /// True gradients.
+    Backprop,
+    /// Synthetic gradients.
+    Dni,
+    /// Synthetic gradients from synthesizers that see the label.
+    Cdni,
+    /// No gradient below the top.
+    None,
+    /// BP(lambda): a share `lambda` of what comes from above, the rest synthetic.
+    Lambda(f64),
+}
+
+impl Method {
+    pub fn credit(self) -> Credit {
+        match self {
+            Self::Backprop => Credit::Backprop,
+            Self::Dni | Self::Cdni => Credit::Synthetic,
+            Self::None => Credit::None,
+            Self::Lambda(lambda) => Credit::Mixed { lambda },
+        }
+    }
+
+    /// Whether synthesizers see the label.
+    pub fn is_conditional(self) -> bool {
+        self == Self::Cdni
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backprop => f.pad("backprop"),
+            Self::Dni => f.pad("dni"),
+            Self::Cdni => f.pad("cdni"),
+            Self::None => f.pad("none"),
+            Self::Lambda(lambda) => f.pad(&format!("lambda:{lambda}")),
+        }
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "backprop" => Ok(Self::Backprop),
+            "dni" => Ok(Self::Dni),
+            "cdni" => Ok(Self::Cdni),
+            "none" => Ok(Self::None),
+            _ => text
+                .strip_prefix("lambda:")
+                .and_then(|lambda| lambda.parse().ok())
+                .filter(|lambda| (0.0..=1.0).contains(lambda))
+                .map(Self::Lambda)
+                .ok_or_else(|| {
+                    "choose from backprop, dni, cdni, none and lambda:X, with X from 0 to 1"
+                        .to_string()
+                }),
+        }
+    }
+}
+
+impl TryFrom<String> for Method {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Method> for String {
+    fn from(method: Method) -> Self {
+        method.to_string()
+    }
+}
+
+/// The shape of a synthesizer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum SynthesizerKind {
+    /// One linear map.
+    Linear,
+    /// Hidden layers with batch norm and relu, then a linear map.
+    Mlp(Vec<usize>),
+}
+
+impl fmt::Display for SynthesizerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Linear => f.pad("linear"),
+            Self::Mlp(hidden) => {
+                let units: Vec<String> = hidden.iter().map(usize::to_string).collect();
+                f.pad(&format!("mlp:{}", units.join("x")))
+            }
+        }
+    }
+}
+
+impl FromStr for SynthesizerKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "linear" {
+            return Ok(Self::Linear);
+        }
+        text.strip_prefix("mlp:")
+            .and_then(|units| {
+                units
+                    .split('x')
+                    .map(|units| units.parse().ok().filter(|&units| units > 0))
+                    .collect()
+            })
+            .map(Self::Mlp)
+            .ok_or_else(|| {
+                "choose linear or mlp:UNITS, with x between the units of several hidden layers, \
+                 as in mlp:256x256"
+                    .to_string()
+            })
+    }
+}
+
+impl TryFrom<String> for SynthesizerKind {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<SynthesizerKind> for String {
+    fn from(kind: SynthesizerKind) -> Self {
+        kind.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back_as_what_they_name() {
+        for name in ["backprop", "dni", "cdni", "none", "lambda:0.25"] {
+            assert_eq!(name.parse::<Method>().unwrap().to_string(), name);
+        }
+        for name in ["linear", "mlp:64", "mlp:64x32"] {
+            assert_eq!(name.parse::<SynthesizerKind>().unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for name in ["", "bp", "lambda", "lambda:", "lambda:2", "lambda:-1", "lambda:NaN"] {
+            assert!(name.parse::<Method>().is_err(), "{name}");
+        }
+        for name in ["", "mlp", "mlp:", "mlp:0", "mlp:64x", "mlp:-1", "conv"] {
+            assert!(name.parse::<SynthesizerKind>().is_err(), "{name}");
+        }
+    }
+}

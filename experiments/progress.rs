@@ -1,0 +1,46 @@
+//! A progress bar on stderr.
+
+use dni::Result;
+use dni::run::{Event, Listener};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Shows a run's progress with its rate, time left and loss, if stderr is a terminal.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    pub fn new(label: &str, quiet: bool) -> Self {
+        let target = if quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
+        let style = ProgressStyle::with_template(
+            "{prefix} {bar:30} {pos}/{len} steps, {per_sec}, {eta} left{msg}",
+        )
+        .expect("the template is well-formed");
+        Self(
+            ProgressBar::with_draw_target(None, target)
+                .with_style(style)
+                .with_prefix(label.to_string()),
+        )
+    }
+}
+
+impl Listener for Bar {
+    fn hear(&mut self, event: &Event) -> Result<()> {
+        match event {
+            Event::Started { step, steps } => {
+                self.0.set_length(*steps as u64);
+                self.0.set_position(*step as u64);
+                self.0.reset_eta();
+            }
+            Event::Progress(scalars) => {
+                self.0.set_position(scalars.step as u64);
+                self.0.set_message(format!(", loss {:.4}", scalars.loss));
+            }
+            Event::Saved { .. } => {}
+            Event::Interrupted { .. } | Event::Finished { .. } => self.0.finish_and_clear(),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! What surrounds the training of every experiment: folders, resuming, Ctrl-C, progress.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use dni::Chain;
+use dni::run::{Outcome, Plan, Progress, RunFolder, Task, train};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::args::Misuse;
+use crate::progress::Bar;
+
+/// One call of the program: a folder with one run in it, or a folder of runs.
+pub struct Session {
+    pub experiment: &'static str,
+    pub folder: PathBuf,
+    pub quiet: bool,
+    stop: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// A session whose runs go to `folder`. From now on Ctrl-C asks the run to save and stop; a
+    /// second one ends the program at once.
+    pub fn new(experiment: &'static str, folder: PathBuf, quiet: bool) -> anyhow::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        ctrlc::set_handler(move || {
+            if asked.swap(true, Ordering::Relaxed) {
+                std::process::exit(1);
+            }
+        })
+        .context("cannot listen for Ctrl-C")?;
+        Ok(Self {
+            experiment,
+            folder,
+            quiet,
+            stop,
+        })
+    }
+
+    /// Makes the folder of a new session and writes its settings.
+    pub fn create(&self, settings: &str) -> anyhow::Result<()> {
+        if self.folder.join(RunFolder::SETTINGS).exists() {
+            bail!(
+                "the folder '{0}' holds a run already; go on with it by --resume {0}, or choose \
+                 another with --run-dir",
+                self.folder.display()
+            );
+        }
+        std::fs::create_dir_all(&self.folder)
+            .with_context(|| format!("cannot create the folder '{}'", self.folder.display()))?;
+        dni::run::write_atomically(&self.folder.join(RunFolder::SETTINGS), settings.as_bytes())?;
+        Ok(())
+    }
+
+    /// Trains one run of the session, from its checkpoint if it has one.
+    ///
+    /// `label` names it on the screen, `folder` is its own.
+    pub fn train(
+        &self,
+        label: &str,
+        folder: &Path,
+        settings: &str,
+        chain: &mut Chain,
+        task: &mut dyn Task,
+        plan: &Plan,
+    ) -> anyhow::Result<Progress> {
+        let names: Vec<String> = chain.names().iter().map(ToString::to_string).collect();
+        let names: Vec<&str> = names[..chain.interfaces().len()]
+            .iter()
+            .map(String::as_str)
+            .collect();
+        let (mut run_folder, start) = match RunFolder::open(folder, settings, &names)? {
+            Some((run_folder, checkpoint)) => (run_folder, checkpoint.restore(chain)?),
+            None => (
+                RunFolder::create(folder, settings, &names)?,
+                Progress::default(),
+            ),
+        };
+        let mut bar = Bar::new(label, self.quiet);
+        let outcome = train(
+            chain,
+            task,
+            plan,
+            start,
+            &mut run_folder,
+            &mut [&mut bar],
+            &self.stop,
+        )
+        .with_context(|| format!("{label} failed"))?;
+        match outcome {
+            Outcome::Finished(progress) => Ok(progress),
+            Outcome::Interrupted(progress) => bail!(
+                "interrupted at step {} of {label}; go on with: dni {} --resume {}",
+                progress.step,
+                self.experiment,
+                self.folder.display()
+            ),
+        }
+    }
+
+    /// Says something on stderr.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+}
+
+/// The folder for a new session that was given none.
+pub fn default_folder(experiment: &str) -> PathBuf {
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs());
+    let name = format!("{experiment}-{}", timestamp(seconds));
+    let taken = |path: &PathBuf| path.exists();
+    let first = Path::new("runs").join(&name);
+    let more = (2..).map(|i| Path::new("runs").join(format!("{name}-{i}")));
+    std::iter::once(first)
+        .chain(more)
+        .find(|path| !taken(path))
+        .expect("there is always another name")
+}
+
+/// `YYYYMMDD-HHMMSS` in UTC, from seconds since 1970.
+fn timestamp(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days to civil date, in eras of 400 years that begin on 1 March.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!(
+        "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",
+        rest / 3_600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+/// Reads the settings of a session that is to go on.
+pub fn read_settings<S: DeserializeOwned>(folder: &Path) -> anyhow::Result<S> {
+    let path = folder.join(RunFolder::SETTINGS);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        if folder.exists() {
+            Misuse(format!(
+                "cannot resume: '{}' cannot be read ({error}); is it the folder of a run?",
+                path.display()
+            ))
+        } else {
+            Misuse(format!(
+                "cannot resume: there is no folder '{}'",
+                folder.display()
+            ))
+        }
+    })?;
+    toml::from_str(&text).map_err(|error| {
+        Misuse(format!(
+            "cannot resume: '{}' is not whole, or of another experiment or version: {error}",
+            path.display()
+        ))
+        .into()
+    })
+}
+
+/// Settings as they stand in a file.
+pub fn write_settings(settings: &impl Serialize) -> anyhow::Result<String> {
+    toml::to_string(settings).context("cannot write the settings as TOML")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::timestamp;
+
+    #[test]
+    fn times_have_their_civil_date() {
+        assert_eq!(timestamp(0), "19700101-000000");
+        assert_eq!(timestamp(951_782_399), "20000228-235959");
+        assert_eq!(timestamp(951_782_400), "20000229-000000");
+        assert_eq!(timestamp(1_795_435_200), "20261123-120000");
+    }
+}
