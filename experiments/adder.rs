@@ -68,7 +68,7 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "N", value_parser = positive)]
     examples: Option<usize>,
 
-    /// Training steps [default: 15000]
+    /// Training steps [default: 20000]
     #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "epochs")]
     steps: Option<usize>,
 
@@ -76,15 +76,16 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "N", value_parser = positive)]
     epochs: Option<usize>,
 
-    /// Examples in a batch [default: 64]
+    /// Examples in a batch [default: 256]
     #[arg(long, value_name = "N", value_parser = positive)]
     batch_size: Option<usize>,
 
-    /// Learning rate of the layers [default: 0.001]
+    /// Learning rate of the layers [default: 0.004, without labels 0.0003]
     #[arg(long, value_name = "RATE", value_parser = rate, allow_negative_numbers = true)]
     lr: Option<f64>,
 
-    /// Learning rate of the synthesizers [default: 3 times that of the layers]
+    /// Learning rate of the synthesizers [default: 3 times that of the layers, without labels 10
+    /// times]
     #[arg(long, value_name = "RATE", value_parser = rate, allow_negative_numbers = true)]
     synthesizer_lr: Option<f64>,
 
@@ -138,10 +139,10 @@ pub struct Settings {
     loss: Loss,
     reduction: Reduction,
     rule: Rule,
-    lr: f64,
-    /// None for the default, which depends on the method.
+    /// None here and below for the default, which depends on the method.
+    lr: Option<f64>,
     synthesizer: Option<SynthesizerKind>,
-    synthesizer_lr: f64,
+    synthesizer_lr: Option<f64>,
     target_scale: TargetScale,
     hidden_init: Init,
     output_init: Init,
@@ -168,14 +169,9 @@ impl Settings {
         set(&mut s.batch_size, &args.batch_size);
         set(&mut s.seed, &args.seed);
         set(&mut s.seeds, &args.seeds);
-        if let Some(lr) = args.lr {
-            s.synthesizer_lr *= lr / s.lr;
-            s.lr = lr;
-        }
-        set(&mut s.synthesizer_lr, &args.synthesizer_lr);
-        if args.synthesizer.is_some() {
-            s.synthesizer = args.synthesizer.clone();
-        }
+        s.lr = args.lr.or(s.lr);
+        s.synthesizer_lr = args.synthesizer_lr.or(s.synthesizer_lr);
+        s.synthesizer = args.synthesizer.clone().or(s.synthesizer);
         if let Some(backend) = machine.backend {
             s.backend = backend.resolve();
         }
@@ -197,8 +193,8 @@ impl Settings {
             methods: vec![Method::Backprop, Method::Dni, Method::Cdni],
             seed: 1,
             seeds: 1,
-            steps: 15_000,
-            batch_size: 64,
+            steps: 20_000,
+            batch_size: 256,
             shuffle: true,
             bits: 8,
             examples: 4_096,
@@ -209,9 +205,9 @@ impl Settings {
             loss: Loss::BinaryCrossEntropy,
             reduction: Reduction::Mean,
             rule: Rule::Adam,
-            lr: 1e-3,
+            lr: None,
             synthesizer: None,
-            synthesizer_lr: 3e-3,
+            synthesizer_lr: None,
             target_scale: TargetScale::PerExample,
             hidden_init: Init::He,
             output_init: Init::FanIn,
@@ -249,8 +245,8 @@ impl Settings {
             steps: 1_000 * 100,
             layers: vec![128, 64],
             bias: false,
-            lr: 0.1,
-            synthesizer_lr: 0.1,
+            lr: Some(0.1),
+            synthesizer_lr: Some(0.1),
             hidden_init: init,
             output_init: init,
             ..Self::notebook()
@@ -266,8 +262,8 @@ impl Settings {
             preset: Some(Preset::NotebookDni),
             methods: vec![Method::Dni],
             examples: 100,
-            lr: 0.01,
-            synthesizer_lr: 0.01,
+            lr: Some(0.01),
+            synthesizer_lr: Some(0.01),
             hidden_init: init,
             output_init: init,
             ..Self::notebook()
@@ -298,6 +294,27 @@ impl Settings {
     fn order(&self, seed: u64) -> dni::Result<Order> {
         let shuffle = self.shuffle.then_some(seed);
         Order::new(self.examples, self.batch_size, shuffle)
+    }
+
+    /// The learning rate of the layers. Synthesizers without labels are so far behind that layers
+    /// must learn more slowly.
+    fn lr_of(&self, method: Method) -> f64 {
+        self.lr
+            .unwrap_or(if learns_blindly(method) { 3e-4 } else { 4e-3 })
+    }
+
+    fn synthesizer_lr_of(&self, method: Method) -> f64 {
+        let times = if learns_blindly(method) { 10.0 } else { 3.0 };
+        self.synthesizer_lr
+            .unwrap_or(times * self.lr_of(method))
+    }
+
+    fn synthesizer_of(&self, method: Method) -> SynthesizerKind {
+        self.synthesizer.clone().unwrap_or(if learns_blindly(method) {
+            SynthesizerKind::Mlp(vec![256])
+        } else {
+            SynthesizerKind::Linear
+        })
     }
 
     fn optimizer(&self, lr: f64) -> Optimizer {
@@ -333,7 +350,7 @@ impl Settings {
             } else {
                 "output".to_string()
             };
-            chain = chain.section(name, section, self.optimizer(self.lr));
+            chain = chain.section(name, section, self.optimizer(self.lr_of(method)));
             if i < top && method.credit().uses_synthesizers() {
                 let interface = self.interface(method, self.layers[i], rng, device);
                 chain = chain.interface(interface);
@@ -349,16 +366,9 @@ impl Settings {
         rng: &mut impl rand::Rng,
         device: &Device,
     ) -> Interface {
-        let optimizer = self.optimizer(self.synthesizer_lr);
+        let optimizer = self.optimizer(self.synthesizer_lr_of(method));
         let contexts = if method.is_conditional() { self.bits } else { 0 };
-        let kind = self.synthesizer.clone().unwrap_or({
-            if method.is_conditional() {
-                SynthesizerKind::Linear
-            } else {
-                SynthesizerKind::Mlp(vec![256])
-            }
-        });
-        let interface = match kind {
+        let interface = match self.synthesizer_of(method) {
             SynthesizerKind::Linear => {
                 let config = LinearSynthesizerConfig::new(features).with_contexts(contexts);
                 Interface::new(config.init(rng, device), optimizer)
@@ -386,6 +396,11 @@ impl Settings {
             save_every: std::time::Duration::from_secs(1),
         }
     }
+}
+
+/// Whether the method has synthesizers that do not see the label.
+fn learns_blindly(method: Method) -> bool {
+    method.credit().uses_synthesizers() && !method.is_conditional()
 }
 
 /// The batches of a run.
