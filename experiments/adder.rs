@@ -305,16 +305,17 @@ impl Settings {
 
     fn synthesizer_lr_of(&self, method: Method) -> f64 {
         let times = if learns_blindly(method) { 10.0 } else { 3.0 };
-        self.synthesizer_lr
-            .unwrap_or(times * self.lr_of(method))
+        self.synthesizer_lr.unwrap_or(times * self.lr_of(method))
     }
 
     fn synthesizer_of(&self, method: Method) -> SynthesizerKind {
-        self.synthesizer.clone().unwrap_or(if learns_blindly(method) {
-            SynthesizerKind::Mlp(vec![256])
-        } else {
-            SynthesizerKind::Linear
-        })
+        self.synthesizer
+            .clone()
+            .unwrap_or(if learns_blindly(method) {
+                SynthesizerKind::Mlp(vec![256])
+            } else {
+                SynthesizerKind::Linear
+            })
     }
 
     fn optimizer(&self, lr: f64) -> Optimizer {
@@ -367,7 +368,11 @@ impl Settings {
         device: &Device,
     ) -> Interface {
         let optimizer = self.optimizer(self.synthesizer_lr_of(method));
-        let contexts = if method.is_conditional() { self.bits } else { 0 };
+        let contexts = if method.is_conditional() {
+            self.bits
+        } else {
+            0
+        };
         let interface = match self.synthesizer_of(method) {
             SynthesizerKind::Linear => {
                 let config = LinearSynthesizerConfig::new(features).with_contexts(contexts);
@@ -475,19 +480,35 @@ struct Measures {
 
 /// `dni adder`.
 pub fn run(args: AdderArgs) -> anyhow::Result<()> {
-    let (settings, folder) = match &args.output.resume {
-        Some(folder) => (resumed_settings(folder, &args)?, folder.clone()),
-        None => (
-            Settings::from_args(&args.settings, &args.machine)?,
-            args.output
-                .run_dir
-                .clone()
-                .unwrap_or_else(|| session::default_folder(NAME)),
-        ),
+    let saved: Option<Settings> = args
+        .output
+        .resume
+        .as_deref()
+        .map(session::read_settings)
+        .transpose()?;
+    prepare_kernels(match &saved {
+        Some(saved) => saved.kernel_threads,
+        None => args.machine.kernel_threads.unwrap_or(1),
+    })?;
+    let given = Settings::from_args(&args.settings, &args.machine)?;
+    let settings = match saved {
+        Some(saved) => resumed_settings(saved, &given, &args)?,
+        None => given.clone(),
     };
-    prepare_kernels(settings.kernel_threads)?;
+    let folder = args
+        .output
+        .resume
+        .clone()
+        .or(args.output.run_dir.clone())
+        .unwrap_or_else(|| session::default_folder(NAME));
     let device = settings.backend.device()?;
     let session = Session::new(NAME, folder, args.output.quiet)?;
+    if args.machine.backend.is_some() && given.backend != settings.backend {
+        session.say(&format!(
+            "going on with backend {}, as the folder says",
+            settings.backend
+        ));
+    }
     if args.output.resume.is_none() {
         session.create(&session::write_settings(&settings)?)?;
     }
@@ -512,7 +533,8 @@ pub fn run(args: AdderArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Sets the number of threads of the CPU backends, before they start any.
+/// Sets the number of threads of the CPU backends: the first thing that an experiment does, before
+/// anything starts a thread.
 pub fn prepare_kernels(threads: usize) -> anyhow::Result<()> {
     // SAFETY: the program has started no other thread yet that could read the environment.
     unsafe { std::env::set_var("MATMUL_NUM_THREADS", threads.to_string()) };
@@ -520,22 +542,23 @@ pub fn prepare_kernels(threads: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The settings in the folder of runs that are to go on. Flags that would change them are refused.
-fn resumed_settings(folder: &Path, args: &AdderArgs) -> anyhow::Result<Settings> {
-    let settings: Settings = session::read_settings(folder)?;
-    if settings.experiment != NAME {
+/// The settings of runs that are to go on. Flags that would change them are refused.
+fn resumed_settings(
+    saved: Settings,
+    given: &Settings,
+    args: &AdderArgs,
+) -> anyhow::Result<Settings> {
+    if saved.experiment != NAME {
         return Err(Misuse(format!(
-            "cannot resume: '{}' holds runs of the experiment '{}'",
-            folder.display(),
-            settings.experiment
+            "cannot resume: the folder holds runs of the experiment '{}'; use dni {0} --resume",
+            saved.experiment
         ))
         .into());
     }
-    settings.check()?;
-    // The same flags again do no harm, others would.
-    let given = Settings::from_args(&args.settings, &args.machine)?;
-    let default = Settings::from_args(&SettingsArgs::default(), &args.machine)?;
-    if given != default && given != settings {
+    saved.check()?;
+    // The same flags again do no harm, others would. DNI_BACKEND is no flag.
+    let unchanged = Settings::from_args(&SettingsArgs::default(), &args.machine)?;
+    if *given != unchanged && *given != saved {
         return Err(Misuse(
             "--resume goes on under the settings in the folder; leave out the flags that differ \
              from them"
@@ -543,7 +566,7 @@ fn resumed_settings(folder: &Path, args: &AdderArgs) -> anyhow::Result<Settings>
         )
         .into());
     }
-    Ok(settings)
+    Ok(saved)
 }
 
 /// Trains and measures one run.
@@ -564,7 +587,9 @@ fn run_one(
     let folder = if is_alone {
         session.folder.clone()
     } else {
-        session.folder.join(format!("{method}-seed{seed}").replace(':', "-"))
+        session
+            .folder
+            .join(format!("{method}-seed{seed}").replace(':', "-"))
     };
     let mut chain = own.chain(method, seed, device);
     let mut sums = Sums::new(&own, seed, device)?;
@@ -648,8 +673,7 @@ impl Measures {
             .filter(|bits| bits.iter().all(|&right| right))
             .count();
         Ok(Self {
-            bit_accuracy: right.iter().filter(|&&right| right).count() as f64
-                / right.len() as f64,
+            bit_accuracy: right.iter().filter(|&&right| right).count() as f64 / right.len() as f64,
             exact: exact as f64 / examples.len() as f64,
             notebook_loss: settings
                 .preset
@@ -691,8 +715,11 @@ impl Report {
         }
         let mut table = Table::new(header);
         for method in &settings.methods {
-            let results: Vec<&RunResult> =
-                self.results.iter().filter(|r| r.method == *method).collect();
+            let results: Vec<&RunResult> = self
+                .results
+                .iter()
+                .filter(|r| r.method == *method)
+                .collect();
             let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> Option<f64>| {
                 let figures: Vec<f64> = results.iter().filter_map(|r| figure(r)).collect();
                 stats::summary(&figures, digits)

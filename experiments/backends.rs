@@ -69,12 +69,23 @@ impl Report {
     fn to_text(&self) -> String {
         let mut text = String::new();
         for state in &self.backends {
-            let works = if state.works { "works" } else { "does not work" };
+            let works = if state.works {
+                "works"
+            } else {
+                "does not work"
+            };
             text.push_str(&format!("{:8} {works}: {}\n", state.backend, state.note));
         }
         for adapter in &self.adapters {
-            let kind = if adapter.is_gpu { "" } else { ", computes on the CPU" };
-            text.push_str(&format!("adapter: {} ({}{kind})\n", adapter.name, adapter.api));
+            let kind = if adapter.is_gpu {
+                ""
+            } else {
+                ", computes on the CPU"
+            };
+            text.push_str(&format!(
+                "adapter: {} ({}{kind})\n",
+                adapter.name, adapter.api
+            ));
         }
         text.push_str(&format!("--backend auto is {} here\n", self.auto));
         text

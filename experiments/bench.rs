@@ -117,6 +117,7 @@ const REPETITION: Duration = Duration::from_millis(100);
 
 /// `dni bench`.
 pub fn run(args: BenchArgs) -> anyhow::Result<()> {
+    prepare_kernels(args.kernel_threads)?;
     let machine = MachineArgs {
         backend: None,
         kernel_threads: Some(args.kernel_threads),
@@ -127,7 +128,6 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     }
     // A bad file name should not be found out after the measurement.
     let exporter = args.export.as_deref().map(Exporter::create).transpose()?;
-    prepare_kernels(args.kernel_threads)?;
     let say = |text: String| {
         if !args.quiet {
             eprintln!("{text}");
@@ -254,7 +254,13 @@ impl Timing {
 impl Report {
     pub fn table(&self) -> Table {
         let mut table = Table::new([
-            "backend", "method", "step", "spread", "steps/s", "examples/s", "ratio",
+            "backend",
+            "method",
+            "step",
+            "spread",
+            "steps/s",
+            "examples/s",
+            "ratio",
         ]);
         for row in &self.results {
             let mut cells = vec![row.backend.to_string(), row.method.to_string()];

@@ -44,7 +44,7 @@ enum Command {
     /// Binary addition by backprop, DNI and cDNI, side by side
     Adder(Box<adder::AdderArgs>),
     /// Time training steps on several backends
-    Bench(bench::BenchArgs),
+    Bench(Box<bench::BenchArgs>),
     /// List backends, what works on this machine, and what to install
     Backends(backends::BackendsArgs),
 }
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Adder(args) => adder::run(*args),
-        Command::Bench(args) => bench::run(args),
+        Command::Bench(args) => bench::run(*args),
         Command::Backends(args) => backends::run(args),
     };
     match done {

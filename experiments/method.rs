@@ -161,7 +161,15 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for name in ["", "bp", "lambda", "lambda:", "lambda:2", "lambda:-1", "lambda:NaN"] {
+        for name in [
+            "",
+            "bp",
+            "lambda",
+            "lambda:",
+            "lambda:2",
+            "lambda:-1",
+            "lambda:NaN",
+        ] {
             assert!(name.parse::<Method>().is_err(), "{name}");
         }
         for name in ["", "mlp", "mlp:", "mlp:0", "mlp:64x", "mlp:-1", "conv"] {

@@ -54,7 +54,10 @@ impl Table {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         (0..columns)
             .map(|column| {
-                let lengths = self.rows.iter().map(|row| cell(row, column).chars().count());
+                let lengths = self
+                    .rows
+                    .iter()
+                    .map(|row| cell(row, column).chars().count());
                 lengths.max().unwrap_or(0)
             })
             .collect()

@@ -3,6 +3,8 @@
 //! [`Chain::step`] is the reference: one thread, every section in turn, in the paper's order. Every
 //! other schedule must agree with it.
 
+use std::any::Any;
+
 use burn::optim::{StateSink, StateSource};
 use burn::tensor::Tensor;
 
@@ -134,6 +136,12 @@ impl Chain {
     /// below it.
     pub fn names(&self) -> Vec<&str> {
         self.sections.iter().map(|s| s.name.as_str()).collect()
+    }
+
+    /// The section of this name as it is now, if it is of type `S`.
+    pub fn get<S: Section>(&self, name: &str) -> Option<&S> {
+        let s = self.sections.iter().find(|s| s.name == name)?;
+        s.section.as_any().downcast_ref()
     }
 
     /// The interfaces, from the bottom up.
@@ -379,6 +387,7 @@ trait AnySection: AnyTrained {
     fn pass(&self, input: Input) -> Pass;
     fn predict(&self, input: Tensor<2>) -> Tensor<2>;
     fn observer(&self) -> Box<dyn AnySection>;
+    fn as_any(&self) -> &dyn Any;
 }
 
 impl<S: Section> AnySection for Trained<S> {
@@ -392,5 +401,9 @@ impl<S: Section> AnySection for Trained<S> {
 
     fn observer(&self) -> Box<dyn AnySection> {
         Box::new(Trained::observer(self))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self.module()
     }
 }

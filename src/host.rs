@@ -180,7 +180,10 @@ fn add_product<S: Simd>(simd: S, out: &mut [f32], width: usize, a: Left, b: &[f3
                 for (factors, row) in factors.iter_mut().zip(a.chunks_exact(rows)) {
                     match row[first..].first_chunk() {
                         Some(whole) => *factors = *whole,
-                        None => factors.iter_mut().zip(&row[first..]).for_each(|(f, &v)| *f = v),
+                        None => factors
+                            .iter_mut()
+                            .zip(&row[first..])
+                            .for_each(|(f, &v)| *f = v),
                     }
                 }
             }
@@ -267,7 +270,15 @@ fn exp(x: f32) -> f32 {
     let n = rounded - ROUND;
     let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, clamped));
     let mut p = 1.0 / 5040.0;
-    for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+    for c in [
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+        1.0,
+        1.0,
+    ] {
         p = r.mul_add(p, c);
     }
     // The low bits of `rounded` are n, which becomes the exponent of 2^n.
@@ -284,7 +295,9 @@ impl Values {
     }
 
     pub fn as_slice(&self) -> &[f32] {
-        self.0.as_slice().expect("the tensors of this crate hold f32")
+        self.0
+            .as_slice()
+            .expect("the tensors of this crate hold f32")
     }
 
     pub fn as_mut_slice(&mut self) -> &mut [f32] {

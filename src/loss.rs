@@ -80,12 +80,7 @@ impl Loss {
     /// # Panics
     ///
     /// If the shapes differ.
-    pub fn gradient(
-        self,
-        output: Tensor<2>,
-        target: Tensor<2>,
-        reduction: Reduction,
-    ) -> Tensor<2> {
+    pub fn gradient(self, output: Tensor<2>, target: Tensor<2>, reduction: Reduction) -> Tensor<2> {
         assert_same_shape(&output, &target);
         let predicted = match self {
             Self::SquaredError => output,

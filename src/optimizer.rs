@@ -48,10 +48,7 @@ impl Optimizer {
     /// Adam with the constants of its paper; burn's default epsilon is a thousand times larger,
     /// which would drown the small gradients of synthesizers.
     pub fn adam(learning_rate: LearningRate) -> Self {
-        Self::new(
-            AdamConfig::new().with_epsilon(1e-8).build(),
-            learning_rate,
-        )
+        Self::new(AdamConfig::new().with_epsilon(1e-8).build(), learning_rate)
     }
 
     /// The learning rate of the next update.

@@ -105,7 +105,13 @@ impl<M: Module> AnyTrained for Trained<M> {
                     name: format!("{}.{path}", parameters(prefix)),
                 })?;
             let (bytes, shape, dtype) = data.into_parts();
-            tensors.push(burn_pack::Tensor::new(path.clone(), dtype, shape, None, bytes));
+            tensors.push(burn_pack::Tensor::new(
+                path.clone(),
+                dtype,
+                shape,
+                None,
+                bytes,
+            ));
         }
         let record = ModuleRecord::from_bytes(Writer::new(tensors).into_bytes()?)?;
         self.module = Some(module.try_load_record(record)?);

@@ -72,9 +72,7 @@ fn encode(bits: usize, codes: &[usize]) -> Examples {
 
 /// The bits of a number, the most significant first.
 fn binary(number: usize, bits: usize) -> impl Iterator<Item = f32> {
-    (0..bits)
-        .rev()
-        .map(move |bit| ((number >> bit) & 1) as f32)
+    (0..bits).rev().map(move |bit| ((number >> bit) & 1) as f32)
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ pub fn train(
     }
     // Stopping where figures are recorded leaves the logs, too, as if nothing had happened.
     while step < plan.steps
-        && !(step % plan.record_every == 0 && stop.load(Ordering::Relaxed))
+        && !(step.is_multiple_of(plan.record_every) && stop.load(Ordering::Relaxed))
     {
         let batch = task.batch(step);
         let target = batch.target.clone();
@@ -119,7 +119,7 @@ pub fn train(
         step += 1;
         losses.add(chain, done, target);
 
-        let record = step % plan.record_every == 0 || step == plan.steps;
+        let record = step.is_multiple_of(plan.record_every) || step == plan.steps;
         if record || losses.pending() >= plan.check_every {
             losses.read(chain)?;
         }
@@ -136,10 +136,7 @@ pub fn train(
     losses.read(chain)?;
     let progress = if step > start.step { now(step) } else { start };
     let (event, outcome) = if step < plan.steps {
-        (
-            Event::Interrupted { step },
-            Outcome::Interrupted(progress),
-        )
+        (Event::Interrupted { step }, Outcome::Interrupted(progress))
     } else {
         let seconds = progress.seconds;
         (

@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use rand::Rng;
 
 use super::{Activation, Section};
-use crate::init::Init;
 use crate::host::{self, Layer, Values};
+use crate::init::Init;
 use crate::pass::{Input, LocalGradients, Pass};
 
 /// How to build a [`Dense`] section.

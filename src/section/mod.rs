@@ -6,7 +6,7 @@ mod dense;
 pub use activation::Activation;
 pub use dense::{Dense, DenseConfig};
 
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;
 
 use crate::pass::{Input, Pass};
@@ -32,7 +32,7 @@ use crate::pass::{Input, Pass};
 ///     }
 /// }
 /// ```
-pub trait Section: Module + 'static {
+pub trait Section: Module + ModuleDisplay + 'static {
     /// `h = f(x)`: `[batch, inputs]` to `[batch, outputs]`.
     fn forward(&self, input: Tensor<2>) -> Tensor<2>;
 

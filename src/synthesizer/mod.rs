@@ -6,7 +6,7 @@ mod mlp;
 pub use linear::{LinearSynthesizer, LinearSynthesizerConfig};
 pub use mlp::{MlpSynthesizer, MlpSynthesizerConfig};
 
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Tensor, assert_shape};
 
 use crate::pass::{Input, Pass};
@@ -17,7 +17,7 @@ use crate::pass::{Input, Pass};
 /// The context `c` is privileged information, given to synthesizers only: with the label as
 /// context the paper speaks of conditional DNI, cDNI. Start the last layer at zero, so that the
 /// first synthetic gradients are zero and not noise.
-pub trait Synthesizer: Module + 'static {
+pub trait Synthesizer: Module + ModuleDisplay + 'static {
     /// `delta_hat = M(h, c)`: message `[batch, features]` and context `[batch, contexts]` to
     /// `[batch, features]`.
     fn forward(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2>;
