@@ -29,6 +29,7 @@ const NAME: &str = "adder";
 
 /// Flags of `dni adder`.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub struct AdderArgs {
     #[command(flatten)]
     settings: SettingsArgs,
@@ -81,12 +82,12 @@ pub struct SettingsArgs {
     batch_size: Option<usize>,
 
     /// Learning rate of the layers [default: 0.004, without labels 0.0003]
-    #[arg(long, value_name = "RATE", value_parser = rate, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     lr: Option<f64>,
 
     /// Learning rate of the synthesizers [default: 3 times that of the layers, without labels 10
     /// times]
-    #[arg(long, value_name = "RATE", value_parser = rate, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     synthesizer_lr: Option<f64>,
 
     /// Seed of everything random [default: 1]
@@ -156,31 +157,36 @@ impl Settings {
             Some(Preset::NotebookBackprop) => Self::notebook_backprop(),
             Some(Preset::NotebookDni) => Self::notebook_dni(),
         };
+        s.set(args, machine);
+        s.check()?;
+        Ok(s)
+    }
+
+    /// Changes what flags were given for, but for the preset.
+    fn set(&mut self, args: &SettingsArgs, machine: &MachineArgs) {
         fn set<T: Clone>(setting: &mut T, flag: &Option<T>) {
             if let Some(value) = flag {
                 setting.clone_from(value);
             }
         }
-        set(&mut s.methods, &args.methods);
-        set(&mut s.layers, &args.layers);
-        set(&mut s.bits, &args.bits);
-        set(&mut s.examples, &args.examples);
-        set(&mut s.steps, &args.steps);
-        set(&mut s.batch_size, &args.batch_size);
-        set(&mut s.seed, &args.seed);
-        set(&mut s.seeds, &args.seeds);
-        s.lr = args.lr.or(s.lr);
-        s.synthesizer_lr = args.synthesizer_lr.or(s.synthesizer_lr);
-        s.synthesizer = args.synthesizer.clone().or(s.synthesizer);
+        set(&mut self.methods, &args.methods);
+        set(&mut self.layers, &args.layers);
+        set(&mut self.bits, &args.bits);
+        set(&mut self.examples, &args.examples);
+        set(&mut self.steps, &args.steps);
+        set(&mut self.batch_size, &args.batch_size);
+        set(&mut self.seed, &args.seed);
+        set(&mut self.seeds, &args.seeds);
+        self.lr = args.lr.or(self.lr);
+        self.synthesizer_lr = args.synthesizer_lr.or(self.synthesizer_lr);
+        self.synthesizer = args.synthesizer.clone().or(self.synthesizer.take());
         if let Some(backend) = machine.backend {
-            s.backend = backend.resolve();
+            self.backend = backend.resolve();
         }
-        set(&mut s.kernel_threads, &machine.kernel_threads);
-        s.check()?;
+        set(&mut self.kernel_threads, &machine.kernel_threads);
         if let Some(epochs) = args.epochs {
-            s.steps = epochs * (s.examples / s.batch_size);
+            self.steps = epochs.saturating_mul(self.examples / self.batch_size);
         }
-        Ok(s)
     }
 
     /// Adam on relu layers, which learns the task in a few seconds.
@@ -277,7 +283,33 @@ impl Settings {
             .map_err(|error| Misuse(error.to_string()))?;
         for (i, method) in self.methods.iter().enumerate() {
             if self.methods[..i].contains(method) {
-                return Err(Misuse(format!("the method {method} is given twice")));
+                return Err(Misuse(format!(
+                    "the method {method} is given twice; name each method once"
+                )));
+            }
+        }
+        // TOML has no larger numbers.
+        const MOST: u64 = i64::MAX as u64;
+        if self.steps as u64 > MOST {
+            return Err(Misuse(format!(
+                "so many steps never end; choose up to {MOST}"
+            )));
+        }
+        if self.seed.saturating_add(self.seeds as u64) > MOST {
+            return Err(Misuse(format!(
+                "the seed {} is too large; choose seeds below {MOST}",
+                self.seed
+            )));
+        }
+        // Flags cannot say these, but a settings file that was edited can.
+        if self.layers.contains(&0) {
+            return Err(Misuse("a layer cannot have 0 units".to_string()));
+        }
+        for rate in [self.lr, self.synthesizer_lr].into_iter().flatten() {
+            if !(rate > 0.0 && rate.is_finite()) {
+                return Err(Misuse(format!(
+                    "a learning rate must be a number above 0, not {rate}"
+                )));
             }
         }
         Ok(())
@@ -490,10 +522,9 @@ pub fn run(args: AdderArgs) -> anyhow::Result<()> {
         Some(saved) => saved.kernel_threads,
         None => args.machine.kernel_threads.unwrap_or(1),
     })?;
-    let given = Settings::from_args(&args.settings, &args.machine)?;
     let settings = match saved {
-        Some(saved) => resumed_settings(saved, &given, &args)?,
-        None => given.clone(),
+        Some(saved) => resumed_settings(saved, &args)?,
+        None => Settings::from_args(&args.settings, &args.machine)?,
     };
     let folder = args
         .output
@@ -503,14 +534,15 @@ pub fn run(args: AdderArgs) -> anyhow::Result<()> {
         .unwrap_or_else(|| session::default_folder(NAME));
     let device = settings.backend.device()?;
     let session = Session::new(NAME, folder, args.output.quiet)?;
-    if args.machine.backend.is_some() && given.backend != settings.backend {
+    if args.output.resume.is_none() {
+        session.create(&session::write_settings(&settings)?)?;
+    } else if let Some(asked) = args.machine.backend
+        && asked.resolve() != settings.backend
+    {
         session.say(&format!(
             "going on with backend {}, as the folder says",
             settings.backend
         ));
-    }
-    if args.output.resume.is_none() {
-        session.create(&session::write_settings(&settings)?)?;
     }
     let mut report = Report {
         experiment: NAME,
@@ -543,11 +575,7 @@ pub fn prepare_kernels(threads: usize) -> anyhow::Result<()> {
 }
 
 /// The settings of runs that are to go on. Flags that would change them are refused.
-fn resumed_settings(
-    saved: Settings,
-    given: &Settings,
-    args: &AdderArgs,
-) -> anyhow::Result<Settings> {
+fn resumed_settings(saved: Settings, args: &AdderArgs) -> anyhow::Result<Settings> {
     if saved.experiment != NAME {
         return Err(Misuse(format!(
             "cannot resume: the folder holds runs of the experiment '{}'; use dni {0} --resume",
@@ -556,9 +584,12 @@ fn resumed_settings(
         .into());
     }
     saved.check()?;
-    // The same flags again do no harm, others would. DNI_BACKEND is no flag.
-    let unchanged = Settings::from_args(&SettingsArgs::default(), &args.machine)?;
-    if *given != unchanged && *given != saved {
+    let mut asked = saved.clone();
+    asked.preset = args.settings.preset.or(saved.preset);
+    asked.set(&args.settings, &args.machine);
+    // DNI_BACKEND is no flag.
+    asked.backend = saved.backend;
+    if asked != saved {
         return Err(Misuse(
             "--resume goes on under the settings in the folder; leave out the flags that differ \
              from them"

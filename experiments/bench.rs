@@ -23,6 +23,7 @@ use crate::table::Table;
 
 /// Flags of `dni bench`.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub struct BenchArgs {
     /// Backends to compare
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [
@@ -130,7 +131,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     let exporter = args.export.as_deref().map(Exporter::create).transpose()?;
     let say = |text: String| {
         if !args.quiet {
-            eprintln!("{text}");
+            output::say(&text);
         }
     };
 

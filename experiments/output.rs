@@ -1,4 +1,4 @@
-//! Results to stdout.
+//! Results to stdout, messages to stderr.
 
 use std::io::{self, Write};
 
@@ -11,6 +11,11 @@ pub fn print(text: &str) -> anyhow::Result<()> {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
         .context("cannot write to stdout")
+}
+
+/// Says something on stderr. That nobody listens there is no reason to stop.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Whether the reader of stdout has gone, as `head` does: no failure of ours.

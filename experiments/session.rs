@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::Misuse;
+use crate::output;
 use crate::progress::Bar;
 
 /// One call of the program: a folder with one run in it, or a folder of runs.
@@ -46,9 +47,10 @@ impl Session {
     pub fn create(&self, settings: &str) -> anyhow::Result<()> {
         if self.folder.join(RunFolder::SETTINGS).exists() {
             bail!(
-                "the folder '{0}' holds a run already; go on with it by --resume {0}, or choose \
+                "the folder '{}' holds a run already; go on with it by --resume {}, or choose \
                  another with --run-dir",
-                self.folder.display()
+                self.folder.display(),
+                for_shell(&self.folder)
             );
         }
         std::fs::create_dir_all(&self.folder)
@@ -98,7 +100,7 @@ impl Session {
                 "interrupted at step {} of {label}; go on with: dni {} --resume {}",
                 progress.step,
                 self.experiment,
-                self.folder.display()
+                for_shell(&self.folder)
             ),
         }
     }
@@ -106,8 +108,21 @@ impl Session {
     /// Says something on stderr.
     pub fn say(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            output::say(text);
         }
+    }
+}
+
+/// A path as it stands in a command.
+fn for_shell(path: &Path) -> String {
+    let path = path.display().to_string();
+    if path
+        .chars()
+        .all(|c| c.is_alphanumeric() || "/._-".contains(c))
+    {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
     }
 }
 
@@ -179,7 +194,14 @@ pub fn write_settings(settings: &impl Serialize) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::timestamp;
+    use super::{for_shell, timestamp};
+    use std::path::Path;
+
+    #[test]
+    fn a_path_with_spaces_is_quoted() {
+        assert_eq!(for_shell(Path::new("runs/a-1.b")), "runs/a-1.b");
+        assert_eq!(for_shell(Path::new("it's mine")), r"'it'\''s mine'");
+    }
 
     #[test]
     fn times_have_their_civil_date() {

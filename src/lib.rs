@@ -1,4 +1,90 @@
-//! Decoupled neural interfaces.
+//! Decoupled Neural Interfaces: networks whose parts train without waiting for each other.
+//!
+//! In backpropagation a layer waits: it is *update-locked* until all layers above it have run
+//! forward and backward. With a **synthetic gradient** it need not. A small model between two
+//! layers, the *synthesizer*, predicts the gradient that would have come back, from the layer's
+//! output alone; the layer updates with the prediction at once. Later, when the layers above have
+//! moved, a better gradient arrives, and the synthesizer learns from it (Jaderberg et al.,
+//! "Decoupled Neural Interfaces using Synthetic Gradients", arXiv:1608.05343).
+//!
+//! # One step, in one picture
+//!
+//! ```text
+//! for each section i from the bottom up:
+//!     h_i         = f_i(cut(h_{i-1}))              the message, without a tape
+//!     delta_hat_i = M_i(h_i, c)                    or the true dL/dh_N, at the top
+//!     inject delta_hat_i at h_i                    backward, one section deep
+//!     update f_i                                   nobody above has been asked
+//!     M_{i-1} learns the gradient received at h_{i-1}
+//! ```
+//!
+//! This is [`Chain::step`] with [`Credit::Synthetic`]. Its three verbs, [`cut`](message::cut),
+//! [`inject`](message::inject) and [`receive`](message::receive), are in [`message`].
+//!
+//! # Words
+//!
+//! | word | meaning | here |
+//! | --- | --- | --- |
+//! | section | a piece of network between two interfaces, with its own optimizer (the paper's "module") | [`Section`] |
+//! | message | what a section sends up: its output `h`, detached | `Tensor<2>`, `[batch, features]` |
+//! | interface | the place between two sections: owns the synthesizer and what trains it | [`Interface`] |
+//! | synthesizer | the model `M` that maps message and context to the synthetic gradient | [`Synthesizer`] |
+//! | context | what only a synthesizer may know: in cDNI the label | [`Batch::context`] |
+//! | credit | which gradient a section is given | [`Credit`] |
+//! | update-locked, decoupled | waits for all sections above, for none | |
+//!
+//! `h`, `delta` and `delta_hat` are message, gradient of the loss at it, and synthetic gradient at
+//! it.
+//!
+//! # A network of your own
+//!
+//! Any burn module is a section:
+//!
+//! ```
+//! use burn::module::Module;
+//! use burn::nn::{Linear, LinearConfig};
+//! use burn::tensor::{Device, Tensor, activation::gelu};
+//! use dni::data::{Stream, generator};
+//! use dni::{Batch, Chain, Credit, DenseConfig, Interface, LinearSynthesizerConfig, Loss, Optimizer};
+//!
+//! #[derive(Module, Debug)]
+//! struct Mine(Linear);
+//!
+//! impl dni::Section for Mine {
+//!     fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+//!         gelu(self.0.forward(input))
+//!     }
+//! }
+//!
+//! let (device, rng) = (Device::flex(), &mut generator(1, Stream::Parameters));
+//! let synthesizer = LinearSynthesizerConfig::new(16).with_contexts(3).init(rng, &device);
+//! let mut chain = Chain::new(Loss::CrossEntropy)
+//!     .section("mine", Mine(LinearConfig::new(4, 16).init(&device)), Optimizer::adam(1e-3))
+//!     .interface(Interface::new(synthesizer, Optimizer::adam(3e-3)))
+//!     .section("output", DenseConfig::new(16, 3).linear().init(rng, &device), Optimizer::adam(1e-3));
+//!
+//! let label = Tensor::<2>::from_floats([[1.0, 0.0, 0.0]], &device);
+//! let input = Tensor::from_floats([[0.1, 0.2, 0.3, 0.4]], &device);
+//! let batch = Batch { input, context: Some(label.clone()), target: label };
+//! let before = chain.loss_of(&batch);
+//! for _ in 0..20 {
+//!     chain.step(batch.clone(), Credit::Synthetic);
+//! }
+//! assert!(chain.loss_of(&batch) < before);
+//! for quality in chain.quality(&batch) {
+//!     assert!(quality.cosine > 0.0, "{quality:?}");
+//! }
+//! ```
+//!
+//! # Map
+//!
+//! - What there is: [`section`], [`synthesizer`], [`interface`], [`loss`], [`optimizer`].
+//! - What happens: [`message`] and [`pass`] (one section), [`credit`], [`feedforward`] (all of them).
+//! - How good it is: [`quality`].
+//! - Around it: [`data`], [`run`] (training loop, events, run folder, checkpoints), [`backend`],
+//!   [`error`].
+
+#![warn(missing_docs)]
 
 pub mod backend;
 pub mod credit;

@@ -1,15 +1,13 @@
 """The arithmetic of the notebook's two training steps in NumPy, timed.
 
-Usage: python3 benches/peers/notebook.py [repetitions]
-
-Prints one JSON object: the median time of a step in microseconds, over batches of 1,000 steps,
-for the backprop network (24-128-64-12) and the DNI network (16-64-32-8), batch 10. BLAS runs on
-one thread, unless the environment says otherwise.
+For every line on standard input it times 1,000 steps of the backprop network (24-128-64-12) and of
+the DNI network (16-64-32-8), batch 10, and prints the microseconds per step as a JSON object: so
+`benches/notebook.rs` can let it and dni take turns. BLAS runs on one thread, unless the environment
+says otherwise. Alone: `yes | head -10 | python3 benches/peers/notebook.py`.
 """
 
 import json
 import os
-import statistics
 import sys
 import time
 
@@ -116,16 +114,13 @@ def time_of_step(program):
 
 
 def main():
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     rng = np.random.default_rng(1)
     programs = {"backprop": Backprop(rng), "dni": Dni(rng)}
     for program in programs.values():
         time_of_step(program)
-    times = {name: [] for name in programs}
-    for _ in range(repetitions):
-        for name, program in programs.items():
-            times[name].append(time_of_step(program))
-    print(json.dumps({name: statistics.median(values) for name, values in times.items()}))
+    for _ in sys.stdin:
+        times = {name: time_of_step(program) for name, program in programs.items()}
+        print(json.dumps(times), flush=True)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ pub enum Outcome {
 ///
 /// # Errors
 ///
-/// If a loss is no longer finite, which leaves the last good checkpoint in place, or if the folder
+/// If a loss or a parameter is no longer finite, which leaves the last good checkpoint in place, or if the folder
 /// or a listener fails.
 ///
 /// # Panics
@@ -127,6 +127,7 @@ pub fn train(
             let scalars = losses.take_means(now(step));
             tell(folder, Event::Progress(scalars))?;
             if saved.elapsed() >= plan.save_every && step < plan.steps {
+                check_parameters(chain, step)?;
                 tell(folder, Event::Saved { step })?;
                 folder.save(chain, now(step))?;
                 saved = Instant::now();
@@ -134,6 +135,7 @@ pub fn train(
         }
     }
     losses.read(chain)?;
+    check_parameters(chain, step)?;
     let progress = if step > start.step { now(step) } else { start };
     let (event, outcome) = if step < plan.steps {
         (Event::Interrupted { step }, Outcome::Interrupted(progress))
@@ -147,6 +149,18 @@ pub fn train(
     tell(folder, event)?;
     folder.save(chain, progress)?;
     Ok(outcome)
+}
+
+/// Looks at the parameters before they are saved: the loss of a step says nothing of its update.
+///
+/// # Errors
+///
+/// If one is not finite.
+fn check_parameters(chain: &Chain, step: usize) -> Result<()> {
+    match chain.find_not_finite() {
+        Some(what) => Err(Error::NotFinite { what, step }),
+        None => Ok(()),
+    }
 }
 
 /// The losses of the steps since the last record: on the device until they are read.
