@@ -48,18 +48,19 @@
 //! use dni::{Batch, Chain, Credit, DenseConfig, Interface, LinearSynthesizerConfig, Loss, Optimizer};
 //!
 //! #[derive(Module, Debug)]
-//! struct Mine(Linear);
+//! struct Mine { linear: Linear }
 //!
 //! impl dni::Section for Mine {
 //!     fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-//!         gelu(self.0.forward(input))
+//!         gelu(self.linear.forward(input))
 //!     }
 //! }
 //!
 //! let (device, rng) = (Device::flex(), &mut generator(1, Stream::Parameters));
+//! let mine = Mine { linear: LinearConfig::new(4, 16).init(&device) };
 //! let synthesizer = LinearSynthesizerConfig::new(16).with_contexts(3).init(rng, &device);
 //! let mut chain = Chain::new(Loss::CrossEntropy)
-//!     .section("mine", Mine(LinearConfig::new(4, 16).init(&device)), Optimizer::adam(1e-3))
+//!     .section("mine", mine, Optimizer::adam(1e-3))
 //!     .interface(Interface::new(synthesizer, Optimizer::adam(3e-3)))
 //!     .section("output", DenseConfig::new(16, 3).linear().init(rng, &device), Optimizer::adam(1e-3));
 //!
@@ -118,3 +119,8 @@ pub use section::{Activation, Dense, DenseConfig, Section};
 pub use synthesizer::{
     LinearSynthesizer, LinearSynthesizerConfig, MlpSynthesizer, MlpSynthesizerConfig, Synthesizer,
 };
+
+/// The README's listings, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
