@@ -168,7 +168,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     }
     output::print(&match args.format {
         Format::Json => serde_json::to_string(&report)? + "\n",
-        Format::Text => report.table().to_text(),
+        Format::Text => report.to_text(),
     })
 }
 
@@ -273,10 +273,26 @@ impl Report {
                     format!("{:.0}", t.examples_per_second),
                     format!("{:.2}", t.ratio),
                 ]),
-                None => cells.push(row.note.clone().unwrap_or_default()),
+                None => cells.push("cannot run".to_string()),
             }
             table.add(cells);
         }
         table
+    }
+
+    /// The table, and below it why a backend cannot run.
+    fn to_text(&self) -> String {
+        let mut text = self.table().to_text();
+        let mut notes: Vec<&String> = self
+            .results
+            .iter()
+            .filter_map(|r| r.note.as_ref())
+            .collect();
+        notes.dedup();
+        for note in notes {
+            text.push_str(note);
+            text.push('\n');
+        }
+        text
     }
 }

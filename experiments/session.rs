@@ -71,11 +71,12 @@ impl Session {
         task: &mut dyn Task,
         plan: &Plan,
     ) -> anyhow::Result<Progress> {
-        let names: Vec<String> = chain.names().iter().map(ToString::to_string).collect();
-        let names: Vec<&str> = names[..chain.interfaces().len()]
-            .iter()
-            .map(String::as_str)
+        let names: Vec<String> = chain
+            .interface_names()
+            .into_iter()
+            .map(String::from)
             .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let (mut run_folder, start) = match RunFolder::open(folder, settings, &names)? {
             Some((run_folder, checkpoint)) => (run_folder, checkpoint.restore(chain)?),
             None => (

@@ -132,10 +132,14 @@ impl Chain {
         self
     }
 
-    /// The name of every section, from the bottom up. An interface bears the name of the section
-    /// below it.
+    /// The name of every section, from the bottom up.
     pub fn names(&self) -> Vec<&str> {
         self.sections.iter().map(|s| s.name.as_str()).collect()
+    }
+
+    /// The name of every interface, from the bottom up: that of the section below it.
+    pub fn interface_names(&self) -> Vec<&str> {
+        self.names()[..self.interfaces.len()].to_vec()
     }
 
     /// The section of this name as it is now, if it is of type `S`.

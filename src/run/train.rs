@@ -87,6 +87,9 @@ pub fn train(
     listeners: &mut [&mut dyn Listener],
     stop: &AtomicBool,
 ) -> Result<Outcome> {
+    if start.step >= plan.steps {
+        return Ok(Outcome::Finished(start));
+    }
     let mut tell = |folder: &mut RunFolder, event: Event| -> Result<()> {
         folder.hear(&event)?;
         listeners.iter_mut().try_for_each(|l| l.hear(&event))
@@ -136,7 +139,7 @@ pub fn train(
     }
     losses.read(chain)?;
     check_parameters(chain, step)?;
-    let progress = if step > start.step { now(step) } else { start };
+    let progress = now(step);
     let (event, outcome) = if step < plan.steps {
         (Event::Interrupted { step }, Outcome::Interrupted(progress))
     } else {
@@ -178,12 +181,9 @@ struct Losses {
 
 impl Losses {
     fn new(chain: &Chain, step: usize) -> Self {
-        let names = chain.names();
+        let names = chain.interface_names().into_iter();
         Self {
-            interfaces: names[..chain.interfaces().len()]
-                .iter()
-                .map(|name| (*name).to_string())
-                .collect(),
+            interfaces: names.map(String::from).collect(),
             read: step,
             pending: Vec::new(),
             sums: Vec::new(),

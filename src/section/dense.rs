@@ -90,6 +90,8 @@ impl DenseConfig {
 }
 
 /// A dense layer: `h = a(x W + b)`, or `h = a(norm(x W))` with batch norm.
+///
+/// All its parameters learn: unlike other modules it takes no notice of burn's `freeze`.
 #[derive(Module, Debug)]
 pub struct Dense {
     /// `W`, `[inputs, outputs]`.

@@ -1,0 +1,1141 @@
+//! The program as its users meet it: exit codes, stdout, stderr and the folders that it leaves.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use burn_pack::{Bytes, Reader, Scalar};
+use dni::run::Checkpoint;
+use serde_json::Value;
+
+/// A network that trains in milliseconds.
+const TINY: &str = "--steps 20 --layers 8,8 --batch-size 16 --examples 48 --bits 4";
+
+/// One that trains long enough to be stopped on the way: DNI is the slowest method.
+const LONG: &str = if cfg!(debug_assertions) {
+    "--steps 12000 --layers 8,8 --batch-size 16 --examples 48 --bits 4 --method dni"
+} else {
+    "--steps 40000 --layers 8,8 --batch-size 16 --examples 48 --bits 4 --method dni"
+};
+
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A folder of its own to run the program in.
+struct Place(common::TempDir);
+
+/// How a call of the program ended.
+struct Done {
+    call: String,
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self(common::TempDir::new())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A call with arguments parted by spaces.
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dni"));
+        self.prepare(&mut command)
+            .args(arguments.split_whitespace());
+        command
+    }
+
+    fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .current_dir(self.0.path())
+            // The Vulkan loader complains on stderr if it has none.
+            .env("XDG_RUNTIME_DIR", self.0.path())
+            .env_remove("DNI_BACKEND")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+    }
+
+    fn run(&self, arguments: &str) -> Done {
+        Done::of(&mut self.command(arguments))
+    }
+
+    /// Runs what must work; its results.
+    fn results(&self, arguments: &str) -> Value {
+        self.run(&format!("{arguments} --format json")).json()
+    }
+
+    fn start(&self, arguments: &str) -> Child {
+        self.command(arguments)
+            .spawn()
+            .expect("the program can be started")
+    }
+}
+
+impl Done {
+    fn of(command: &mut Command) -> Self {
+        let output = command.output().expect("the program can be started");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program speaks UTF-8");
+        let done = Self {
+            call: format!("{command:?}"),
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        };
+        for noise in ["panicked", "RUST_BACKTRACE", "Broken pipe", "\u{1b}"] {
+            assert!(!done.stderr.contains(noise), "{noise:?} in {done}");
+        }
+        done
+    }
+
+    #[track_caller]
+    fn succeeds(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self}");
+        self
+    }
+
+    /// The one JSON object on stdout, and there must be nothing else.
+    #[track_caller]
+    fn json(self) -> Value {
+        let done = self.succeeds();
+        assert_eq!(done.stdout.lines().count(), 1, "{done}");
+        assert!(done.stdout.ends_with('\n'), "{done}");
+        let value: Value = serde_json::from_str(&done.stdout).expect("stdout is JSON");
+        assert!(value.is_object(), "{done}");
+        value
+    }
+
+    /// It failed with this code and an error on stderr that says all of this, and nothing on
+    /// stdout.
+    #[track_caller]
+    fn fails(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{self}");
+        assert_eq!(self.stdout, "", "{self}");
+        assert!(
+            self.stderr.lines().any(|line| line.starts_with("error: ")),
+            "{self}"
+        );
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in {self}");
+        }
+        self
+    }
+}
+
+impl std::fmt::Display for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}\nended with {:?}\nstdout:\n{}\nstderr:\n{}",
+            self.call, self.code, self.stdout, self.stderr
+        )
+    }
+}
+
+/// Results without what differs from run to run: times and the folder.
+fn timeless(mut report: Value) -> Value {
+    for result in report["results"].as_array_mut().expect("a list of results") {
+        let result = result.as_object_mut().expect("a result is an object");
+        for key in ["seconds", "steps_per_second", "run_dir"] {
+            assert!(result.remove(key).is_some(), "no {key} in {result:?}");
+        }
+    }
+    report
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The events of a run.
+fn events(folder: &Path) -> Vec<Value> {
+    let parse = |line: &str| serde_json::from_str(line).expect("every line is JSON");
+    read(folder.join("events.jsonl"))
+        .lines()
+        .map(parse)
+        .collect()
+}
+
+fn names(events: &[Value]) -> Vec<&str> {
+    events
+        .iter()
+        .map(|event| event["event"].as_str().expect("every event has a name"))
+        .collect()
+}
+
+/// The rows of `scalars.csv` without the column of seconds.
+fn scalars(folder: &Path) -> Vec<Vec<String>> {
+    read(folder.join("scalars.csv"))
+        .lines()
+        .map(|line| {
+            let mut row: Vec<String> = line.split(',').map(String::from).collect();
+            row.remove(1);
+            row
+        })
+        .collect()
+}
+
+/// The steps that a run recorded, by its events.
+fn recorded_steps(folder: &Path) -> Vec<u64> {
+    events(folder)
+        .iter()
+        .filter(|event| event["event"] == "progress")
+        .map(|event| event["step"].as_u64().expect("progress has a step"))
+        .collect()
+}
+
+/// Everything in a checkpoint but the time: tensors byte for byte, and scalars.
+#[derive(PartialEq)]
+struct State {
+    tensors: BTreeMap<String, Vec<u8>>,
+    scalars: BTreeMap<String, Scalar>,
+}
+
+fn state(folder: &Path) -> State {
+    let mut bytes = fs::read(folder.join("checkpoint.bpk")).expect("there is a checkpoint");
+    bytes.truncate(bytes.len() - 4);
+    let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes)).expect("it is a burnpack");
+    let mut scalars = reader.scalars().clone();
+    assert!(scalars.remove("seconds").is_some());
+    let tensors = reader
+        .tensor_names()
+        .into_iter()
+        .map(|name| {
+            let data = reader.tensor_data(name).expect("a listed tensor is there");
+            (name.to_string(), data)
+        })
+        .collect();
+    State { tensors, scalars }
+}
+
+/// Two runs ended with the same network, optimizers included, and left the same figures.
+#[track_caller]
+fn assert_same_run(folder: &Path, expected: &Path) {
+    let (state, wanted) = (state(folder), state(expected));
+    assert!(!state.tensors.is_empty());
+    let names = |state: &State| state.tensors.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&state), names(&wanted));
+    for (name, data) in &state.tensors {
+        assert!(wanted.tensors[name] == *data, "{name} is another");
+    }
+    assert!(state.scalars == wanted.scalars, "other scalars");
+    assert_eq!(scalars(folder), scalars(expected));
+    assert_eq!(recorded_steps(folder), recorded_steps(expected));
+}
+
+/// Waits until `condition` holds while `child` runs.
+///
+/// # Panics
+///
+/// If the child ends first, or nothing happens for too long.
+#[track_caller]
+fn wait_until(child: &mut Child, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            panic!("the run ended too soon, with {status}");
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill().expect("a child can be killed");
+            panic!("waited too long");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The step of a run's checkpoint, if there is one yet.
+fn saved_step(folder: &Path) -> Option<usize> {
+    let path = folder.join("checkpoint.bpk");
+    // A checkpoint is replaced in one piece, so one that is there is whole.
+    path.exists()
+        .then(|| Checkpoint::read(&path).expect("no half-written checkpoint is ever seen"))
+        .map(|checkpoint| checkpoint.progress().step)
+}
+
+/// A long run that nobody disturbed.
+static UNDISTURBED: LazyLock<Place> = LazyLock::new(|| {
+    let place = Place::new();
+    place.run(&format!("{LONG} --run-dir run")).succeeds();
+    place
+});
+
+// Command lines that work.
+
+#[test]
+fn flags_alone_are_flags_of_the_adder() {
+    let place = Place::new();
+    let alone = place.results(TINY);
+    let named = place.results(&format!("adder {TINY}"));
+    assert_eq!(alone["results"].as_array().map(Vec::len), Some(3));
+    assert_eq!(timeless(alone), timeless(named));
+}
+
+#[test]
+fn help_is_on_stdout() {
+    let place = Place::new();
+    for (call, words) in [
+        (
+            "--help",
+            vec!["adder", "bench", "backends", "dni --backend"],
+        ),
+        ("-h", vec!["adder", "bench", "backends"]),
+        ("help", vec!["adder", "bench", "backends"]),
+        ("help bench", vec!["--export"]),
+        ("--version", vec![env!("CARGO_PKG_VERSION")]),
+        (
+            "adder --help",
+            vec![
+                "--preset",
+                "--method",
+                "--layers",
+                "--steps",
+                "--epochs",
+                "--seeds",
+                "--resume",
+                "--run-dir",
+                "--backend",
+                "--format",
+                "--quiet",
+                "notebook-dni",
+                "lambda:X",
+            ],
+        ),
+        (
+            "bench --help",
+            vec!["--backends", "--repetitions", "--methods", "--export"],
+        ),
+        ("backends --help", vec!["--format"]),
+    ] {
+        let done = place.run(call).succeeds();
+        assert_eq!(done.stderr, "", "{done}");
+        for word in words {
+            assert!(done.stdout.contains(word), "no {word} in {done}");
+        }
+    }
+    let nothing = fs::read_dir(place.0.path()).expect("a folder can be listed");
+    assert_eq!(nothing.count(), 0, "help leaves no files");
+}
+
+#[test]
+fn backends_are_listed() {
+    let place = Place::new();
+    let text = place.run("backends").succeeds();
+    let listed = place.run("backends --format json").json();
+    for (i, name) in ["flex", "ndarray", "wgpu"].into_iter().enumerate() {
+        assert!(
+            text.stdout.lines().any(|line| line.starts_with(name)),
+            "{text}"
+        );
+        let backend = &listed["backends"][i];
+        assert_eq!(backend["backend"], name);
+        assert!(backend["works"].is_boolean() && backend["note"].is_string());
+        if name != "wgpu" {
+            assert_eq!(backend["works"], true);
+        }
+    }
+    assert!(listed["adapters"].is_array());
+    assert!(["flex", "wgpu"].contains(&listed["auto"].as_str().expect("auto is a name")));
+}
+
+// Results.
+
+#[test]
+fn every_method_has_a_result_of_the_documented_form() {
+    let place = Place::new();
+    let report = place.results(&format!(
+        "{TINY} --method backprop,dni,cdni,none,lambda:0.5 --seeds 2 --seed 7"
+    ));
+    let keys = |value: &Value| -> Vec<String> {
+        let object = value.as_object().expect("an object");
+        object.keys().cloned().collect()
+    };
+    assert_eq!(keys(&report), ["backend", "experiment", "results"]);
+    assert_eq!(report["experiment"], "adder");
+    assert_eq!(report["backend"], "flex");
+    let results = report["results"].as_array().expect("a list");
+    let who: Vec<_> = results
+        .iter()
+        .map(|r| (r["method"].as_str().expect("a name"), r["seed"].as_u64()))
+        .collect();
+    let methods = ["backprop", "dni", "cdni", "none", "lambda:0.5"];
+    let expected: Vec<_> = methods
+        .into_iter()
+        .flat_map(|method| [(method, Some(7)), (method, Some(8))])
+        .collect();
+    assert_eq!(who, expected);
+    for result in results {
+        let fields =
+            "interfaces loss method run_dir seconds seed steps steps_per_second test train";
+        assert_eq!(keys(result).join(" "), fields);
+        assert_eq!(result["steps"], 20);
+        for figure in ["seconds", "steps_per_second", "loss"] {
+            assert!(result[figure].as_f64().is_some_and(|f| f > 0.0), "{result}");
+        }
+        for set in ["train", "test"] {
+            assert_eq!(keys(&result[set]), ["bit_accuracy", "exact"]);
+            let [bits, exact] = ["bit_accuracy", "exact"]
+                .map(|figure| result[set][figure].as_f64().expect("a number"));
+            assert!((0.0..=1.0).contains(&exact) && exact <= bits && bits <= 1.0);
+        }
+        let interfaces = result["interfaces"].as_array().expect("a list");
+        let method = result["method"].as_str().expect("a name");
+        let names: Vec<_> = interfaces.iter().map(|i| &i["name"]).collect();
+        if ["backprop", "none"].contains(&method) {
+            assert!(names.is_empty());
+        } else {
+            assert_eq!(names, ["hidden1", "hidden2"]);
+        }
+        for interface in interfaces {
+            let cosine = interface["cosine"].as_f64().expect("a number");
+            assert!((-1.0001..=1.0001).contains(&cosine), "{interface}");
+            let error = interface["relative_error"].as_f64();
+            assert!(error.is_some_and(|error| error >= 0.0), "{interface}");
+        }
+        let folder = result["run_dir"].as_str().expect("a path");
+        assert!(place.path(folder).join("checkpoint.bpk").exists());
+    }
+    let losses: Vec<_> = results.iter().map(|r| r["loss"].as_f64()).collect();
+    assert!(losses[0] != losses[1], "another seed is another run");
+}
+
+#[test]
+fn there_is_no_test_without_unseen_sums() {
+    let place = Place::new();
+    let all =
+        place.results(&format!("{TINY} --examples 64 --method cdni").replace("--examples 48", ""));
+    assert!(all["results"][0]["test"].is_null(), "{all}");
+    let most = place.results(&format!("{TINY} --method cdni"));
+    assert!(most["results"][0]["test"].is_object(), "{most}");
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_to_the_last_bit() {
+    let place = Place::new();
+    let call = format!("{TINY} --method dni,cdni,lambda:0.3 --seed 5");
+    let (first, second) = (place.results(&call), place.results(&call));
+    assert_eq!(timeless(first), timeless(second));
+    let folders: Vec<PathBuf> = fs::read_dir(place.path("runs"))
+        .expect("there are runs")
+        .map(|entry| entry.expect("a folder can be listed").path())
+        .collect();
+    assert_eq!(folders.len(), 2, "each call has a folder of its own");
+    assert_same_run(&folders[0].join("dni-seed5"), &folders[1].join("dni-seed5"));
+}
+
+#[test]
+fn presets_report_the_loss_of_the_notebook() {
+    let place = Place::new();
+    for (preset, method, steps) in [
+        ("notebook-backprop", "backprop", "--steps 3"),
+        ("notebook-dni", "dni", "--epochs 2"),
+    ] {
+        let report = place.results(&format!("--preset {preset} {steps}"));
+        let result = &report["results"][0];
+        assert_eq!(report["results"].as_array().map(Vec::len), Some(1));
+        assert_eq!(result["method"], method);
+        assert_eq!(
+            result["steps"],
+            if preset == "notebook-dni" { 20 } else { 3 }
+        );
+        let loss = result["train"]["notebook_loss"].as_f64();
+        assert!(loss.is_some_and(|loss| loss > 0.0), "{report}");
+        let text = place.run(&format!("--preset {preset} {steps}")).succeeds();
+        assert!(text.stdout.contains("notebook loss"), "{text}");
+    }
+}
+
+#[test]
+fn synthesizers_and_lengths_can_be_chosen() {
+    let place = Place::new();
+    for flags in ["--synthesizer linear", "--synthesizer mlp:8x8"] {
+        let report = place.results(&format!("{TINY} --method dni,cdni {flags}"));
+        assert_eq!(report["results"].as_array().map(Vec::len), Some(2));
+    }
+    let tiny = TINY.replace("--steps 20", "");
+    let report = place.results(&format!(
+        "{tiny} --epochs 3 --method none --kernel-threads 2"
+    ));
+    // 48 sums are three batches.
+    assert_eq!(report["results"][0]["steps"], 9);
+    let report = place.results(&format!(
+        "{TINY} --method cdni --lr 0.01 --synthesizer-lr 0.1"
+    ));
+    assert_eq!(report["results"][0]["steps"], 20);
+}
+
+#[test]
+fn the_table_has_a_row_for_each_method_and_nothing_else() {
+    let place = Place::new();
+    let done = place
+        .run(&format!(
+            "{TINY} --method backprop,dni,lambda:0.5 --seeds 2"
+        ))
+        .succeeds();
+    let first = |line: &str| line.split_whitespace().next().map(String::from);
+    let rows: Vec<String> = done.stdout.lines().filter_map(first).collect();
+    assert_eq!(rows, ["method", "backprop", "dni", "lambda:0.5"], "{done}");
+    assert!(done.stdout.contains('±'), "two seeds have a spread: {done}");
+    assert!(done.stderr.contains("dni, seed 2: 20 steps in"), "{done}");
+    assert!(done.stderr.contains("runs: runs/adder-"), "{done}");
+    assert!(!done.stdout.contains('\u{1b}') && !done.stdout.contains('\r'));
+    assert!(!done.stderr.contains('\r'), "no bar where nobody sees it");
+
+    for flag in ["--quiet", "-q"] {
+        let quiet = place.run(&format!("{TINY} --method dni {flag}")).succeeds();
+        assert_eq!(quiet.stderr, "");
+        assert_eq!(quiet.stdout.lines().count(), 2, "{quiet}");
+    }
+}
+
+// Folders.
+
+#[track_caller]
+fn assert_is_run(folder: &Path, steps: u64, columns: &str) {
+    let settings: toml::Table = read(folder.join("settings.toml"))
+        .parse()
+        .expect("settings are TOML");
+    assert_eq!(settings["experiment"].as_str(), Some("adder"));
+    assert_eq!(settings["steps"].as_integer(), Some(steps as i64));
+
+    let events = events(folder);
+    let names = names(&events);
+    assert_eq!(names.first(), Some(&"started"));
+    assert_eq!(names.last(), Some(&"finished"));
+    assert_eq!(events[0]["step"], 0);
+    assert_eq!(events[0]["steps"], steps);
+    assert_eq!(events[events.len() - 1]["step"], steps);
+
+    let scalars = read(folder.join("scalars.csv"));
+    assert_eq!(scalars.lines().next(), Some(columns));
+    let steps_of_rows: Vec<u64> = scalars
+        .lines()
+        .skip(1)
+        .map(|row| {
+            let cells: Vec<f64> = row
+                .split(',')
+                .map(|cell| cell.parse().expect("a number"))
+                .collect();
+            assert_eq!(cells.len(), columns.split(',').count(), "{row}");
+            cells[0] as u64
+        })
+        .collect();
+    assert_eq!(steps_of_rows.last(), Some(&steps));
+    assert_eq!(steps_of_rows, recorded_steps(folder));
+    assert_eq!(saved_step(folder), Some(steps as usize));
+}
+
+#[test]
+fn a_run_leaves_settings_logs_and_a_checkpoint() {
+    let place = Place::new();
+    place
+        .run(&format!("{TINY} --method dni --run-dir deep/one"))
+        .succeeds();
+    let columns = "step,seconds,loss,synthesizer_loss_hidden1,synthesizer_loss_hidden2";
+    assert_is_run(&place.path("deep/one"), 20, columns);
+    let mut files: Vec<_> = fs::read_dir(place.path("deep/one"))
+        .expect("there is a folder")
+        .map(|entry| entry.expect("a folder can be listed").file_name())
+        .collect();
+    files.sort();
+    let expected = [
+        "checkpoint.bpk",
+        "events.jsonl",
+        "scalars.csv",
+        "settings.toml",
+    ];
+    assert_eq!(files, expected);
+
+    place
+        .run(&format!(
+            "{TINY} --method backprop,lambda:0.5 --seeds 2 --seed 3 --run-dir many"
+        ))
+        .succeeds();
+    for seed in [3, 4] {
+        let folder = place.path(&format!("many/backprop-seed{seed}"));
+        assert_is_run(&folder, 20, "step,seconds,loss");
+        assert_is_run(
+            &place.path(&format!("many/lambda-0.5-seed{seed}")),
+            20,
+            columns,
+        );
+    }
+    let settings: toml::Table = read(place.path("many/settings.toml"))
+        .parse()
+        .expect("settings are TOML");
+    assert_eq!(settings["seeds"].as_integer(), Some(2));
+    assert!(!place.path("many/checkpoint.bpk").exists());
+}
+
+#[test]
+fn a_finished_run_that_is_resumed_prints_the_same_results() {
+    let place = Place::new();
+    let call = format!("{TINY} --method dni,backprop --run-dir runs/it");
+    let first = place.results(&call);
+    let rows = read(place.path("runs/it/dni-seed1/scalars.csv"));
+    // Flags that agree with the folder do no harm, all of them or a few.
+    for flags in ["", TINY, "--layers 8,8", "--method dni,backprop"] {
+        let again = place.results(&format!("--resume runs/it {flags}"));
+        assert_eq!(again, first, "even the time spent in training is the same");
+    }
+    assert_eq!(read(place.path("runs/it/dni-seed1/scalars.csv")), rows);
+    let last = events(&place.path("runs/it/dni-seed1"));
+    assert_eq!(names(&last).last(), Some(&"finished"));
+}
+
+// Wrong use: exit code 2.
+
+#[test]
+fn wrong_use_is_told_from_failure_and_names_the_culprit() {
+    let place = Place::new();
+    for (arguments, words) in [
+        (
+            "--method bp",
+            vec!["'bp'", "--method", "backprop", "lambda:X"],
+        ),
+        ("--method lambda:2", vec!["'lambda:2'", "from 0 to 1"]),
+        ("--method dni,dni", vec!["dni", "twice"]),
+        (
+            "--method lambda:0.5,lambda:0.50",
+            vec!["lambda:0.5", "twice"],
+        ),
+        ("--backend tpu", vec!["'tpu'", "flex, ndarray, wgpu"]),
+        ("--preset numpy", vec!["'numpy'", "notebook-dni"]),
+        ("--synthesizer conv", vec!["'conv'", "linear", "mlp:"]),
+        ("--synthesizer mlp:0", vec!["'mlp:0'", "mlp:UNITS"]),
+        ("--format xml", vec!["'xml'", "json"]),
+        ("images", vec!["'images'"]),
+        ("--momentum 1", vec!["'--momentum'"]),
+        ("--steps 0", vec!["'0'", "--steps", "at least 1"]),
+        ("--steps -5", vec!["'-5'", "--steps", "whole number"]),
+        ("--steps 1.5", vec!["'1.5'", "--steps", "whole number"]),
+        ("--epochs 0", vec!["'0'", "--epochs", "at least 1"]),
+        ("--layers 0", vec!["'0'", "--layers", "at least 1"]),
+        ("--layers 8,0", vec!["'0'", "--layers", "at least 1"]),
+        ("--layers -8", vec!["'-8'", "--layers", "whole number"]),
+        ("--layers=-8,8", vec!["'-8'", "--layers", "whole number"]),
+        ("--bits 0", vec!["'0'", "--bits", "at least 1"]),
+        ("--bits -1", vec!["'-1'", "--bits", "whole number"]),
+        ("--bits 1", vec!["1 bits", "from 2 to 24"]),
+        ("--bits 99", vec!["99 bits", "from 2 to 24"]),
+        ("--examples 0", vec!["'0'", "--examples", "at least 1"]),
+        ("--examples -1", vec!["'-1'", "--examples", "whole number"]),
+        ("--batch-size 0", vec!["'0'", "--batch-size", "at least 1"]),
+        (
+            "--batch-size -1",
+            vec!["'-1'", "--batch-size", "whole number"],
+        ),
+        ("--seeds 0", vec!["'0'", "--seeds", "at least 1"]),
+        ("--seeds -1", vec!["'-1'", "--seeds", "whole number"]),
+        ("--seed -1", vec!["'-1'", "--seed"]),
+        (
+            "--seed 18446744073709551615",
+            vec!["18446744073709551615", "choose"],
+        ),
+        (
+            "--seed 9223372036854775807 --seeds 2",
+            vec!["9223372036854775807", "choose"],
+        ),
+        ("--steps 18446744073709551615", vec!["choose up to"]),
+        ("--epochs 18446744073709551615", vec!["choose up to"]),
+        (
+            "--kernel-threads 0",
+            vec!["'0'", "--kernel-threads", "at least 1"],
+        ),
+        (
+            "--kernel-threads -1",
+            vec!["'-1'", "--kernel-threads", "whole number"],
+        ),
+        ("--lr 0", vec!["'0'", "--lr", "above 0"]),
+        ("--lr -0.1", vec!["'-0.1'", "--lr", "above 0"]),
+        ("--lr nan", vec!["'nan'", "--lr", "above 0"]),
+        ("--lr inf", vec!["'inf'", "--lr", "above 0"]),
+        (
+            "--synthesizer-lr 0",
+            vec!["'0'", "--synthesizer-lr", "above 0"],
+        ),
+        (
+            "--synthesizer-lr -1",
+            vec!["'-1'", "--synthesizer-lr", "above 0"],
+        ),
+        ("--steps 5 --epochs 5", vec!["--steps", "--epochs"]),
+        (
+            "--bits 4 --examples 65 --batch-size 8",
+            vec!["65 examples", "from 1 to 64"],
+        ),
+        (
+            "--batch-size 65 --examples 64",
+            vec!["batch of 65", "from 1 to 64"],
+        ),
+        ("--resume a --run-dir b", vec!["--resume", "--run-dir"]),
+        ("--resume missing", vec!["resume", "no folder 'missing'"]),
+        (
+            "bench --export x.txt",
+            vec!["'x.txt'", ".json, .csv or .md"],
+        ),
+        ("bench --export x", vec!["'x'", ".json, .csv or .md"]),
+        ("bench --repetitions 0", vec!["'0'", "--repetitions"]),
+        ("bench --repetitions -1", vec!["'-1'", "--repetitions"]),
+        (
+            "bench --backends cuda",
+            vec!["'cuda'", "--backends", "wgpu"],
+        ),
+        ("bench --methods bp", vec!["'bp'", "--methods", "backprop"]),
+        ("backends --format xml", vec!["'xml'", "json"]),
+    ] {
+        place.run(arguments).fails(2, &words);
+    }
+    Done::of(place.command(TINY).env("DNI_BACKEND", "tpu")).fails(2, &["'tpu'", "flex"]);
+    let nothing = fs::read_dir(place.0.path()).expect("a folder can be listed");
+    assert_eq!(nothing.count(), 0, "wrong use leaves no files");
+}
+
+#[test]
+fn only_a_folder_of_a_run_under_its_own_settings_can_be_resumed() {
+    let place = Place::new();
+    fs::create_dir(place.path("empty")).expect("a folder can be made");
+    place
+        .run("--resume empty")
+        .fails(2, &["empty/settings.toml", "folder of a run"]);
+
+    place
+        .run(&format!("{TINY} --method dni --seed 3 --run-dir it"))
+        .succeeds();
+    for flags in [
+        "--steps 21",
+        "--layers 8",
+        "--method cdni",
+        "--seed 4",
+        "--seeds 2",
+        "--lr 0.5",
+        "--epochs 1",
+        "--preset notebook-dni",
+        "--synthesizer linear",
+        "--kernel-threads 2",
+        // What the program would take without the flag is a contradiction all the same.
+        "--steps 20000",
+        "--seed 1",
+        "--layers 64,32",
+    ] {
+        place
+            .run(&format!("--resume it {flags}"))
+            .fails(2, &["--resume", "leave out the flags"]);
+    }
+
+    let settings = read(place.path("it/settings.toml"));
+    let altered = |text: &str| {
+        fs::write(place.path("it/settings.toml"), text).expect("a file can be written");
+        place.run("--resume it")
+    };
+    let other = settings.replace("experiment = \"adder\"", "experiment = \"images\"");
+    assert_ne!(other, settings);
+    altered(&other).fails(2, &["resume", "'images'"]);
+    for length in [0, 10, settings.len() / 2, settings.len() - 10] {
+        altered(&settings[..length]).fails(2, &["resume", "it/settings.toml", "not whole"]);
+    }
+    for (from, to, word) in [
+        ("layers = [8, 8]", "layers = [0, 8]", "0 units"),
+        ("batch_size = 16", "batch_size = 0", "batch size"),
+        ("batch_size = 16", "batch_size = -1", "it/settings.toml"),
+        ("bits = 4", "bits = 40", "from 2 to 24"),
+        ("steps = 20", "lr = nan\nsteps = 20", "above 0"),
+        ("[\"dni\"]", "[\"bp\"]", "choose from backprop"),
+        ("steps = 20", "steps = 20\nmomentum = 0.9", "momentum"),
+    ] {
+        assert!(settings.contains(from));
+        altered(&settings.replace(from, to)).fails(2, &[word]);
+    }
+    // Sound settings, but not those of the checkpoint.
+    altered(&settings.replace("[8, 8]", "[8, 9]")).fails(1, &["checkpoint.bpk", "other settings"]);
+    altered(&settings).succeeds();
+}
+
+// Failures: exit code 1.
+
+#[test]
+fn a_folder_that_cannot_be_used_is_a_failure() {
+    let place = Place::new();
+    fs::write(place.path("file"), "not a folder").expect("a file can be written");
+    place
+        .run(&format!("{TINY} --run-dir file/below"))
+        .fails(1, &["file/below", "Not a directory"]);
+    place
+        .run(&format!("bench {TINY} --export file/below.json"))
+        .fails(1, &["file/below.json"]);
+
+    place
+        .run(&format!("{TINY} --method dni --run-dir it"))
+        .succeeds();
+    let before = state(&place.path("it"));
+    place
+        .run(&format!("{TINY} --method dni --run-dir it"))
+        .fails(1, &["'it'", "--resume it", "--run-dir"]);
+    assert!(state(&place.path("it")) == before, "it was left alone");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused() {
+    let place = Place::new();
+    place
+        .run(&format!("{TINY} --method cdni --run-dir it"))
+        .succeeds();
+    let path = place.path("it/checkpoint.bpk");
+    let whole = fs::read(&path).expect("there is a checkpoint");
+    let resumed_with = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("a file can be written");
+        place.run("--resume it")
+    };
+    let last = whole.len() - 1;
+    for position in [
+        0,
+        1,
+        9,
+        40,
+        300,
+        last / 3,
+        last / 2,
+        last - 4,
+        last - 3,
+        last,
+    ] {
+        let mut flipped = whole.clone();
+        flipped[position] ^= 0x10;
+        resumed_with(&flipped).fails(1, &["it/checkpoint.bpk", "damaged", "start the run anew"]);
+    }
+    for length in [0, 3, 4, 5, 64, last / 2, last - 4, last] {
+        resumed_with(&whole[..length]).fails(1, &["it/checkpoint.bpk", "damaged"]);
+    }
+    resumed_with(&whole).succeeds();
+
+    let events = read(place.path("it/events.jsonl"));
+    fs::write(place.path("it/events.jsonl"), &events[..20]).expect("a file can be written");
+    place
+        .run("--resume it")
+        .fails(1, &["it/events.jsonl", "shorter"]);
+}
+
+#[test]
+fn nan_ends_a_run_with_the_culprit_and_the_step() {
+    let place = Place::new();
+    for (folder, flags, words) in [
+        (
+            "section",
+            "--method backprop --lr 1e30",
+            ["section 'hidden1'", "at step 2", "smaller learning rate"],
+        ),
+        (
+            "synthesizer",
+            "--method dni --synthesizer-lr 1e30",
+            ["synthesizer on top of section", "at step", "smaller"],
+        ),
+        (
+            "loss",
+            "--method cdni --synthesizer-lr 1e30",
+            [
+                "synthesizer's loss on top of section",
+                "at step 2",
+                "smaller",
+            ],
+        ),
+        (
+            "last-step",
+            "--method backprop --lr 1e300 --steps 1",
+            ["section 'hidden1'", "at step 1;", "smaller"],
+        ),
+    ] {
+        let tiny = if flags.contains("--steps") {
+            TINY.replace("--steps 20", "")
+        } else {
+            TINY.to_string()
+        };
+        let first = place
+            .run(&format!("{tiny} {flags} --run-dir {folder} -q"))
+            .fails(1, &words);
+        assert_eq!(saved_step(&place.path(folder)), Some(0));
+        // The checkpoint is good, and goes on to where it failed.
+        let again = place.run(&format!("--resume {folder} -q")).fails(1, &words);
+        assert_eq!(again.stderr, first.stderr);
+        let events = events(&place.path(folder));
+        assert!(!names(&events).contains(&"finished"));
+    }
+}
+
+/// An environment in which no graphics driver is to be found.
+fn without_graphics(command: &mut Command) -> &mut Command {
+    command
+        .env("VK_DRIVER_FILES", "/nowhere.json")
+        .env("VK_ICD_FILENAMES", "/nowhere.json")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_missing_gpu_is_told_with_the_cure() {
+    let place = Place::new();
+    let words = ["wgpu", "mesa-vulkan-drivers", "--backend flex"];
+    let run = |arguments: &str| Done::of(without_graphics(&mut place.command(arguments)));
+    run(&format!("{TINY} --backend wgpu")).fails(1, &words);
+    assert!(!place.path("runs").exists(), "nothing was begun");
+
+    let listed = run("backends").succeeds();
+    let line = |text: &str| {
+        text.lines()
+            .find(|l| l.starts_with("wgpu"))
+            .map(String::from)
+    };
+    let wgpu = line(&listed.stdout).expect("wgpu has a line");
+    assert!(wgpu.contains("does not work") && wgpu.contains("mesa-vulkan-drivers"));
+    assert!(listed.stdout.contains("--backend auto is flex here"));
+    assert_eq!(
+        run("backends --format json").json()["backends"][2]["works"],
+        false
+    );
+
+    let call = format!("bench {TINY} --backends flex,wgpu --methods backprop --repetitions 1");
+    let timed = run(&call).succeeds();
+    let wgpu = line(&timed.stdout).expect("wgpu has a row");
+    assert!(wgpu.contains("cannot run here"), "{timed}");
+    assert!(
+        timed
+            .stdout
+            .lines()
+            .any(|l| l.starts_with("flex") && l.contains(" us"))
+    );
+    let rows = run(&format!("{call} --format json")).json();
+    assert!(rows["results"][0]["timing"]["median_us"].as_f64() > Some(0.0));
+    assert!(rows["results"][0]["note"].is_null());
+    assert!(rows["results"][1]["timing"].is_null());
+    assert!(
+        rows["results"][1]["note"]
+            .as_str()
+            .is_some_and(|note| note.contains("wgpu"))
+    );
+
+    let auto = run(&format!(
+        "{TINY} --backend auto --method none --format json"
+    ))
+    .json();
+    assert_eq!(auto["backend"], "flex");
+}
+
+#[test]
+fn the_environment_names_a_backend_and_the_flag_overrides_it() {
+    let place = Place::new();
+    let ndarray = |arguments: &str| {
+        let call = format!("{TINY} --method cdni --format json {arguments}");
+        Done::of(place.command(&call).env("DNI_BACKEND", "ndarray")).json()
+    };
+    let (obeyed, overridden) = (ndarray("--run-dir it"), ndarray("--backend flex"));
+    assert_eq!(obeyed["backend"], "ndarray");
+    assert_eq!(overridden["backend"], "flex");
+    let loss = |report: &Value| report["results"][0]["loss"].as_f64().expect("a number");
+    assert!((loss(&obeyed) - loss(&overridden)).abs() < 1e-4);
+
+    // The folder of a run says more than the environment.
+    let resumed = place.run("--resume it --backend flex --format json");
+    assert!(
+        resumed.stderr.contains("going on with backend ndarray"),
+        "{resumed}"
+    );
+    assert_eq!(resumed.json()["backend"], "ndarray");
+}
+
+#[test]
+fn a_benchmark_is_exported_in_three_forms() {
+    let place = Place::new();
+    let call = format!("bench {TINY} --backends flex,ndarray --methods none --repetitions 2");
+    let done = place
+        .run(&format!("{call} --export times.json -q"))
+        .succeeds();
+    assert_eq!(done.stderr, "");
+    let first = |line: &str| line.split_whitespace().next().map(String::from);
+    let rows: Vec<String> = done.stdout.lines().filter_map(first).collect();
+    assert_eq!(rows, ["backend", "flex", "ndarray"], "{done}");
+    let json: Value = serde_json::from_str(&read(place.path("times.json"))).expect("JSON");
+    assert_eq!(json["results"].as_array().map(Vec::len), Some(2));
+    assert_eq!(json["results"][0]["timing"]["ratio"], 1.0);
+
+    place.run(&format!("{call} --export times.csv")).succeeds();
+    let csv = read(place.path("times.csv"));
+    assert!(csv.starts_with("backend,method,median_us"), "{csv}");
+    assert_eq!(csv.lines().count(), 3);
+    place.run(&format!("{call} --export times.md")).succeeds();
+    let markdown = read(place.path("times.md"));
+    assert!(
+        markdown.lines().all(|line| line.starts_with("| ")),
+        "{markdown}"
+    );
+    assert_eq!(markdown.lines().count(), 4);
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let place = Place::new();
+    for arguments in [
+        format!("{TINY} --format json -q"),
+        TINY.to_string(),
+        "--help".to_string(),
+        "backends".to_string(),
+    ] {
+        let mut child = place.start(&arguments);
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("a child can be waited for");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {stderr}");
+        assert!(
+            !stderr.contains("panicked") && !stderr.contains("Broken pipe"),
+            "{stderr}"
+        );
+    }
+    // Nor is one of messages: the results still come.
+    let mut child = place.start(&format!("{TINY} --format json --run-dir it"));
+    drop(child.stderr.take());
+    let output = child.wait_with_output().expect("a child can be waited for");
+    assert_eq!(output.status.code(), Some(0));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("stdout is JSON");
+    assert_eq!(report["results"].as_array().map(Vec::len), Some(3));
+    let mut child = place.start(&format!("{TINY} --run-dir it"));
+    drop(child.stderr.take());
+    assert_eq!(
+        child.wait().expect("a child can be waited for").code(),
+        Some(1)
+    );
+}
+
+// Runs that are stopped.
+
+#[test]
+fn a_killed_run_goes_on_as_if_nothing_had_happened() {
+    let place = Place::new();
+    let folder = place.path("run");
+    let mut child = place.start(&format!("{LONG} --run-dir run"));
+    wait_until(&mut child, || saved_step(&folder).is_some());
+    child.kill().expect("a child can be killed");
+    child.wait().expect("a child can be waited for");
+
+    let mut child = place.start("--resume run");
+    wait_until(&mut child, || saved_step(&folder) > Some(0));
+    child.kill().expect("a child can be killed");
+    child.wait().expect("a child can be waited for");
+    let step = saved_step(&folder);
+    // Logs are written in large pieces: a kill may well leave half a line beyond the checkpoint.
+    for (log, half) in [
+        ("events.jsonl", "{\"event\":\"progr"),
+        ("scalars.csv", "9999,1.5,0."),
+    ] {
+        let text = read(folder.join(log)) + half;
+        fs::write(folder.join(log), text).expect("a file can be written");
+    }
+
+    let done = place.run("--resume run").succeeds();
+    let started: Vec<Value> = events(&folder)
+        .into_iter()
+        .filter(|event| event["event"] == "started")
+        .collect();
+    let last = started.last().expect("it was started");
+    assert_eq!(
+        last["step"].as_u64(),
+        step.map(|step| step as u64),
+        "{done}"
+    );
+    assert_same_run(&folder, &UNDISTURBED.path("run"));
+}
+
+#[test]
+fn a_session_that_was_killed_in_its_second_run_finishes_both() {
+    let call = LONG
+        .replace("--steps 12000", "--steps 2000")
+        .replace("--steps 40000", "--steps 8000")
+        .replace("--method dni", "--method backprop,dni --run-dir it");
+    let undisturbed = Place::new();
+    let expected = undisturbed.results(&call);
+
+    let place = Place::new();
+    let mut child = place.start(&call);
+    let [first, second] = ["it/backprop-seed1", "it/dni-seed1"].map(|name| place.path(name));
+    wait_until(&mut child, || saved_step(&second).is_some());
+    child.kill().expect("a child can be killed");
+    child.wait().expect("a child can be waited for");
+    let rows = read(first.join("scalars.csv"));
+
+    let resumed = place.results("--resume it");
+    assert_eq!(timeless(resumed.clone()), timeless(expected));
+    assert_eq!(
+        read(first.join("scalars.csv")),
+        rows,
+        "it was not trained again"
+    );
+    for run in ["it/backprop-seed1", "it/dni-seed1"] {
+        assert_same_run(&place.path(run), &undisturbed.path(run));
+    }
+    assert_eq!(place.results("--resume it"), resumed);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_and_says_how_to_go_on() {
+    let place = Place::new();
+    let folder = place.path("my run");
+    let mut command = place.command(&format!("{LONG} --run-dir"));
+    let mut child = command.arg("my run").spawn().expect("it can be started");
+    wait_until(&mut child, || saved_step(&folder).is_some());
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -INT {}", child.id())])
+        .status();
+    assert!(sent.expect("there is a shell").success());
+    let output = child.wait_with_output().expect("a child can be waited for");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(output.stdout.is_empty());
+    let stopped = events(&folder);
+    let stopped = stopped.last().expect("there are events");
+    assert_eq!(stopped["event"], "interrupted");
+    assert_eq!(
+        stopped["step"].as_u64(),
+        saved_step(&folder).map(|step| step as u64)
+    );
+
+    // The command as it stands in the message.
+    let (_, how) = stderr
+        .split_once("go on with: ")
+        .expect("it says how to go on");
+    let binary = Path::new(env!("CARGO_BIN_EXE_dni"));
+    let mut shell = Command::new("sh");
+    let path = std::env::join_paths(binary.parent().map(Path::to_path_buf).into_iter().chain(
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()),
+    ))
+    .expect("paths have no colons");
+    Done::of(place.prepare(shell.args(["-c", how.trim()]).env("PATH", path))).succeeds();
+    assert_same_run(&folder, &UNDISTURBED.path("run"));
+}
+
+// The GPU, or a driver that computes on the CPU.
+
+#[test]
+fn wgpu_trains_as_flex_does() {
+    let place = Place::new();
+    let wgpu = &place.run("backends --format json").json()["backends"][2];
+    if wgpu["works"] != true {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "install mesa-vulkan-drivers: {wgpu}"
+        );
+        eprintln!("skipping wgpu: {}", wgpu["note"]);
+        return;
+    }
+    let tiny = TINY.replace("--steps 20", "--steps 5");
+    let [wgpu, flex] = ["wgpu", "flex"]
+        .map(|backend| place.results(&format!("--backend {backend} {tiny} --method cdni")));
+    assert_eq!(wgpu["backend"], "wgpu");
+    let loss = |report: &Value| report["results"][0]["loss"].as_f64().expect("a number");
+    assert!(
+        (loss(&wgpu) - loss(&flex)).abs() < 1e-4 * loss(&flex),
+        "{wgpu} and {flex}"
+    );
+}

@@ -1,0 +1,57 @@
+//! Every command line of the README and of experiments/README.md works, made short.
+
+mod common;
+
+use std::process::Command;
+
+/// The arguments of every `cargo run` in the listings of a page.
+fn command_lines(page: &str) -> Vec<Vec<String>> {
+    page.lines()
+        .filter_map(|line| line.strip_prefix("$ cargo run"))
+        .map(|rest| {
+            let arguments = rest.strip_prefix(" --").unwrap_or(rest);
+            arguments.split_whitespace().map(String::from).collect()
+        })
+        .collect()
+}
+
+/// Flags that make a command line short without changing what it is about.
+fn shortened(mut arguments: Vec<String>) -> Vec<String> {
+    let first = arguments.first().map_or("", String::as_str);
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let more: &[&str] = match first {
+        "backends" | "--help" => &[],
+        "bench" => &["--repetitions", "1"],
+        _ if has("--epochs") => &[],
+        _ if has("--preset") => &["--steps", "20"],
+        _ => &["--steps", "3", "--examples", "64", "--batch-size", "16"],
+    };
+    arguments.extend(more.iter().map(ToString::to_string));
+    arguments
+}
+
+#[test]
+fn every_command_line_works() {
+    let pages = [
+        include_str!("../README.md"),
+        include_str!("../experiments/README.md"),
+    ];
+    let has_wgpu = common::devices().iter().any(|(name, _)| *name == "wgpu");
+    let lines: Vec<_> = pages.into_iter().flat_map(command_lines).collect();
+    assert!(lines.len() >= 8, "the pages have lost their listings");
+    for line in lines {
+        if line.iter().any(|argument| argument == "wgpu") && !has_wgpu {
+            continue;
+        }
+        let folder = common::TempDir::new();
+        let output = Command::new(env!("CARGO_BIN_EXE_dni"))
+            .args(shortened(line.clone()))
+            .current_dir(folder.path())
+            .env_remove("DNI_BACKEND")
+            .output()
+            .expect("the program starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "dni {}: {stderr}", line.join(" "));
+        assert!(!output.stdout.is_empty(), "dni {}", line.join(" "));
+    }
+}
