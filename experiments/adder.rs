@@ -278,8 +278,8 @@ impl Settings {
 
     /// Refuses what could not be trained, before anything is.
     fn check(&self) -> Result<(), Misuse> {
-        self.order(self.seed)
-            .and_then(|_| self.sums(self.seed).map(|_| ()))
+        Adder::check(self.bits, self.examples)
+            .and_then(|_| self.order(self.seed))
             .map_err(|error| Misuse(error.to_string()))?;
         for (i, method) in self.methods.iter().enumerate() {
             if self.methods[..i].contains(method) {
@@ -301,9 +301,30 @@ impl Settings {
                 self.seed
             )));
         }
+        const MOST_PARAMETERS: u128 = 1 << 28;
+        if self.parameters() > MOST_PARAMETERS {
+            return Err(Misuse(format!(
+                "the layers and synthesizers would have over {MOST_PARAMETERS} parameters; choose \
+                 fewer units"
+            )));
+        }
         // Flags cannot say these, but a settings file that was edited can.
-        if self.layers.contains(&0) {
-            return Err(Misuse("a layer cannot have 0 units".to_string()));
+        if self.layers.contains(&0) || self.steps == 0 || self.seeds == 0 {
+            return Err(Misuse(
+                "layers, steps and seeds must be at least 1".to_string(),
+            ));
+        }
+        if self.methods.is_empty() {
+            return Err(Misuse("there is no method to run".to_string()));
+        }
+        for init in [self.hidden_init, self.output_init] {
+            if let Init::Normal { mean, std } = init
+                && !(mean.is_finite() && std.is_finite() && std >= 0.0)
+            {
+                return Err(Misuse(format!(
+                    "initial values cannot have a mean of {mean} and a standard deviation of {std}"
+                )));
+            }
         }
         for rate in [self.lr, self.synthesizer_lr].into_iter().flatten() {
             if !(rate > 0.0 && rate.is_finite()) {
@@ -313,6 +334,27 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// About how many parameters the largest network has, synthesizers included.
+    fn parameters(&self) -> u128 {
+        let product = |a: usize, b: usize| (a as u128).saturating_mul(b as u128);
+        let mut sizes = vec![2 * self.bits];
+        sizes.extend(&self.layers);
+        sizes.push(self.bits);
+        let sections = sizes.windows(2).map(|pair| product(pair[0], pair[1]));
+        let synthesizers = self.layers.iter().flat_map(|&units| {
+            let mut sizes = vec![units.saturating_add(self.bits)];
+            for &method in &self.methods {
+                if let SynthesizerKind::Mlp(hidden) = self.synthesizer_of(method) {
+                    sizes.extend(hidden);
+                }
+            }
+            sizes.push(units);
+            let products = sizes.windows(2).map(|pair| product(pair[0], pair[1]));
+            products.collect::<Vec<u128>>()
+        });
+        sections.chain(synthesizers).fold(0, u128::saturating_add)
     }
 
     fn sums(&self, seed: u64) -> dni::Result<Adder> {
@@ -558,9 +600,8 @@ pub fn run(args: AdderArgs) -> anyhow::Result<()> {
     match args.output.format {
         Format::Json => output::print(&(serde_json::to_string(&report)? + "\n")),
         Format::Text => {
-            output::print(&report.table(&settings).to_text())?;
-            session.say(&format!("runs: {}", session.folder.display()));
-            Ok(())
+            let table = report.table(&settings).to_text();
+            output::print(&format!("{table}runs: {}\n", session.folder.display()))
         }
     }
 }
@@ -587,8 +628,10 @@ fn resumed_settings(saved: Settings, args: &AdderArgs) -> anyhow::Result<Setting
     let mut asked = saved.clone();
     asked.preset = args.settings.preset.or(saved.preset);
     asked.set(&args.settings, &args.machine);
-    // DNI_BACKEND is no flag.
-    asked.backend = saved.backend;
+    // The variable is a default, not a wish for this run.
+    if std::env::var_os("DNI_BACKEND").is_some() {
+        asked.backend = saved.backend;
+    }
     if asked != saved {
         return Err(Misuse(
             "--resume goes on under the settings in the folder; leave out the flags that differ \
@@ -742,7 +785,7 @@ impl Report {
         .to_vec();
         header.extend((1..=settings.layers.len()).map(|i| format!("cosine {i}")));
         if settings.preset.is_some() {
-            header.push("notebook loss".to_string());
+            header.extend(["loss", "synthetic loss"].map(|loss| format!("notebook {loss}")));
         }
         let mut table = Table::new(header);
         for method in &settings.methods {
@@ -768,7 +811,9 @@ impl Report {
                 row.push(summary(2, &|r| r.interfaces.get(i).map(|q| q.cosine)));
             }
             if settings.preset.is_some() {
-                row.push(summary(1, &|r| r.train.notebook_loss));
+                row.push(summary(2, &|r| r.train.notebook_loss));
+                let top = |r: &RunResult| r.interfaces.last().map(|q| q.absolute_error);
+                row.push(summary(1, &top));
             }
             table.add(row);
         }

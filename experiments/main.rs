@@ -31,8 +31,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     name = "dni",
     version,
     max_term_width = 100,
-    after_help = "Without a command it is `dni adder`: `dni --backend wgpu` trains the adder on \
-                  the GPU."
+    after_help = "Without a command it is `dni adder`, whose flags `dni adder --help` lists: \
+                  `dni --backend wgpu` trains the adder on the GPU."
 )]
 struct Cli {
     #[command(subcommand)]

@@ -33,6 +33,9 @@ impl Session {
             if asked.swap(true, Ordering::Relaxed) {
                 std::process::exit(1);
             }
+            if !quiet {
+                output::say("stopping as soon as the figures are in; once more stops at once");
+            }
         })
         .context("cannot listen for Ctrl-C")?;
         Ok(Self {
@@ -51,6 +54,16 @@ impl Session {
                  another with --run-dir",
                 self.folder.display(),
                 for_shell(&self.folder)
+            );
+        }
+        // Logs are written under fixed names: nothing of the user's may stand there.
+        let is_empty = |folder: &Path| {
+            std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+        };
+        if self.folder.exists() && !is_empty(&self.folder) {
+            bail!(
+                "the folder '{}' is not empty; choose a new or an empty one with --run-dir",
+                self.folder.display()
             );
         }
         std::fs::create_dir_all(&self.folder)

@@ -20,16 +20,27 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// A checkpoint is not whole.
+    /// A file of a run is not whole.
     #[error(
-        "the checkpoint '{}' is damaged ({reason}); it cannot be resumed, start the run anew",
+        "the run's file '{}' is damaged ({reason}); the run cannot be resumed, start it anew",
         path.display()
     )]
     Damaged {
-        /// The checkpoint file.
+        /// The file.
         path: PathBuf,
         /// What was found.
         reason: String,
+    },
+
+    /// A checkpoint is whole, but was made under other settings than those given.
+    #[error(
+        "the checkpoint '{}' was made under other settings; go on with the settings of that run, \
+         or start anew in another folder",
+        path.display()
+    )]
+    OtherSettings {
+        /// The checkpoint file.
+        path: PathBuf,
     },
 
     /// A checkpoint lacks a tensor that the network needs.

@@ -29,9 +29,22 @@ pub struct Batch {
     pub context: Option<Tensor<2>>,
 }
 
+impl Batch {
+    /// The same values without a tape, should the caller's tensors have one.
+    fn off_tape(self) -> Self {
+        Self {
+            input: self.input.inner(),
+            target: self.target.inner(),
+            context: self.context.map(Tensor::inner),
+        }
+    }
+}
+
 /// What one training step leaves for those who want to look; nothing is computed unless asked.
 #[derive(Debug, Clone)]
 pub struct Step {
+    /// The messages `h_1 .. h_{N-1}` of this step, `[batch, features]`.
+    pub messages: Vec<Tensor<2>>,
     /// The output `h_N` before the update, `[batch, outputs]`.
     pub output: Tensor<2>,
     /// `delta_hat - delta` at every interface from the bottom up, `[batch, features]`, in the
@@ -163,9 +176,18 @@ impl Chain {
     /// # Panics
     ///
     /// If a shape does not fit, a synthesizer wants a context that the batch has not, the chain
-    /// is empty, or the credit needs interfaces and there are none.
+    /// or the batch is empty, the credit needs interfaces and there are none, or its lambda is not
+    /// from 0 to 1.
     pub fn step(&mut self, batch: Batch, credit: Credit) -> Step {
         assert!(!self.sections.is_empty(), "a chain needs a section");
+        assert!(batch.input.dims()[0] > 0, "a batch needs an example");
+        if let Credit::Mixed { lambda } = credit {
+            assert!(
+                (0.0..=1.0).contains(&lambda),
+                "lambda must be from 0 to 1, got {lambda}"
+            );
+        }
+        let batch = batch.off_tape();
         assert!(
             !credit.uses_synthesizers() || self.interfaces.len() + 1 == self.sections.len(),
             "{credit:?} needs an interface between each two sections"
@@ -182,6 +204,7 @@ impl Chain {
     /// predicts; the interface below it learns from what this sends back (paper, section 2.1).
     fn decoupled_step(&mut self, batch: Batch) -> Step {
         let top = self.sections.len() - 1;
+        let mut messages = Vec::with_capacity(top);
         let mut residuals = Vec::with_capacity(top);
         let mut below = None;
         let mut input = Input::Data(batch.input);
@@ -192,13 +215,18 @@ impl Chain {
             let delta_hat = prediction.delta_hat.clone();
             residuals.extend(self.give_credit(i, pass, delta_hat, below));
             below = Some(prediction);
+            messages.push(message.clone());
             input = Input::Message(message);
         }
         let pass = self.sections[top].section.pass(input);
         let output = pass.output.clone();
         let delta = self.true_gradient(&output, &batch.target);
         residuals.extend(self.give_credit(top, pass, delta, below));
-        Step { output, residuals }
+        Step {
+            messages,
+            output,
+            residuals,
+        }
     }
 
     /// Sends `delta` back through section `i`, updates it, and lets the interface below it learn.
@@ -219,6 +247,7 @@ impl Chain {
     /// at every section (paper, supplement, "BP(lambda)").
     fn locked_step(&mut self, batch: Batch, lambda: Option<f64>) -> Step {
         let (passes, output) = self.forward_passes(batch.input);
+        let messages = messages_of(&passes);
         let mut predictions = match lambda {
             Some(_) => self.predictions(&passes, &batch.context),
             None => Vec::new(),
@@ -228,7 +257,9 @@ impl Chain {
         for (i, pass) in passes.into_iter().enumerate().rev() {
             let gradients = pass.back(credit);
             self.sections[i].section.update(gradients.parameters);
-            let Some(delta) = gradients.input else { break };
+            let Some(delta) = gradients.input else {
+                break;
+            };
             credit = match (lambda, predictions.pop()) {
                 (Some(lambda), Some(prediction)) => {
                     let mixed = mix(&prediction.delta_hat, delta.clone(), lambda);
@@ -239,17 +270,23 @@ impl Chain {
             };
         }
         residuals.reverse();
-        Step { output, residuals }
+        Step {
+            messages,
+            output,
+            residuals,
+        }
     }
 
-    /// "No bprop": the sections below the top stay as they are.
+    /// "No bprop": only the top learns. The parameters below it stay as they are.
     fn top_step(&mut self, batch: Batch) -> Step {
         let (mut passes, output) = self.forward_passes(batch.input);
+        let messages = messages_of(&passes);
         let delta = self.true_gradient(&output, &batch.target);
         if let (Some(pass), Some(top)) = (passes.pop(), self.sections.last_mut()) {
             top.section.update(pass.back(delta).parameters);
         }
         Step {
+            messages,
             output,
             residuals: Vec::new(),
         }
@@ -283,16 +320,27 @@ impl Chain {
 
     /// The output for `input`, `[batch, inputs]` to `[batch, outputs]`, as in use: without a
     /// tape, batch norm with its running statistics, no synthesizers.
+    ///
+    /// # Panics
+    ///
+    /// If the input does not have the features of the first section.
     pub fn predict(&self, input: Tensor<2>) -> Tensor<2> {
         self.sections
             .iter()
-            .fold(input, |message, s| s.section.predict(message))
+            .fold(input.inner(), |message, s| s.section.predict(message))
     }
 
     /// The mean loss of the examples of a batch, read back from the device.
+    ///
+    /// # Panics
+    ///
+    /// If a shape does not fit.
     pub fn loss_of(&self, batch: &Batch) -> f32 {
         self.loss
-            .mean(self.predict(batch.input.clone()), batch.target.clone())
+            .mean(
+                self.predict(batch.input.clone()),
+                batch.target.clone().inner(),
+            )
             .into_scalar()
     }
 
@@ -301,12 +349,17 @@ impl Chain {
     ///
     /// It compares each prediction with the true gradient by backprop through all sections above,
     /// and leaves the chain as it was.
+    ///
+    /// # Panics
+    ///
+    /// As [`step`](Self::step) does.
     pub fn quality(&self, batch: &Batch) -> Vec<Quality> {
         if self.interfaces.is_empty() {
             return Vec::new();
         }
+        let batch = batch.clone().off_tape();
         let observer = self.observer();
-        let (passes, output) = observer.forward_passes(batch.input.clone());
+        let (passes, output) = observer.forward_passes(batch.input);
         let predictions = observer.predictions(&passes, &batch.context);
         let mut qualities = Vec::with_capacity(predictions.len());
         let mut delta = observer.true_gradient(&output, &batch.target);
@@ -379,6 +432,12 @@ impl Chain {
         }
         Ok(())
     }
+}
+
+/// The outputs of all sections below the top.
+fn messages_of(passes: &[Pass]) -> Vec<Tensor<2>> {
+    let below_top = &passes[..passes.len() - 1];
+    below_top.iter().map(|pass| pass.output.clone()).collect()
 }
 
 /// `(1 - lambda) delta_hat + lambda delta`

@@ -238,7 +238,10 @@ fn transpose(matrix: &[f32], width: usize) -> Vec<f32> {
 fn activate(activation: Activation, z: &mut [f32]) {
     match activation {
         Activation::Identity => {}
-        Activation::Relu => z.iter_mut().for_each(|z| *z = z.max(0.0)),
+        // Written so that NaN stays NaN.
+        Activation::Relu => z
+            .iter_mut()
+            .for_each(|z| *z = if *z <= 0.0 { 0.0 } else { *z }),
         Activation::Tanh => z.iter_mut().for_each(|z| *z = z.tanh()),
         Activation::Sigmoid => z.iter_mut().for_each(|z| *z = 1.0 / (1.0 + exp(-*z))),
     }
@@ -250,7 +253,7 @@ fn differentiate(activation: Activation, h: &[f32], delta: &mut [f32]) {
     let pairs = delta.iter_mut().zip(h);
     match activation {
         Activation::Identity => {}
-        Activation::Relu => pairs.for_each(|(d, &h)| *d = if h > 0.0 { *d } else { 0.0 }),
+        Activation::Relu => pairs.for_each(|(d, &h)| *d = if h <= 0.0 { 0.0 } else { *d }),
         Activation::Tanh => pairs.for_each(|(d, &h)| *d *= 1.0 - h * h),
         Activation::Sigmoid => pairs.for_each(|(d, &h)| *d *= h * (1.0 - h)),
     }
@@ -319,6 +322,25 @@ pub(crate) fn tensor<const D: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_a_number_stays_so_under_every_activation() {
+        use Activation::{Identity, Relu, Sigmoid, Tanh};
+        for activation in [Identity, Relu, Sigmoid, Tanh] {
+            let layer = Layer {
+                batch: 1,
+                inputs: 1,
+                outputs: 1,
+                activation,
+            };
+            let (x, w) = ([1.0], [f32::NAN]);
+            let h = layer.forward(&x, &w, None);
+            assert!(h[0].is_nan(), "{activation:?} forward");
+            let gradients = layer.backward(&x, &w, &h, &mut [1.0], true);
+            let input = gradients.input.expect("it was asked for");
+            assert!(input[0].is_nan(), "{activation:?} backward");
+        }
+    }
 
     #[test]
     fn exp_is_exact_to_a_few_units_in_the_last_place() {

@@ -1,8 +1,8 @@
 //! Messages and the three verbs that carry all of the method: [`cut`], [`inject`], [`receive`].
 //!
 //! A *message* is what a section sends up: its output `h`, a tensor of shape
-//! `[batch, features]`. Between sections it travels without a tape. This file is the only one
-//! that touches autodiff.
+//! `[batch, features]`. Between sections it travels without a tape. Gradients are taken and
+//! injected here only; [`pass`](crate::pass) puts a module on the tape for it.
 
 use burn::tensor::{Gradients, Tensor, assert_shape};
 

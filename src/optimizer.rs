@@ -16,10 +16,14 @@ use burn::optim::{
 };
 use burn::tensor::{Device, Tensor};
 
+use crate::error::{Error, Result};
+
 /// An update rule of burn with its learning rate and, for each parameter of one module, its state.
 #[derive(Clone)]
 pub struct Optimizer {
     rule: Arc<dyn DynOptimizer>,
+    /// The name of the rule's type, by which a checkpoint knows it.
+    name: &'static str,
     learning_rate: LearningRate,
     states: Vec<Option<DynState>>,
 }
@@ -30,9 +34,10 @@ impl Optimizer {
     /// # Panics
     ///
     /// If the learning rate is negative or not finite.
-    pub fn new(rule: impl Rule, learning_rate: LearningRate) -> Self {
+    pub fn new<R: Rule>(rule: R, learning_rate: LearningRate) -> Self {
         let mut optimizer = Self {
             rule: Arc::new(rule),
+            name: std::any::type_name::<R>(),
             learning_rate,
             states: Vec::new(),
         };
@@ -80,8 +85,11 @@ impl Optimizer {
         })
     }
 
-    /// Writes the states as `prefix.parameter.field`, parameters numbered as the module visits them.
+    /// Writes the learning rate, and the states as `prefix.parameter.field`, parameters numbered
+    /// as the module visits them.
     pub(crate) fn save(&self, prefix: &str, sink: &mut StateSink) {
+        sink.push_scalar(prefix, "rule", self.rule_mark().into());
+        sink.push_scalar(prefix, "learning_rate", self.learning_rate.into());
         for (index, state) in self.states.iter().enumerate() {
             if let Some(state) = state {
                 let prefix = format!("{prefix}.{index}");
@@ -91,21 +99,53 @@ impl Optimizer {
         }
     }
 
+    /// A number for the update rule: states have no room for a name.
+    fn rule_mark(&self) -> u64 {
+        crc32fast::hash(self.name.as_bytes()).into()
+    }
+
     /// Reads back what [`save`](Self::save) wrote, for a module of `parameters` parameters.
+    ///
+    /// # Errors
+    ///
+    /// If the update rule is another one, or a state is missing.
     pub(crate) fn load(
         &mut self,
         prefix: &str,
         parameters: usize,
         source: &mut StateSource,
         device: &Device,
-    ) {
-        self.states = (0..parameters)
-            .map(|index| {
-                let prefix = format!("{prefix}.{index}");
-                let rank = usize::try_from(source.take_scalar(&prefix, "rank")?).ok()?;
-                self.rule.state_unflatten(rank, &prefix, source, device)
-            })
-            .collect();
+    ) -> Result<()> {
+        let missing = |name: String| Error::MissingTensor { name };
+        let rule = source.take_scalar(prefix, "rule");
+        if rule.and_then(|rule| u64::try_from(rule).ok()) != Some(self.rule_mark()) {
+            return Err(Error::Contract {
+                what: format!("the update rule of {prefix}"),
+                saved: "another one".to_string(),
+                current: self.name.to_string(),
+            });
+        }
+        let learning_rate = source
+            .take_scalar(prefix, "learning_rate")
+            .and_then(|rate| f64::try_from(rate).ok())
+            .ok_or_else(|| missing(format!("{prefix}.learning_rate")))?;
+        let mut states = Vec::with_capacity(parameters);
+        for index in 0..parameters {
+            let prefix = format!("{prefix}.{index}");
+            let state = match source.take_scalar(&prefix, "rank") {
+                Some(rank) => {
+                    let state = usize::try_from(rank)
+                        .ok()
+                        .and_then(|rank| self.rule.state_unflatten(rank, &prefix, source, device));
+                    Some(state.ok_or_else(|| missing(prefix))?)
+                }
+                None => None,
+            };
+            states.push(state);
+        }
+        self.learning_rate = learning_rate;
+        self.states = states;
+        Ok(())
     }
 }
 

@@ -62,22 +62,32 @@ impl Pass {
     ///
     /// The module is put on the tape for this pass only: between steps parameters are kept
     /// without one, since tracking them costs as much as a small layer does.
+    ///
+    /// # Panics
+    ///
+    /// If the output depends on no parameter that learns and on no message.
     pub fn on_tape<M: Module + 'static>(
         module: &M,
         input: Input,
         forward: impl FnOnce(&M, Tensor<2>) -> Tensor<2>,
     ) -> Self {
         let module = module.clone().map(&mut Track);
-        let input = match input {
-            Input::Message(message) => cut(message),
+        let (input, wants_input) = input.into_parts();
+        let input = if wants_input {
+            cut(input)
+        } else {
             // Layers such as batch norm take "on an autodiff device" for "in training".
-            Input::Data(data) => data.autodiff(),
+            input.inner().autodiff()
         };
         let message = forward(&module, input.clone());
         Self::new(message.clone().inner(), move |delta| {
             let mut gradients = inject(message, delta);
+            // A module that does not look at its input sends no gradient to it.
+            let below = wants_input.then(|| {
+                receive(&input, &mut gradients).unwrap_or_else(|| input.inner().zeros_like())
+            });
             LocalGradients {
-                input: receive(&input, &mut gradients),
+                input: below,
                 parameters: GradientsParams::from_grads(gradients, &module),
             }
         })

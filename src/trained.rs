@@ -118,7 +118,7 @@ impl<M: Module> AnyTrained for Trained<M> {
         if let Some(device) = device {
             let device: Device = device.without_autodiff();
             self.optimizer
-                .load(&optimizer(prefix), paths.found.len(), source, &device);
+                .load(&optimizer(prefix), paths.found.len(), source, &device)?;
         }
         Ok(())
     }

@@ -427,8 +427,9 @@ fn a_missing_tensor_is_named() {
     );
 }
 
+/// States are taken by the same update rule only; Adam with another setting is still Adam.
 #[test]
-fn another_optimizer_starts_anew() {
+fn another_optimizer_is_refused() {
     let device = &Device::flex();
     let place = Place::new();
     let with = |optimizer: fn() -> Optimizer| {
@@ -440,20 +441,22 @@ fn another_optimizer_starts_anew() {
         || momentum(0.1),
         || Optimizer::new(AdamConfig::new().with_amsgrad(true).build(), 0.1),
     ];
-    for saved in optimizers {
+    for (i, saved) in optimizers.into_iter().enumerate() {
         let mut chain = with(saved);
         let mut task = Batches::new(device);
         chain.step(task.batch(0), Credit::Backprop);
         let progress = Progress::default();
         Checkpoint::write(&place.checkpoint(), &chain, progress, SETTINGS, &[])
             .expect("a checkpoint can be written");
-        for other in optimizers {
-            let mut restored = with(other);
+        for (j, other) in optimizers.into_iter().enumerate() {
             let checkpoint = Checkpoint::read(&place.checkpoint()).expect("it is whole");
-            checkpoint.restore(&mut restored).expect("parameters fit");
-            assert_eq!(prediction(&restored, device), prediction(&chain, device));
-            restored.step(task.batch(1), Credit::Backprop);
-            assert!(restored.find_not_finite().is_none());
+            let outcome = checkpoint.restore(&mut with(other));
+            let is_same_rule = [i, j].iter().all(|&rule| rule != 1) || i == j;
+            match outcome {
+                Ok(_) => assert!(is_same_rule, "state {i} was taken for that of {j}"),
+                Err(Error::Contract { .. }) => assert!(!is_same_rule),
+                Err(error) => panic!("{error}"),
+            }
         }
     }
 }
@@ -501,8 +504,9 @@ fn a_truncated_or_altered_checkpoint_is_refused() {
     longer.push(0);
     assert!(is_refused(&longer), "a byte too many");
     let mut swapped = whole.clone();
-    swapped.swap(whole.len() / 2, whole.len() / 2 + 1);
-    assert_ne!(swapped, whole, "choose bytes that differ");
+    let unequal = (0..whole.len() - 1).find(|&i| whole[i] != whole[i + 1]);
+    let i = unequal.expect("not all bytes are equal");
+    swapped.swap(i, i + 1);
     assert!(is_refused(&swapped), "two bytes changed places");
 }
 
@@ -547,7 +551,7 @@ fn a_folder_is_opened_only_under_the_settings_of_its_run() {
     small_checkpoint(&place);
     let error = RunFolder::create(place.path(), SETTINGS, &INTERFACES).err();
     let error = error.expect("there is a run").to_string();
-    assert!(error.contains("--resume"), "{error}");
+    assert!(error.contains("resume that run"), "{error}");
     let error = open("experiment = \"other\"\n").err().expect("another run");
     assert!(error.to_string().contains("other settings"), "{error}");
 

@@ -483,17 +483,18 @@ fn the_table_has_a_row_for_each_method_and_nothing_else() {
         .succeeds();
     let first = |line: &str| line.split_whitespace().next().map(String::from);
     let rows: Vec<String> = done.stdout.lines().filter_map(first).collect();
-    assert_eq!(rows, ["method", "backprop", "dni", "lambda:0.5"], "{done}");
+    let expected = ["method", "backprop", "dni", "lambda:0.5", "runs:"];
+    assert_eq!(rows, expected, "{done}");
     assert!(done.stdout.contains('±'), "two seeds have a spread: {done}");
     assert!(done.stderr.contains("dni, seed 2: 20 steps in"), "{done}");
-    assert!(done.stderr.contains("runs: runs/adder-"), "{done}");
+    assert!(done.stdout.contains("runs: runs/adder-"), "{done}");
     assert!(!done.stdout.contains('\u{1b}') && !done.stdout.contains('\r'));
     assert!(!done.stderr.contains('\r'), "no bar where nobody sees it");
 
     for flag in ["--quiet", "-q"] {
         let quiet = place.run(&format!("{TINY} --method dni {flag}")).succeeds();
         assert_eq!(quiet.stderr, "");
-        assert_eq!(quiet.stdout.lines().count(), 2, "{quiet}");
+        assert_eq!(quiet.stdout.lines().count(), 3, "{quiet}");
     }
 }
 
@@ -627,6 +628,15 @@ fn wrong_use_is_told_from_failure_and_names_the_culprit() {
         ("--bits -1", vec!["'-1'", "--bits", "whole number"]),
         ("--bits 1", vec!["1 bits", "from 2 to 24"]),
         ("--bits 99", vec!["99 bits", "from 2 to 24"]),
+        (
+            "--bits 24 --examples 10000000000000",
+            vec!["10000000000000 examples", "choose from 1"],
+        ),
+        (
+            "--layers 9223372036854775807",
+            vec!["parameters", "fewer units"],
+        ),
+        ("--synthesizer mlp:99999999999", vec!["fewer units"]),
         ("--examples 0", vec!["'0'", "--examples", "at least 1"]),
         ("--examples -1", vec!["'-1'", "--examples", "whole number"]),
         ("--batch-size 0", vec!["'0'", "--batch-size", "at least 1"]),
@@ -743,7 +753,7 @@ fn only_a_folder_of_a_run_under_its_own_settings_can_be_resumed() {
         altered(&settings[..length]).fails(2, &["resume", "it/settings.toml", "not whole"]);
     }
     for (from, to, word) in [
-        ("layers = [8, 8]", "layers = [0, 8]", "0 units"),
+        ("layers = [8, 8]", "layers = [0, 8]", "at least 1"),
         ("batch_size = 16", "batch_size = 0", "batch size"),
         ("batch_size = 16", "batch_size = -1", "it/settings.toml"),
         ("bits = 4", "bits = 40", "from 2 to 24"),
@@ -809,7 +819,7 @@ fn a_damaged_checkpoint_is_refused() {
     ] {
         let mut flipped = whole.clone();
         flipped[position] ^= 0x10;
-        resumed_with(&flipped).fails(1, &["it/checkpoint.bpk", "damaged", "start the run anew"]);
+        resumed_with(&flipped).fails(1, &["it/checkpoint.bpk", "damaged", "start it anew"]);
     }
     for length in [0, 3, 4, 5, 64, last / 2, last - 4, last] {
         resumed_with(&whole[..length]).fails(1, &["it/checkpoint.bpk", "damaged"]);
@@ -830,7 +840,7 @@ fn nan_ends_a_run_with_the_culprit_and_the_step() {
         (
             "section",
             "--method backprop --lr 1e30",
-            ["section 'hidden1'", "at step 2", "smaller learning rate"],
+            ["section 'hidden2'", "at step 2", "smaller learning rate"],
         ),
         (
             "synthesizer",
@@ -840,11 +850,7 @@ fn nan_ends_a_run_with_the_culprit_and_the_step() {
         (
             "loss",
             "--method cdni --synthesizer-lr 1e30",
-            [
-                "synthesizer's loss on top of section",
-                "at step 2",
-                "smaller",
-            ],
+            ["synthesizer on top of section", "at step 2", "smaller"],
         ),
         (
             "last-step",
@@ -940,13 +946,16 @@ fn the_environment_names_a_backend_and_the_flag_overrides_it() {
     let loss = |report: &Value| report["results"][0]["loss"].as_f64().expect("a number");
     assert!((loss(&obeyed) - loss(&overridden)).abs() < 1e-4);
 
-    // The folder of a run says more than the environment.
-    let resumed = place.run("--resume it --backend flex --format json");
+    // The folder of a run says more than the environment, but a flag is a wish.
+    let mut command = place.command("--resume it --format json");
+    let resumed = Done::of(command.env("DNI_BACKEND", "flex"));
     assert!(
         resumed.stderr.contains("going on with backend ndarray"),
         "{resumed}"
     );
     assert_eq!(resumed.json()["backend"], "ndarray");
+    let words = ["--resume", "leave out the flags"];
+    place.run("--resume it --backend flex").fails(2, &words);
 }
 
 #[test]

@@ -19,10 +19,8 @@ impl Adder {
     /// Unseen sums are drawn up to this number.
     pub const MOST_TEST_EXAMPLES: usize = 16_384;
 
-    /// How many sums there are of numbers of `bits - 1` bits, whose sum has `bits`.
-    pub fn sums(bits: usize) -> u64 {
-        1 << (2 * (bits - 1))
-    }
+    /// Sums to train on are drawn up to this number.
+    pub const MOST_TRAIN_EXAMPLES: usize = 1 << 22;
 
     /// Draws `examples` different sums to train on, and others to test with.
     ///
@@ -32,20 +30,9 @@ impl Adder {
     ///
     /// # Errors
     ///
-    /// If `bits` is not from 2 to 24, or there are not that many sums.
+    /// As [`check`](Self::check).
     pub fn new(bits: usize, examples: usize, rng: &mut impl Rng) -> Result<Self> {
-        if !(2..=24).contains(&bits) {
-            return Err(Error::Invalid(format!(
-                "sums of {bits} bits are not on offer; choose from 2 to 24 bits"
-            )));
-        }
-        let sums = Self::sums(bits) as usize;
-        if examples == 0 || examples > sums {
-            return Err(Error::Invalid(format!(
-                "{examples} examples cannot be drawn: there are {sums} different sums of {bits} \
-                 bits; choose from 1 to {sums} examples"
-            )));
-        }
+        let sums = Self::check(bits, examples)?;
         let unseen = (sums - examples).min(Self::MOST_TEST_EXAMPLES);
         let drawn = index::sample(rng, sums, examples + unseen).into_vec();
         let (train, test) = drawn.split_at(examples);
@@ -53,6 +40,28 @@ impl Adder {
             train: encode(bits, train),
             test: encode(bits, test),
         })
+    }
+
+    /// Whether so many sums of so many bits can be drawn; the number of sums that there are.
+    ///
+    /// # Errors
+    ///
+    /// If `bits` is not from 2 to 24, or there are not that many sums, or they are too many.
+    pub fn check(bits: usize, examples: usize) -> Result<usize> {
+        if !(2..=24).contains(&bits) {
+            return Err(Error::Invalid(format!(
+                "sums of {bits} bits are not on offer; choose from 2 to 24 bits"
+            )));
+        }
+        let sums: usize = 1 << (2 * (bits - 1));
+        let most = sums.min(Self::MOST_TRAIN_EXAMPLES);
+        if examples == 0 || examples > most {
+            return Err(Error::Invalid(format!(
+                "{examples} examples cannot be drawn: there are {sums} different sums of {bits} \
+                 bits; choose from 1 to {most} examples"
+            )));
+        }
+        Ok(sums)
     }
 }
 

@@ -49,17 +49,18 @@ impl Examples {
     ///
     /// # Panics
     ///
-    /// If a width is zero or the lengths are not the same number of rows.
+    /// If a width is zero, or the values are not the same number of whole rows.
     pub fn new(
         inputs: Vec<f32>,
         targets: Vec<f32>,
         input_features: usize,
         target_features: usize,
     ) -> Self {
-        assert_eq!(
-            inputs.len() * target_features,
-            targets.len() * input_features,
-            "every example needs an input and a target"
+        assert!(
+            inputs.len().is_multiple_of(input_features)
+                && targets.len().is_multiple_of(target_features)
+                && inputs.len() / input_features == targets.len() / target_features,
+            "every example needs a whole input and a whole target"
         );
         Self {
             inputs,
@@ -91,7 +92,7 @@ impl Examples {
         )
     }
 
-    /// All inputs and targets.
+    /// All inputs and targets, `[examples, features]` each.
     pub fn all(&self, device: &Device) -> (Tensor<2>, Tensor<2>) {
         let tensor = |values: &Vec<f32>, features| {
             let data = TensorData::new(values.clone(), [self.len(), features]);

@@ -17,7 +17,7 @@ pub enum Event {
     },
     /// A few more steps are done.
     Progress(Scalars),
-    /// A checkpoint holds the state after `step` steps.
+    /// A checkpoint of the state after `step` steps is about to be written.
     Saved {
         /// Steps done so far.
         step: usize,

@@ -36,10 +36,21 @@ impl RunFolder {
     pub fn create(path: &Path, settings: &str, interfaces: &[&str]) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
         let settings_path = path.join(Self::SETTINGS);
-        if path.join(Self::CHECKPOINT).exists() {
+        // A run that was killed before its first checkpoint left the same settings, and begins
+        // anew; anything else that stands here is not ours to write over.
+        let is_ours = fs::read_to_string(&settings_path).is_ok_and(|found| found == settings);
+        let is_free = [
+            Self::SETTINGS,
+            Self::EVENTS,
+            Self::SCALARS,
+            Self::CHECKPOINT,
+        ]
+        .iter()
+        .all(|name| !path.join(name).exists());
+        if path.join(Self::CHECKPOINT).exists() || !(is_ours || is_free) {
             return Err(Error::Invalid(format!(
-                "the folder '{0}' holds a run already; go on with it by --resume {0}, \
-                 or choose another folder",
+                "the folder '{}' holds a run or files of its names already; resume that run, or \
+                 choose another folder",
                 path.display()
             )));
         }
@@ -75,12 +86,8 @@ impl RunFolder {
         }
         let checkpoint = Checkpoint::read(&checkpoint_path)?;
         if checkpoint.settings() != settings {
-            return Err(Error::Damaged {
+            return Err(Error::OtherSettings {
                 path: checkpoint_path,
-                reason: format!(
-                    "it was made under other settings than those in {}",
-                    Self::SETTINGS
-                ),
             });
         }
         let [events, scalars] = checkpoint.log_lengths() else {

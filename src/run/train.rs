@@ -72,8 +72,8 @@ pub enum Outcome {
 ///
 /// # Errors
 ///
-/// If a loss or a parameter is no longer finite, which leaves the last good checkpoint in place, or if the folder
-/// or a listener fails.
+/// If a loss or a parameter is no longer finite, which leaves the last good checkpoint in place, or
+/// if the folder or a listener fails.
 ///
 /// # Panics
 ///
@@ -112,7 +112,7 @@ pub fn train(
     if step == 0 {
         folder.save(chain, start)?;
     }
-    // Stopping where figures are recorded leaves the logs, too, as if nothing had happened.
+    // Stopping where figures are recorded leaves those figures, too, as if nothing had happened.
     while step < plan.steps
         && !(step.is_multiple_of(plan.record_every) && stop.load(Ordering::Relaxed))
     {
@@ -124,7 +124,7 @@ pub fn train(
 
         let record = step.is_multiple_of(plan.record_every) || step == plan.steps;
         if record || losses.pending() >= plan.check_every {
-            losses.read(chain)?;
+            losses.read()?;
         }
         if record {
             let scalars = losses.take_means(now(step));
@@ -137,7 +137,7 @@ pub fn train(
             }
         }
     }
-    losses.read(chain)?;
+    losses.read()?;
     check_parameters(chain, step)?;
     let progress = now(step);
     let (event, outcome) = if step < plan.steps {
@@ -166,24 +166,24 @@ fn check_parameters(chain: &Chain, step: usize) -> Result<()> {
     }
 }
 
-/// The losses of the steps since the last record: on the device until they are read.
+/// What must stay finite in the steps since the last record: on the device until it is read.
 struct Losses {
-    /// The name of every interface.
-    interfaces: Vec<String>,
-    /// Steps whose losses have been read.
+    /// The name of every section.
+    sections: Vec<String>,
+    /// Steps that have been read.
     read: usize,
-    /// One `[1 + interfaces]` tensor for each step since.
+    /// For each step since: the loss, the loss of each synthesizer in use, and the sum of each
+    /// section's output.
     pending: Vec<Tensor<1>>,
-    /// Sums over the steps read since the last record, and their number.
+    /// Sums of the losses over the steps read since the last record, and their number.
     sums: Vec<f64>,
     count: usize,
 }
 
 impl Losses {
     fn new(chain: &Chain, step: usize) -> Self {
-        let names = chain.interface_names().into_iter();
         Self {
-            interfaces: names.map(String::from).collect(),
+            sections: chain.names().into_iter().map(String::from).collect(),
             read: step,
             pending: Vec::new(),
             sums: Vec::new(),
@@ -196,20 +196,22 @@ impl Losses {
     }
 
     fn add(&mut self, chain: &Chain, step: Step, target: Tensor<2>) {
-        let mut losses = vec![chain.loss().mean(step.output, target)];
-        losses.extend(step.residuals.into_iter().map(|residual| {
+        let mut figures = vec![chain.loss().mean(step.output.clone(), target)];
+        figures.extend(step.residuals.into_iter().map(|residual| {
             let [batch, _] = residual.dims();
             residual.square().sum().mul_scalar(0.5 / batch as f64)
         }));
-        self.pending.push(Tensor::cat(losses, 0));
+        figures.extend(step.messages.into_iter().map(Tensor::sum));
+        figures.push(step.output.sum());
+        self.pending.push(Tensor::cat(figures, 0));
     }
 
     /// Reads what is pending.
     ///
     /// # Errors
     ///
-    /// At the first step with a loss that is not finite.
-    fn read(&mut self, chain: &Chain) -> Result<()> {
+    /// At the first step with a figure that is not finite.
+    fn read(&mut self) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -219,13 +221,15 @@ impl Losses {
             .into_data()
             .try_into_vec()
             .expect("losses are f32");
-        self.sums.resize(width, 0.0);
-        for losses in values.chunks_exact(width) {
+        let losses = width - self.sections.len();
+        self.sums.resize(losses, 0.0);
+        for figures in values.chunks_exact(width) {
             self.read += 1;
             self.count += 1;
-            if let Some(i) = losses.iter().position(|loss| !loss.is_finite()) {
+            let (losses, outputs) = figures.split_at(losses);
+            if let Some(what) = self.culprit(losses, outputs) {
                 return Err(Error::NotFinite {
-                    what: self.culprit(chain, i),
+                    what,
                     step: self.read,
                 });
             }
@@ -236,19 +240,20 @@ impl Losses {
         Ok(())
     }
 
-    /// Who brought a loss to infinity: the lowest section or synthesizer that is not finite, or,
-    /// if all are still, the loss itself.
-    fn culprit(&self, chain: &Chain, loss: usize) -> String {
-        chain.find_not_finite().unwrap_or_else(|| match loss {
-            0 => match chain.names().last() {
-                Some(top) => format!("the loss on top of section '{top}'"),
-                None => "the loss".to_string(),
-            },
-            i => format!(
-                "the synthesizer's loss on top of section '{}'",
-                self.interfaces[i - 1]
-            ),
-        })
+    /// What is not finite in a step, if anything: the lowest section whose output is not, since it
+    /// spoils all above it; else the lowest synthesizer's loss, else the loss itself.
+    fn culprit(&self, losses: &[f32], outputs: &[f32]) -> Option<String> {
+        let first = |figures: &[f32]| figures.iter().position(|figure| !figure.is_finite());
+        if let Some(i) = first(outputs) {
+            return Some(format!("section '{}'", self.sections[i]));
+        }
+        if let Some(i) = first(&losses[1..]) {
+            return Some(format!(
+                "the synthesizer on top of section '{}'",
+                self.sections[i]
+            ));
+        }
+        first(losses).map(|_| "the loss".to_string())
     }
 
     fn take_means(&mut self, progress: Progress) -> Scalars {

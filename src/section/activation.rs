@@ -19,7 +19,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// `h = a(z)`, any shape.
+    /// `h = a(z)`, `[batch, features]`.
     pub fn forward(self, z: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Identity => z,
