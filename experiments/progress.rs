@@ -1,8 +1,10 @@
 //! A progress bar on stderr.
 
+use std::fmt;
+
 use dni::Result;
 use dni::run::{Event, Listener};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Shows a run's progress with its rate, time left and loss, if stderr is a terminal.
 pub struct Bar(ProgressBar);
@@ -15,9 +17,15 @@ impl Bar {
             ProgressDrawTarget::stderr()
         };
         let style = ProgressStyle::with_template(
-            "{prefix} {bar:30} {pos}/{len} steps, {per_sec}, {eta} left{msg}",
+            "{prefix} {bar:30} {pos}/{len} steps, {rate}, {eta} left{msg}",
         )
-        .expect("the template is well-formed");
+        .expect("the template is well-formed")
+        .with_key(
+            "rate",
+            |state: &ProgressState, text: &mut dyn fmt::Write| {
+                let _ = write!(text, "{:.0}/s", state.per_sec());
+            },
+        );
         Self(
             ProgressBar::with_draw_target(None, target)
                 .with_style(style)
