@@ -32,24 +32,31 @@ const NAME: &str = "adder";
 #[command(allow_negative_numbers = true)]
 pub struct AdderArgs {
     #[command(flatten)]
-    settings: SettingsArgs,
+    network: NetworkArgs,
+    #[command(flatten)]
+    length: LengthArgs,
     #[command(flatten)]
     machine: MachineArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
-/// What is trained, and how. What is not given comes from the preset or is the default.
+/// The network and how it learns. What is not given comes from the preset or is the default.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Training")]
-pub struct SettingsArgs {
+pub struct NetworkArgs {
     /// One of the notebook's two programs; other flags change it
     #[arg(long, value_enum)]
     preset: Option<Preset>,
 
     /// Methods, separated by commas: backprop, dni, cdni, none, lambda:X [default:
     /// backprop,dni,cdni]
-    #[arg(long = "method", value_name = "METHODS", value_delimiter = ',')]
+    #[arg(
+        long = "method",
+        visible_alias = "methods",
+        value_name = "METHODS",
+        value_delimiter = ','
+    )]
     methods: Option<Vec<Method>>,
 
     /// Units of the hidden layers [default: 64,32]
@@ -69,14 +76,6 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "N", value_parser = positive)]
     examples: Option<usize>,
 
-    /// Training steps [default: 20000]
-    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "epochs")]
-    steps: Option<usize>,
-
-    /// Training length in passes through the examples, instead of steps
-    #[arg(long, value_name = "N", value_parser = positive)]
-    epochs: Option<usize>,
-
     /// Examples in a batch [default: 256]
     #[arg(long, value_name = "N", value_parser = positive)]
     batch_size: Option<usize>,
@@ -89,6 +88,19 @@ pub struct SettingsArgs {
     /// times]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     synthesizer_lr: Option<f64>,
+}
+
+/// How long it learns, and from which seeds.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Length")]
+pub struct LengthArgs {
+    /// Training steps [default: 20000]
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "epochs")]
+    steps: Option<usize>,
+
+    /// Training length in passes through the examples, instead of steps
+    #[arg(long, value_name = "N", value_parser = positive)]
+    epochs: Option<usize>,
 
     /// Seed of everything random [default: 1]
     #[arg(long, value_name = "N")]
@@ -151,40 +163,44 @@ pub struct Settings {
 
 impl Settings {
     /// The preset or the default, changed by the flags that were given.
-    pub fn from_args(args: &SettingsArgs, machine: &MachineArgs) -> Result<Self, Misuse> {
-        let mut s = match args.preset {
+    pub fn from_args(
+        network: &NetworkArgs,
+        length: &LengthArgs,
+        machine: &MachineArgs,
+    ) -> Result<Self, Misuse> {
+        let mut s = match network.preset {
             None => Self::standard(),
             Some(Preset::NotebookBackprop) => Self::notebook_backprop(),
             Some(Preset::NotebookDni) => Self::notebook_dni(),
         };
-        s.set(args, machine);
+        s.set(network, length, machine);
         s.check()?;
         Ok(s)
     }
 
     /// Changes what flags were given for, but for the preset.
-    fn set(&mut self, args: &SettingsArgs, machine: &MachineArgs) {
+    fn set(&mut self, network: &NetworkArgs, length: &LengthArgs, machine: &MachineArgs) {
         fn set<T: Clone>(setting: &mut T, flag: &Option<T>) {
             if let Some(value) = flag {
                 setting.clone_from(value);
             }
         }
-        set(&mut self.methods, &args.methods);
-        set(&mut self.layers, &args.layers);
-        set(&mut self.bits, &args.bits);
-        set(&mut self.examples, &args.examples);
-        set(&mut self.steps, &args.steps);
-        set(&mut self.batch_size, &args.batch_size);
-        set(&mut self.seed, &args.seed);
-        set(&mut self.seeds, &args.seeds);
-        self.lr = args.lr.or(self.lr);
-        self.synthesizer_lr = args.synthesizer_lr.or(self.synthesizer_lr);
-        self.synthesizer = args.synthesizer.clone().or(self.synthesizer.take());
+        set(&mut self.methods, &network.methods);
+        set(&mut self.layers, &network.layers);
+        set(&mut self.bits, &network.bits);
+        set(&mut self.examples, &network.examples);
+        set(&mut self.steps, &length.steps);
+        set(&mut self.batch_size, &network.batch_size);
+        set(&mut self.seed, &length.seed);
+        set(&mut self.seeds, &length.seeds);
+        self.lr = network.lr.or(self.lr);
+        self.synthesizer_lr = network.synthesizer_lr.or(self.synthesizer_lr);
+        self.synthesizer = network.synthesizer.clone().or(self.synthesizer.take());
         if let Some(backend) = machine.backend {
             self.backend = backend.resolve();
         }
         set(&mut self.kernel_threads, &machine.kernel_threads);
-        if let Some(epochs) = args.epochs {
+        if let Some(epochs) = length.epochs {
             self.steps = epochs.saturating_mul(self.examples / self.batch_size);
         }
     }
@@ -566,7 +582,7 @@ pub fn run(args: AdderArgs) -> anyhow::Result<()> {
     })?;
     let settings = match saved {
         Some(saved) => resumed_settings(saved, &args)?,
-        None => Settings::from_args(&args.settings, &args.machine)?,
+        None => Settings::from_args(&args.network, &args.length, &args.machine)?,
     };
     let folder = args
         .output
@@ -626,8 +642,8 @@ fn resumed_settings(saved: Settings, args: &AdderArgs) -> anyhow::Result<Setting
     }
     saved.check()?;
     let mut asked = saved.clone();
-    asked.preset = args.settings.preset.or(saved.preset);
-    asked.set(&args.settings, &args.machine);
+    asked.preset = args.network.preset.or(saved.preset);
+    asked.set(&args.network, &args.length, &args.machine);
     // The variable is a default, not a wish for this run.
     if std::env::var_os("DNI_BACKEND").is_some() {
         asked.backend = saved.backend;

@@ -13,7 +13,7 @@ use dni::run::Task;
 use dni::{Backend, Batch, Chain};
 use serde::Serialize;
 
-use crate::adder::{Settings, SettingsArgs, Sums, prepare_kernels};
+use crate::adder::{LengthArgs, NetworkArgs, Settings, Sums, prepare_kernels};
 use crate::args::{BackendChoice, Format, MachineArgs, positive};
 use crate::export::Exporter;
 use crate::method::Method;
@@ -35,10 +35,6 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
     repetitions: usize,
 
-    /// The network and its methods, as in `dni adder`
-    #[command(flatten)]
-    settings: BenchSettings,
-
     /// Threads of one operation on the CPU backends
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     kernel_threads: usize,
@@ -54,17 +50,9 @@ pub struct BenchArgs {
     /// No messages on stderr, but for errors
     #[arg(long, short)]
     quiet: bool,
-}
-
-/// The flags of the adder, of which methods are also known as `--methods` here.
-#[derive(Debug, Clone, Args)]
-struct BenchSettings {
-    /// Methods to compare [default: backprop,dni,cdni]
-    #[arg(long = "methods", value_name = "METHODS", value_delimiter = ',')]
-    bench_methods: Option<Vec<Method>>,
 
     #[command(flatten)]
-    settings: SettingsArgs,
+    network: NetworkArgs,
 }
 
 /// What was measured of one backend and method.
@@ -123,10 +111,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         backend: None,
         kernel_threads: Some(args.kernel_threads),
     };
-    let mut settings = Settings::from_args(&args.settings.settings, &machine)?;
-    if let Some(methods) = &args.settings.bench_methods {
-        settings.methods.clone_from(methods);
-    }
+    let settings = Settings::from_args(&args.network, &LengthArgs::default(), &machine)?;
     // A bad file name should not be found out after the measurement.
     let exporter = args.export.as_deref().map(Exporter::create).transpose()?;
     let say = |text: String| {
@@ -148,8 +133,9 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     }
     for repetition in 1..=args.repetitions {
         for (_, _, case) in &mut cases {
-            if let Ok(case) = case {
-                case.repeat()?;
+            let failed = case.as_mut().ok().and_then(|case| case.repeat().err());
+            if let Some(error) = failed {
+                *case = Err(error.to_string());
             }
         }
         say(format!("repetition {repetition} of {}", args.repetitions));
@@ -185,14 +171,26 @@ impl Case {
             steps: 1,
             times_us: Vec::new(),
         };
-        // Doubling reaches a whole repetition after as much time again: the warm-up.
-        loop {
-            let time = case.time()?;
-            if time >= REPETITION / 2 {
-                return Ok(case);
-            }
+        case.warm_up()?;
+        while case.time()? < REPETITION / 2 {
             case.steps *= 2;
         }
+        Ok(case)
+    }
+
+    /// Runs single steps until they no longer get faster: the first ones compile shaders.
+    fn warm_up(&mut self) -> dni::Result<()> {
+        const AT_LEAST: usize = 5;
+        const AT_MOST: usize = 50;
+        let mut fastest = self.time()?;
+        for step in 1..AT_MOST {
+            let time = self.time()?;
+            if step >= AT_LEAST && time < 2 * fastest {
+                break;
+            }
+            fastest = fastest.min(time);
+        }
+        Ok(())
     }
 
     /// The time of `steps` steps, all of whose work is done.
@@ -253,7 +251,7 @@ impl Timing {
 }
 
 impl Report {
-    pub fn table(&self) -> Table {
+    fn table(&self) -> Table {
         let mut table = Table::new([
             "backend",
             "method",
@@ -282,17 +280,24 @@ impl Report {
 
     /// The table, and below it why a backend cannot run.
     fn to_text(&self) -> String {
-        let mut text = self.table().to_text();
-        let mut notes: Vec<&String> = self
+        let notes = self.notes().into_iter().map(|note| format!("{note}\n"));
+        self.table().to_text() + &notes.collect::<String>()
+    }
+
+    /// The same in Markdown.
+    pub fn to_markdown(&self) -> String {
+        let notes = self.notes().into_iter().map(|note| format!("\n{note}\n"));
+        self.table().to_markdown() + &notes.collect::<String>()
+    }
+
+    /// Why backends cannot run, each reason once.
+    fn notes(&self) -> Vec<&str> {
+        let mut notes: Vec<&str> = self
             .results
             .iter()
-            .filter_map(|r| r.note.as_ref())
+            .filter_map(|r| r.note.as_deref())
             .collect();
         notes.dedup();
-        for note in notes {
-            text.push_str(note);
-            text.push('\n');
-        }
-        text
+        notes
     }
 }

@@ -1,5 +1,6 @@
 //! Results of a benchmark to files.
 
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -20,7 +21,8 @@ enum Form {
 }
 
 impl Exporter {
-    /// Makes the file, so that a path that cannot be written is found out at once.
+    /// Opens the file without changing it, so that a path that cannot be written is found out at
+    /// once.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         let form = match path.extension().and_then(|extension| extension.to_str()) {
             Some("json") => Form::Json,
@@ -34,7 +36,10 @@ impl Exporter {
                 .into());
             }
         };
-        std::fs::File::create(path)
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
             .with_context(|| format!("cannot write '{}'", path.display()))?;
         Ok(Self {
             path: path.to_path_buf(),
@@ -47,10 +52,10 @@ impl Exporter {
         let text = match self.form {
             Form::Json => serde_json::to_string_pretty(report)? + "\n",
             Form::Csv => csv_of(report)?,
-            Form::Markdown => report.table().to_markdown(),
+            Form::Markdown => report.to_markdown(),
         };
-        std::fs::write(&self.path, text)
-            .with_context(|| format!("cannot write '{}'", self.path.display()))
+        dni::run::write_atomically(&self.path, text.as_bytes())?;
+        Ok(())
     }
 }
 

@@ -16,6 +16,9 @@ use serde_json::Value;
 /// A network that trains in milliseconds.
 const TINY: &str = "--steps 20 --layers 8,8 --batch-size 16 --examples 48 --bits 4";
 
+/// The same without its length, for benches.
+const NETWORK: &str = "--layers 8,8 --batch-size 16 --examples 48 --bits 4";
+
 /// One that trains long enough to be stopped on the way: DNI is the slowest method.
 const LONG: &str = if cfg!(debug_assertions) {
     "--steps 12000 --layers 8,8 --batch-size 16 --examples 48 --bits 4 --method dni"
@@ -699,7 +702,9 @@ fn wrong_use_is_told_from_failure_and_names_the_culprit() {
             "bench --backends cuda",
             vec!["'cuda'", "--backends", "wgpu"],
         ),
-        ("bench --methods bp", vec!["'bp'", "--methods", "backprop"]),
+        ("bench --methods bp", vec!["'bp'", "--method", "backprop"]),
+        ("bench --methods dni,dni", vec!["dni", "twice"]),
+        ("bench --steps 5", vec!["'--steps'"]),
         ("backends --format xml", vec!["'xml'", "json"]),
     ] {
         place.run(arguments).fails(2, &words);
@@ -779,7 +784,7 @@ fn a_folder_that_cannot_be_used_is_a_failure() {
         .run(&format!("{TINY} --run-dir file/below"))
         .fails(1, &["file/below", "Not a directory"]);
     place
-        .run(&format!("bench {TINY} --export file/below.json"))
+        .run(&format!("bench {NETWORK} --export file/below.json"))
         .fails(1, &["file/below.json"]);
 
     place
@@ -905,7 +910,7 @@ fn a_missing_gpu_is_told_with_the_cure() {
         false
     );
 
-    let call = format!("bench {TINY} --backends flex,wgpu --methods backprop --repetitions 1");
+    let call = format!("bench {NETWORK} --backends flex,wgpu --methods backprop --repetitions 1");
     let timed = run(&call).succeeds();
     let wgpu = line(&timed.stdout).expect("wgpu has a row");
     assert!(wgpu.contains("cannot run"), "{timed}");
@@ -961,7 +966,7 @@ fn the_environment_names_a_backend_and_the_flag_overrides_it() {
 #[test]
 fn a_benchmark_is_exported_in_three_forms() {
     let place = Place::new();
-    let call = format!("bench {TINY} --backends flex,ndarray --methods none --repetitions 2");
+    let call = format!("bench {NETWORK} --backends flex,ndarray --methods none --repetitions 2");
     let done = place
         .run(&format!("{call} --export times.json -q"))
         .succeeds();
