@@ -178,17 +178,18 @@ impl Case {
         Ok(case)
     }
 
-    /// Runs single steps until they no longer get faster: the first ones compile shaders.
+    /// Runs single steps until two in a row take about as long: the first ones compile shaders.
     fn warm_up(&mut self) -> dni::Result<()> {
-        const AT_LEAST: usize = 5;
-        const AT_MOST: usize = 50;
-        let mut fastest = self.time()?;
-        for step in 1..AT_MOST {
+        const AT_LEAST: usize = 20;
+        const AT_MOST: usize = 100;
+        let mut last = self.time()?;
+        for step in 2..=AT_MOST {
             let time = self.time()?;
-            if step >= AT_LEAST && time < 2 * fastest {
+            let is_steady = time < 2 * last && last < 2 * time;
+            if step >= AT_LEAST && is_steady {
                 break;
             }
-            fastest = fastest.min(time);
+            last = time;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -704,7 +705,11 @@ fn wrong_use_is_told_from_failure_and_names_the_culprit() {
         ),
         ("bench --methods bp", vec!["'bp'", "--method", "backprop"]),
         ("bench --methods dni,dni", vec!["dni", "twice"]),
+        ("bench --method dni,dni", vec!["dni", "twice"]),
         ("bench --steps 5", vec!["'--steps'"]),
+        ("bench --epochs 5", vec!["'--epochs'"]),
+        ("bench --seed 5", vec!["'--seed'"]),
+        ("bench --seeds 5", vec!["'--seeds'"]),
         ("backends --format xml", vec!["'xml'", "json"]),
     ] {
         place.run(arguments).fails(2, &words);
@@ -930,6 +935,11 @@ fn a_missing_gpu_is_told_with_the_cure() {
             .as_str()
             .is_some_and(|note| note.contains("wgpu"))
     );
+    run(&format!("{call} --export times.md")).succeeds();
+    let markdown = read(place.path("times.md"));
+    let (table, notes) = markdown.split_once("\n\n").expect("a note below the table");
+    assert!(table.lines().all(|l| l.starts_with("| ")), "{markdown}");
+    assert!(notes.contains("mesa-vulkan-drivers"), "{markdown}");
 
     let auto = run(&format!(
         "{TINY} --backend auto --method none --format json"
@@ -989,6 +999,45 @@ fn a_benchmark_is_exported_in_three_forms() {
         "{markdown}"
     );
     assert_eq!(markdown.lines().count(), 4);
+}
+
+#[test]
+fn an_old_export_stays_until_there_is_a_new_one() {
+    let place = Place::new();
+    let old = "old\n".repeat(10_000);
+    let path = place.path("times.csv");
+    fs::write(&path, &old).expect("a file can be written");
+    let call = format!("bench {NETWORK} --backends flex --methods none --export times.csv");
+
+    let mut child = place.start(&format!("{call} --repetitions 100000"));
+    let mut message = String::new();
+    BufReader::new(child.stderr.take().expect("stderr is piped"))
+        .read_line(&mut message)
+        .expect("the program speaks UTF-8");
+    child.kill().expect("a child can be killed");
+    child.wait().expect("a child can be waited for");
+    assert!(message.starts_with("warmed up"), "{message}");
+    assert_eq!(read(&path), old);
+
+    place.run(&format!("{call} --repetitions 1")).succeeds();
+    let new = read(&path);
+    assert!(new.starts_with("backend,method,median_us"), "{new}");
+    assert_eq!(new.lines().count(), 2);
+}
+
+#[test]
+fn methods_have_one_flag_of_two_names() {
+    let place = Place::new();
+    for flag in ["--method", "--methods"] {
+        for call in [
+            format!("adder {TINY}"),
+            format!("bench {NETWORK} --backends flex --repetitions 1"),
+        ] {
+            let report = place.results(&format!("{call} {flag} none"));
+            assert_eq!(report["results"].as_array().map(Vec::len), Some(1));
+            assert_eq!(report["results"][0]["method"], "none");
+        }
+    }
 }
 
 #[test]
