@@ -304,6 +304,12 @@ impl Settings {
                 )));
             }
         }
+        self.check_sizes()?;
+        self.check_what_flags_cannot_say()
+    }
+
+    /// Refuses what would never end, or not fit into memory.
+    fn check_sizes(&self) -> Result<(), Misuse> {
         // TOML has no larger numbers.
         const MOST: u64 = i64::MAX as u64;
         if self.steps as u64 > MOST {
@@ -324,7 +330,11 @@ impl Settings {
                  fewer units"
             )));
         }
-        // Flags cannot say these, but a settings file that was edited can.
+        Ok(())
+    }
+
+    /// Refuses what no flag accepts, but a settings file that was edited may hold.
+    fn check_what_flags_cannot_say(&self) -> Result<(), Misuse> {
         if self.layers.contains(&0) || self.steps == 0 || self.seeds == 0 {
             return Err(Misuse(
                 "layers, steps and seeds must be at least 1".to_string(),

@@ -257,6 +257,19 @@ fn with_the_true_gradient_a_decoupled_step_equals_backprop() {
     });
 }
 
+/// Checks that the sections below the top kept their parameters bit for bit, and the top did not.
+fn only_the_top_moved(
+    before: &[Vec<Vec<f32>>; 3],
+    after: &[Vec<Vec<f32>>; 3],
+    checks: &mut Checks,
+) {
+    for i in 0..2 {
+        let stands_still = bits(&before[i]) == bits(&after[i]);
+        checks.that(format!("section {i} stands still"), stands_still);
+    }
+    checks.that("the top moves", before[2] != after[2]);
+}
+
 /// A synthesizer that starts at zero leaves the sections below the top as they are on the first
 /// step, bit for bit; the top learns.
 #[test]
@@ -267,13 +280,7 @@ fn a_zero_synthesizer_moves_nothing_below_the_top() {
         let before = net.parameters(&batch);
         net.chain.step(batch.clone(), Credit::Synthetic);
         let after = net.parameters(&batch);
-        for i in 0..2 {
-            checks.that(
-                format!("section {i} moved"),
-                bits(&before[i]) == bits(&after[i]),
-            );
-        }
-        checks.that("the top stood still", before[2] != after[2]);
+        only_the_top_moved(&before, &after, checks);
     });
 }
 
@@ -290,13 +297,7 @@ fn without_credit_only_the_top_learns() {
         net.chain.step(batch.clone(), Credit::None);
         backprop.chain.step(batch.clone(), Credit::Backprop);
         let after = net.parameters(&batch);
-        for i in 0..2 {
-            checks.that(
-                format!("section {i} moved"),
-                bits(&before[i]) == bits(&after[i]),
-            );
-        }
-        checks.that("the top stood still", before[2] != after[2]);
+        only_the_top_moved(&before, &after, checks);
         checks.all_same("the top", &after[2], &backprop.parameters(&batch)[2]);
         checks.all_same("the synthesizers", &net.answers(device), &answers);
     });

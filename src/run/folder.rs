@@ -32,7 +32,7 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// If it holds a run already, or cannot be written.
+    /// If it holds a run or files of these names already, or cannot be written.
     pub fn create(path: &Path, settings: &str, interfaces: &[&str]) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
         let settings_path = path.join(Self::SETTINGS);
