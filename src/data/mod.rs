@@ -1,8 +1,10 @@
 //! Data: sets of examples on the host, and the order in which batches are drawn from them.
 
 mod adder;
+mod images;
 
 pub use adder::Adder;
+pub use images::{ImageSet, ImageShape, Images};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
@@ -87,8 +89,12 @@ impl Examples {
     /// If a row does not exist.
     pub fn rows(&self, rows: &[usize], device: &Device) -> (Tensor<2>, Tensor<2>) {
         (
-            gather(&self.inputs, self.input_features, rows, device),
-            gather(&self.targets, self.target_features, rows, device),
+            gather(&self.inputs, self.input_features, rows, device, |value| {
+                value
+            }),
+            gather(&self.targets, self.target_features, rows, device, |value| {
+                value
+            }),
         )
     }
 
@@ -105,12 +111,19 @@ impl Examples {
     }
 }
 
-fn gather(values: &[f32], features: usize, rows: &[usize], device: &Device) -> Tensor<2> {
-    let gathered: Vec<f32> = rows
-        .iter()
-        .flat_map(|row| &values[row * features..(row + 1) * features])
-        .copied()
-        .collect();
+/// Some rows of a table on the host, every value put through `convert`: `[rows, features]`.
+fn gather<T: Copy>(
+    values: &[T],
+    features: usize,
+    rows: &[usize],
+    device: &Device,
+    convert: impl Fn(T) -> f32,
+) -> Tensor<2> {
+    let mut gathered = Vec::with_capacity(rows.len() * features);
+    for row in rows {
+        let row = &values[row * features..(row + 1) * features];
+        gathered.extend(row.iter().map(|&value| convert(value)));
+    }
     Tensor::from_data(TensorData::new(gathered, [rows.len(), features]), device)
 }
 

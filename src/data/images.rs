@@ -1,0 +1,144 @@
+//! Labelled images, as bytes on the host.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::gather;
+use crate::error::{Error, Result};
+
+/// The shape of one image. Its pixels lie channel after channel, row after row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageShape {
+    /// 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl ImageShape {
+    /// Values of one image.
+    pub fn len(self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Images and the class of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+    shape: ImageShape,
+    classes: usize,
+}
+
+impl Images {
+    /// Images, `[examples, channels, height, width]`, with a class from 0 to `classes - 1` each.
+    ///
+    /// # Errors
+    ///
+    /// If the pixels are not those of as many images as there are labels, or a label is no class.
+    pub fn new(
+        pixels: Vec<u8>,
+        labels: Vec<u8>,
+        shape: ImageShape,
+        classes: usize,
+    ) -> Result<Self> {
+        if pixels.len() != labels.len() * shape.len() {
+            return Err(Error::Invalid(format!(
+                "{} labels need {} pixels, there are {}",
+                labels.len(),
+                labels.len() * shape.len(),
+                pixels.len()
+            )));
+        }
+        if let Some(label) = labels.iter().find(|&&label| usize::from(label) >= classes) {
+            return Err(Error::Invalid(format!(
+                "there is no class {label} among {classes} classes"
+            )));
+        }
+        Ok(Self {
+            pixels,
+            labels,
+            shape,
+            classes,
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The shape of each image.
+    pub fn shape(&self) -> ImageShape {
+        self.shape
+    }
+
+    /// How many classes there are.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The pixels of one image, `[channels, height, width]`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such image.
+    pub fn pixels(&self, image: usize) -> &[u8] {
+        &self.pixels[image * self.shape.len()..][..self.shape.len()]
+    }
+
+    /// The class of one image.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such image.
+    pub fn label(&self, image: usize) -> usize {
+        self.labels[image].into()
+    }
+
+    /// The first `count` images, or all if there are fewer.
+    pub fn take(mut self, count: usize) -> Self {
+        self.labels.truncate(count);
+        self.pixels.truncate(count * self.shape.len());
+        self
+    }
+
+    /// Some images scaled to `[0, 1]`, `[rows, channels * height * width]`, and their classes
+    /// one-hot, `[rows, classes]`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such image.
+    pub fn rows(&self, rows: &[usize], device: &Device) -> (Tensor<2>, Tensor<2>) {
+        let inputs = gather(&self.pixels, self.shape.len(), rows, device, |pixel| {
+            f32::from(pixel) / 255.0
+        });
+        let mut one_hot = vec![0.0; rows.len() * self.classes];
+        for (&row, one_hot) in rows.iter().zip(one_hot.chunks_exact_mut(self.classes)) {
+            one_hot[self.label(row)] = 1.0;
+        }
+        let data = TensorData::new(one_hot, [rows.len(), self.classes]);
+        (inputs, Tensor::from_data(data, device))
+    }
+}
+
+/// A data set of labelled images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSet {
+    /// Images to train on.
+    pub train: Images,
+    /// Images to test with.
+    pub test: Images,
+}
