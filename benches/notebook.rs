@@ -144,7 +144,7 @@ impl Program {
                 delta = delta * (h.clone() - h.clone() * h);
             }
             error += read_sum(delta);
-            if let Some(residual) = step.residuals.into_iter().last() {
+            if let Some(residual) = step.residuals.into_iter().flatten().last() {
                 error += read_sum(residual);
             }
         }

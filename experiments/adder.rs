@@ -489,9 +489,6 @@ impl Settings {
     fn plan(&self, method: Method) -> Plan {
         let record_every = (self.steps / 200).clamp(1, 100);
         Plan {
-            steps: self.steps,
-            credit: method.credit(),
-            warm_up: 0,
             record_every,
             check_every: if self.backend == Backend::Wgpu {
                 record_every
@@ -499,6 +496,7 @@ impl Settings {
                 1
             },
             save_every: std::time::Duration::from_secs(1),
+            ..Plan::new(self.steps, method.credit())
         }
     }
 }

@@ -6,6 +6,8 @@ use dni::Result;
 use dni::run::{Event, Listener};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::output;
+
 /// Shows a run's progress with its rate, time left and loss, if stderr is a terminal.
 pub struct Bar(ProgressBar);
 
@@ -45,6 +47,19 @@ impl Listener for Bar {
             Event::Progress(scalars) => {
                 self.0.set_position(scalars.step as u64);
                 self.0.set_message(format!(", loss {:.4}", scalars.loss));
+            }
+            Event::Evaluated { step, figures } => {
+                let figures: Vec<String> = figures
+                    .iter()
+                    .map(|(name, value)| format!("{name} {value:.4}"))
+                    .collect();
+                self.0.suspend(|| {
+                    output::say(&format!(
+                        "{} step {step}: {}",
+                        self.0.prefix(),
+                        figures.join(", ")
+                    ));
+                });
             }
             Event::Saved { .. } => {}
             Event::Interrupted { .. } | Event::Finished { .. } => self.0.finish_and_clear(),

@@ -12,6 +12,7 @@ use crate::optimizer::Optimizer;
 use crate::pass::Pass;
 use crate::synthesizer::Synthesizer;
 use crate::trained::{AnyTrained, Trained};
+use crate::unlock::{GuessedMessage, InputModel};
 
 /// The unit in which a synthesizer works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -38,18 +39,25 @@ pub struct Contract {
     pub scale: TargetScale,
     /// The reduction of the loss.
     pub reduction: Reduction,
+    /// Whether the section above trains on synthetic inputs.
+    pub synthetic_inputs: bool,
 }
 
 impl fmt::Display for Contract {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} features with {} of context, predicting {} under a {} loss",
+            "{} features with {} of context, predicting {}{} under a {} loss",
             self.features,
             self.contexts,
             match self.scale {
                 TargetScale::PerExample => "gradients per example",
                 TargetScale::Loss => "gradients of the loss",
+            },
+            if self.synthetic_inputs {
+                " and messages"
+            } else {
+                ""
             },
             match self.reduction {
                 Reduction::Mean => "mean",
@@ -71,6 +79,7 @@ pub struct Interface {
     synthesizer: Box<dyn AnySynthesizer>,
     scale: TargetScale,
     reduction: Reduction,
+    input_model: Option<InputModel>,
 }
 
 impl Interface {
@@ -83,7 +92,15 @@ impl Interface {
             synthesizer: Box::new(Trained::new(synthesizer, optimizer)),
             scale: TargetScale::default(),
             reduction: Reduction::default(),
+            input_model: None,
         }
+    }
+
+    /// Gives the section above synthetic inputs while it trains by synthetic credit, so that it
+    /// does not wait for those below: complete unlock. Under other credits the model rests.
+    pub fn with_input_model(mut self, model: InputModel) -> Self {
+        self.input_model = Some(model);
+        self
     }
 
     /// Sets the unit of the synthesizer's predictions.
@@ -104,6 +121,7 @@ impl Interface {
             contexts: self.synthesizer.contexts(),
             scale: self.scale,
             reduction: self.reduction,
+            synthetic_inputs: self.input_model.is_some(),
         }
     }
 
@@ -148,6 +166,24 @@ impl Interface {
         residual
     }
 
+    /// The message above here as the input model guesses it from the network's input, if there is
+    /// one.
+    pub(crate) fn guess(&self, input: &Tensor<2>) -> Option<GuessedMessage> {
+        let model = self.input_model.as_ref()?;
+        Some(model.guess(input.clone()))
+    }
+
+    /// Regresses a guess to the message that came.
+    ///
+    /// # Panics
+    ///
+    /// If there is no input model.
+    pub(crate) fn learn_input(&mut self, guess: GuessedMessage, message: Tensor<2>) -> Tensor<2> {
+        let model = self.input_model.as_mut();
+        let model = model.expect("a guess comes from an input model");
+        model.learn(guess, message, self.reduction)
+    }
+
     /// One unit of the synthesizer in units of the reduced loss, if they differ.
     fn unit(&self, batch: usize) -> Option<f64> {
         match (self.scale, self.reduction) {
@@ -161,26 +197,49 @@ impl Interface {
         self.synthesizer.set_learning_rate(learning_rate);
     }
 
-    /// Whether all parameters of the synthesizer are finite.
+    /// Multiplies the learning rates of the synthesizer and the input model by `factor`, which
+    /// replaces the factor before.
+    pub(crate) fn set_rate_factor(&mut self, factor: f64) {
+        self.synthesizer.set_rate_factor(factor);
+        if let Some(model) = &mut self.input_model {
+            model.model_mut().set_rate_factor(factor);
+        }
+    }
+
+    /// Whether all parameters of the synthesizer and the input model are finite.
     pub fn is_finite(&self) -> bool {
-        self.synthesizer.is_finite()
+        let model = self.input_model.as_ref();
+        self.synthesizer.is_finite() && model.is_none_or(|model| model.model().is_finite())
     }
 
     pub(crate) fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()> {
-        self.synthesizer.save(prefix, sink)
+        self.synthesizer.save(prefix, sink)?;
+        match &self.input_model {
+            Some(model) => model.model().save(&input_model(prefix), sink),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn load(&mut self, prefix: &str, source: &mut StateSource) -> Result<()> {
-        self.synthesizer.load(prefix, source)
+        self.synthesizer.load(prefix, source)?;
+        match &mut self.input_model {
+            Some(model) => model.model_mut().load(&input_model(prefix), source),
+            None => Ok(()),
+        }
     }
 
     /// A copy for measurements, which leaves this one untouched.
     pub(crate) fn observer(&self) -> Self {
         Self {
             synthesizer: self.synthesizer.observer(),
+            input_model: self.input_model.as_ref().map(InputModel::observer),
             ..*self
         }
     }
+}
+
+fn input_model(prefix: &str) -> String {
+    format!("{prefix}.input_model")
 }
 
 impl fmt::Debug for Interface {

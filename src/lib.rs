@@ -101,9 +101,11 @@ pub mod optimizer;
 pub mod pass;
 pub mod quality;
 pub mod run;
+pub mod schedule;
 pub mod section;
 pub mod synthesizer;
 mod trained;
+pub mod unlock;
 
 pub use backend::Backend;
 pub use credit::Credit;
@@ -115,10 +117,14 @@ pub use loss::{Loss, Reduction};
 pub use optimizer::Optimizer;
 pub use pass::{Input, LocalGradients, Pass};
 pub use quality::Quality;
+pub use schedule::{Drops, Sparse};
 pub use section::{Activation, Dense, DenseConfig, Section};
 pub use synthesizer::{
-    LinearSynthesizer, LinearSynthesizerConfig, MlpSynthesizer, MlpSynthesizerConfig, Synthesizer,
+    LabelSynthesizer, LabelSynthesizerConfig, LinearSynthesizer, LinearSynthesizerConfig,
+    LowRankSynthesizer, LowRankSynthesizerConfig, MlpSynthesizer, MlpSynthesizerConfig,
+    Synthesizer,
 };
+pub use unlock::InputModel;
 
 /// The README's listings, compiled and run as tests.
 #[cfg(doctest)]

@@ -1,8 +1,8 @@
 //! One forward pass, remembered: the output and the way back through it.
 
-use burn::module::{Flag, Module, ModuleMapper, Param};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Gradients, Tensor, assert_shape};
 
 use crate::message::{cut, inject, receive};
 
@@ -17,6 +17,12 @@ pub enum Input {
 }
 
 impl Input {
+    /// Where it lies.
+    pub fn device(&self) -> Device {
+        let (Self::Data(input) | Self::Message(input)) = self;
+        input.device()
+    }
+
     /// The values, `[batch, features]`, and whether their gradient is wanted.
     pub fn into_parts(self) -> (Tensor<2>, bool) {
         match self {
@@ -41,16 +47,22 @@ pub struct LocalGradients {
 pub struct Pass {
     /// The output `h`, `[batch, features]`, without a tape.
     pub output: Tensor<2>,
-    back: Box<dyn FnOnce(Tensor<2>) -> LocalGradients + Send>,
+    back: Box<Back>,
 }
+
+/// From `delta` at the output to the gradient at the input, if that is wanted. The gradients of
+/// parameters are registered on the way.
+type Back = dyn FnOnce(Tensor<2>, &mut GradientsParams) -> Option<Tensor<2>> + Send;
 
 impl Pass {
     /// A pass whose way back is given in closed form.
     ///
-    /// `back` must agree with autodiff; the library's own are tested for it.
+    /// `back` takes `delta = dL/dh`, `[batch, features]`, registers the gradient of every
+    /// parameter and returns that of the input if it was a [message](Input::Message). It must
+    /// agree with autodiff; the library's own are tested for it.
     pub fn new(
         output: Tensor<2>,
-        back: impl FnOnce(Tensor<2>) -> LocalGradients + Send + 'static,
+        back: impl FnOnce(Tensor<2>, &mut GradientsParams) -> Option<Tensor<2>> + Send + 'static,
     ) -> Self {
         Self {
             output,
@@ -80,16 +92,34 @@ impl Pass {
             input.inner().autodiff()
         };
         let message = forward(&module, input.clone());
-        Self::new(message.clone().inner(), move |delta| {
+        Self::new(message.clone().inner(), move |delta, parameters| {
             let mut gradients = inject(message, delta);
             // A module that does not look at its input sends no gradient to it.
             let below = wants_input.then(|| {
                 receive(&input, &mut gradients).unwrap_or_else(|| input.inner().zeros_like())
             });
-            LocalGradients {
-                input: below,
-                parameters: GradientsParams::from_grads(gradients, &module),
-            }
+            module.visit(&mut Collect {
+                gradients: &mut gradients,
+                parameters,
+            });
+            below
+        })
+    }
+
+    /// This pass followed by `above`, whose input was this one's output as a
+    /// [message](Input::Message).
+    ///
+    /// # Panics
+    ///
+    /// On the way back, if `above` sends no gradient down.
+    pub fn then(self, above: Self) -> Self {
+        let back = self.back;
+        Self::new(above.output, move |delta, parameters| {
+            let delta = (above.back)(delta, parameters);
+            back(
+                delta.expect("a pass above another takes its output as a message"),
+                parameters,
+            )
         })
     }
 
@@ -99,7 +129,25 @@ impl Pass {
     ///
     /// If the shape of `delta` is not that of the output.
     pub fn back(self, delta: Tensor<2>) -> LocalGradients {
-        (self.back)(delta)
+        let [batch, features] = self.output.dims();
+        assert_shape!(delta, [batch, features]);
+        let mut parameters = GradientsParams::new();
+        let input = (self.back)(delta, &mut parameters);
+        LocalGradients { parameters, input }
+    }
+}
+
+/// Takes the gradients of a module's parameters out of those of a backward pass.
+struct Collect<'a> {
+    gradients: &'a mut Gradients,
+    parameters: &'a mut GradientsParams,
+}
+
+impl ModuleVisitor for Collect<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = param.val().grad_remove(self.gradients) {
+            self.parameters.register(param.id, gradient);
+        }
     }
 }
 

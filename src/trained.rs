@@ -1,5 +1,7 @@
 //! A module together with what trains it, and how both are written to a checkpoint.
 
+use std::any::Any;
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, StateSink, StateSource};
 use burn::store::ModuleRecord;
@@ -8,6 +10,8 @@ use burn_pack::{Reader, Writer};
 
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
+use crate::pass::{Input, Pass};
+use crate::section::Section;
 
 /// A module and its own optimizer.
 #[derive(Debug, Clone)]
@@ -47,6 +51,9 @@ pub(crate) trait AnyTrained: Send {
     /// Changes the learning rate from the next update on.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
+    /// Multiplies the learning rate by `factor` from the next update on.
+    fn set_rate_factor(&mut self, factor: f64);
+
     /// Whether every parameter is a finite number.
     fn is_finite(&self) -> bool;
 
@@ -71,6 +78,10 @@ impl<M: Module> AnyTrained for Trained<M> {
 
     fn set_learning_rate(&mut self, learning_rate: f64) {
         self.optimizer.set_learning_rate(learning_rate);
+    }
+
+    fn set_rate_factor(&mut self, factor: f64) {
+        self.optimizer.set_rate_factor(factor);
     }
 
     fn is_finite(&self) -> bool {
@@ -121,6 +132,32 @@ impl<M: Module> AnyTrained for Trained<M> {
                 .load(&optimizer(prefix), paths.found.len(), source, &device)?;
         }
         Ok(())
+    }
+}
+
+/// A section of any type with its optimizer.
+pub(crate) trait AnySection: AnyTrained {
+    fn pass(&self, input: Input) -> Pass;
+    fn predict(&self, input: Tensor<2>) -> Tensor<2>;
+    fn observer(&self) -> Box<dyn AnySection>;
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<S: Section> AnySection for Trained<S> {
+    fn pass(&self, input: Input) -> Pass {
+        self.module().pass(input)
+    }
+
+    fn predict(&self, input: Tensor<2>) -> Tensor<2> {
+        self.module().valid().forward(input)
+    }
+
+    fn observer(&self) -> Box<dyn AnySection> {
+        Box::new(Trained::observer(self))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self.module()
     }
 }
 

@@ -110,12 +110,10 @@ impl Task for Batches {
 
 fn plan(steps: usize) -> Plan {
     Plan {
-        steps,
-        credit: Credit::Synthetic,
-        warm_up: 0,
         record_every: 1,
         check_every: 1,
         save_every: Duration::from_secs(3_600),
+        ..Plan::new(steps, Credit::Synthetic)
     }
 }
 
@@ -233,7 +231,7 @@ fn a_restored_network_goes_on_as_the_saved_one() {
             let [actual, expected] = [&mut restored, &mut saved].map(|chain| {
                 let done = chain.step(task.batch(step), Credit::Synthetic);
                 let mut tensors = vec![values(done.output)];
-                tensors.extend(done.residuals.into_iter().map(values));
+                tensors.extend(done.residuals.into_iter().flatten().map(values));
                 // In use batch norm takes its running statistics.
                 tensors.push(prediction(chain, device));
                 tensors.extend(section_values(chain));

@@ -23,6 +23,8 @@ pub enum Stream {
     Examples,
     /// The order of the examples in one epoch, counted from 0.
     Epoch(u64),
+    /// Which sections learn in one step, counted from 0.
+    Updates(u64),
 }
 
 /// The generator of a run for one use: a pure function of the run's seed and the stream, which is
@@ -33,6 +35,7 @@ pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
         Stream::Parameters => 0,
         Stream::Examples => 1,
         Stream::Epoch(epoch) => 2 + epoch,
+        Stream::Updates(step) => u64::MAX - step,
     });
     rng
 }

@@ -1,5 +1,7 @@
 //! What a run tells: one enum, many listeners.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::error::Result;
@@ -17,6 +19,13 @@ pub enum Event {
     },
     /// A few more steps are done.
     Progress(Scalars),
+    /// The network was [evaluated](super::Task::evaluate).
+    Evaluated {
+        /// Steps done so far.
+        step: usize,
+        /// The figures by name.
+        figures: BTreeMap<String, f64>,
+    },
     /// A checkpoint of the state after `step` steps is about to be written.
     Saved {
         /// Steps done so far.
@@ -45,10 +54,12 @@ pub struct Scalars {
     pub seconds: f64,
     /// The mean training loss over the steps since the last such event.
     pub loss: f64,
-    /// For every interface from the bottom up, the mean of its loss `1/2 |delta_hat - delta|^2`
-    /// per example over the same steps, in the unit of its synthesizer; empty if the credit uses
-    /// no synthesizers.
-    pub synthesizer_losses: Vec<f64>,
+    /// For the interface on top of every section but the last, from the bottom up, the mean of
+    /// its loss `1/2 |delta_hat - delta|^2` per example over those of the same steps in which it
+    /// learned, in the unit of its synthesizer; none if it never did.
+    pub synthesizer_losses: Vec<Option<f64>>,
+    /// The same of its input model, `1/2 |h_hat - h|^2`.
+    pub input_losses: Vec<Option<f64>>,
 }
 
 /// Someone who wants to know.

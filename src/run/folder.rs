@@ -127,9 +127,9 @@ impl RunFolder {
 
     fn write_header(&mut self, interfaces: &[&str]) -> Result<()> {
         let columns = ["step", "seconds", "loss"].map(String::from).into_iter();
-        let losses = interfaces
-            .iter()
-            .map(|name| format!("synthesizer_loss_{name}"));
+        let losses = ["synthesizer", "input"]
+            .into_iter()
+            .flat_map(|model| interfaces.iter().map(move |i| format!("{model}_loss_{i}")));
         self.write_row(columns.chain(losses).collect())
     }
 
@@ -139,8 +139,11 @@ impl RunFolder {
             scalars.seconds.to_string(),
             scalars.loss.to_string(),
         ];
-        row.extend(scalars.synthesizer_losses.iter().map(f64::to_string));
-        row.resize(3 + self.interfaces, String::new());
+        for losses in [&scalars.synthesizer_losses, &scalars.input_losses] {
+            // A chain that needs no interfaces has none, whatever the number of its sections.
+            let losses = losses.iter().take(self.interfaces);
+            row.extend(losses.map(|loss| loss.map_or_else(String::new, |loss| loss.to_string())));
+        }
         self.write_row(row)
     }
 

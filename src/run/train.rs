@@ -1,5 +1,6 @@
 //! The training loop.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,19 @@ use super::{Event, Listener, RunFolder, Scalars};
 use crate::credit::Credit;
 use crate::error::{Error, Result};
 use crate::feedforward::{Batch, Chain, Step};
+use crate::schedule::{Drops, Sparse};
 
 /// What a run trains on.
 pub trait Task {
     /// The batch of a step, counted from 0: a function of the step alone, so that a resumed run
     /// sees what it would have seen.
     fn batch(&mut self, step: usize) -> Batch;
+
+    /// Figures of the network in use, by name, such as the error on a test set: for
+    /// [`Event::Evaluated`]. Default: none.
+    fn evaluate(&mut self, _chain: &Chain) -> BTreeMap<String, f64> {
+        BTreeMap::new()
+    }
 }
 
 /// How long and with which credit a run trains.
@@ -24,11 +32,17 @@ pub struct Plan {
     pub steps: usize,
     /// The credit.
     pub credit: Credit,
+    /// Which sections learn in which step; none for all of them in every step.
+    pub sparse: Option<Sparse>,
+    /// Drops of the learning rates.
+    pub drops: Drops,
     /// Steps at the start in which sections learn by backprop while synthesizers learn without
     /// being applied; zero for none.
     pub warm_up: usize,
     /// Steps between two [`Event::Progress`].
     pub record_every: usize,
+    /// Steps between two [evaluations](Task::evaluate); none for no evaluation.
+    pub evaluate_every: Option<usize>,
     /// Steps between two looks at the losses for NaN and infinity. Each look waits for the
     /// device, so every step is right for a CPU only.
     pub check_every: usize,
@@ -37,6 +51,23 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan in which every section learns in every step at constant rates, nothing is evaluated,
+    /// losses are looked at every step and recorded every hundredth, and checkpoints are a minute
+    /// apart.
+    pub fn new(steps: usize, credit: Credit) -> Self {
+        Self {
+            steps,
+            credit,
+            sparse: None,
+            drops: Drops::default(),
+            warm_up: 0,
+            record_every: 100,
+            evaluate_every: None,
+            check_every: 1,
+            save_every: Duration::from_secs(60),
+        }
+    }
+
     /// The credit of a step, counted from 0.
     fn credit_of(&self, step: usize) -> Credit {
         if step < self.warm_up && self.credit.uses_synthesizers() {
@@ -44,6 +75,32 @@ impl Plan {
         } else {
             self.credit
         }
+    }
+
+    /// One step of training, counted from 0.
+    fn step(&self, chain: &mut Chain, batch: Batch, step: usize) -> Step {
+        chain.set_rate_factor(self.drops.factor(step));
+        let credit = self.credit_of(step);
+        match &self.sparse {
+            Some(sparse) => {
+                let learners = sparse.learners(step, chain.names().len());
+                chain.sparse_step(batch, credit, &learners)
+            }
+            None => chain.step(batch, credit),
+        }
+    }
+
+    /// Whether the network is to be evaluated after so many steps.
+    fn evaluates_after(&self, steps: usize) -> bool {
+        self.evaluate_every
+            .is_some_and(|every| steps.is_multiple_of(every))
+    }
+
+    /// Whether figures are to be recorded after so many steps.
+    fn records_after(&self, steps: usize) -> bool {
+        steps.is_multiple_of(self.record_every)
+            || steps == self.steps
+            || self.evaluates_after(steps)
     }
 }
 
@@ -113,22 +170,24 @@ pub fn train(
         folder.save(chain, start)?;
     }
     // Stopping where figures are recorded leaves those figures, too, as if nothing had happened.
-    while step < plan.steps
-        && !(step.is_multiple_of(plan.record_every) && stop.load(Ordering::Relaxed))
-    {
+    while step < plan.steps && !(plan.records_after(step) && stop.load(Ordering::Relaxed)) {
         let batch = task.batch(step);
         let target = batch.target.clone();
-        let done = chain.step(batch, plan.credit_of(step));
+        let done = plan.step(chain, batch, step);
         step += 1;
         losses.add(chain, done, target);
 
-        let record = step.is_multiple_of(plan.record_every) || step == plan.steps;
+        let record = plan.records_after(step);
         if record || losses.pending() >= plan.check_every {
             losses.read()?;
         }
         if record {
             let scalars = losses.take_means(now(step));
             tell(folder, Event::Progress(scalars))?;
+            if plan.evaluates_after(step) {
+                let figures = task.evaluate(chain);
+                tell(folder, Event::Evaluated { step, figures })?;
+            }
             if saved.elapsed() >= plan.save_every && step < plan.steps {
                 check_parameters(chain, step)?;
                 tell(folder, Event::Saved { step })?;
@@ -172,11 +231,33 @@ struct Losses {
     sections: Vec<String>,
     /// Steps that have been read.
     read: usize,
-    /// For each step since: the loss, the loss of each synthesizer in use, and the sum of each
-    /// section's output.
-    pending: Vec<Tensor<1>>,
-    /// Sums of the losses over the steps read since the last record, and their number.
-    sums: Vec<f64>,
+    pending: Vec<Pending>,
+    /// Over the steps read since the last record.
+    means: BTreeMap<Figure, Mean>,
+}
+
+/// The figures of one step, in the order of what they are.
+struct Pending {
+    what: Vec<Figure>,
+    figures: Tensor<1>,
+}
+
+/// What a figure is. The order is that of suspicion: the lowest section whose output is not finite
+/// spoils all above it, and a synthesizer or an input model the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Figure {
+    /// The sum of a section's output.
+    Output(usize),
+    /// The loss of the synthesizer on top of a section.
+    Synthesizer(usize),
+    /// The loss of the input model there.
+    InputModel(usize),
+    Loss,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    sum: f64,
     count: usize,
 }
 
@@ -186,8 +267,7 @@ impl Losses {
             sections: chain.names().into_iter().map(String::from).collect(),
             read: step,
             pending: Vec::new(),
-            sums: Vec::new(),
-            count: 0,
+            means: BTreeMap::new(),
         }
     }
 
@@ -196,14 +276,16 @@ impl Losses {
     }
 
     fn add(&mut self, chain: &Chain, step: Step, target: Tensor<2>) {
-        let mut figures = vec![chain.loss().mean(step.output.clone(), target)];
-        figures.extend(step.residuals.into_iter().map(|residual| {
-            let [batch, _] = residual.dims();
-            residual.square().sum().mul_scalar(0.5 / batch as f64)
-        }));
-        figures.extend(step.messages.into_iter().map(Tensor::sum));
-        figures.push(step.output.sum());
-        self.pending.push(Tensor::cat(figures, 0));
+        let mut figures = vec![(Figure::Loss, chain.loss().mean(step.output.clone(), target))];
+        figures.extend(losses_of(step.residuals, Figure::Synthesizer));
+        figures.extend(losses_of(step.input_residuals, Figure::InputModel));
+        let outputs = step.messages.into_iter().chain([step.output]).enumerate();
+        figures.extend(outputs.map(|(i, output)| (Figure::Output(i), output.sum())));
+        let (what, figures) = figures.into_iter().unzip();
+        self.pending.push(Pending {
+            what,
+            figures: Tensor::cat(figures, 0),
+        });
     }
 
     /// Reads what is pending.
@@ -215,57 +297,73 @@ impl Losses {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let steps = std::mem::take(&mut self.pending);
-        let width = steps[0].dims()[0];
-        let values: Vec<f32> = Tensor::cat(steps, 0)
+        let pending = std::mem::take(&mut self.pending);
+        let (layouts, figures): (Vec<_>, Vec<_>) =
+            pending.into_iter().map(|p| (p.what, p.figures)).unzip();
+        let values: Vec<f32> = Tensor::cat(figures, 0)
             .into_data()
             .try_into_vec()
             .expect("losses are f32");
-        let losses = width - self.sections.len();
-        self.sums.resize(losses, 0.0);
-        for figures in values.chunks_exact(width) {
+        let mut values = values.into_iter();
+        for what in layouts {
             self.read += 1;
-            self.count += 1;
-            let (losses, outputs) = figures.split_at(losses);
-            if let Some(what) = self.culprit(losses, outputs) {
+            let figures: Vec<(Figure, f32)> = what.into_iter().zip(&mut values).collect();
+            let culprits = figures.iter().filter(|(_, value)| !value.is_finite());
+            if let Some((culprit, _)) = culprits.min_by_key(|(figure, _)| *figure) {
                 return Err(Error::NotFinite {
-                    what,
+                    what: self.name(*culprit),
                     step: self.read,
                 });
             }
-            for (sum, &loss) in self.sums.iter_mut().zip(losses) {
-                *sum += f64::from(loss);
+            for (figure, value) in figures {
+                let mean = self.means.entry(figure).or_default();
+                mean.sum += f64::from(value);
+                mean.count += 1;
             }
         }
         Ok(())
     }
 
-    /// What is not finite in a step, if anything: the lowest section whose output is not, since it
-    /// spoils all above it; else the lowest synthesizer's loss, else the loss itself.
-    fn culprit(&self, losses: &[f32], outputs: &[f32]) -> Option<String> {
-        let first = |figures: &[f32]| figures.iter().position(|figure| !figure.is_finite());
-        if let Some(i) = first(outputs) {
-            return Some(format!("section '{}'", self.sections[i]));
+    fn name(&self, figure: Figure) -> String {
+        match figure {
+            Figure::Output(i) => format!("section '{}'", self.sections[i]),
+            Figure::Synthesizer(i) => {
+                format!("the synthesizer on top of section '{}'", self.sections[i])
+            }
+            Figure::InputModel(i) => {
+                format!("the input model on top of section '{}'", self.sections[i])
+            }
+            Figure::Loss => "the loss".to_string(),
         }
-        if let Some(i) = first(&losses[1..]) {
-            return Some(format!(
-                "the synthesizer on top of section '{}'",
-                self.sections[i]
-            ));
-        }
-        first(losses).map(|_| "the loss".to_string())
     }
 
     fn take_means(&mut self, progress: Progress) -> Scalars {
-        let count = std::mem::take(&mut self.count).max(1) as f64;
-        let mut means = std::mem::take(&mut self.sums)
-            .into_iter()
-            .map(|sum| sum / count);
+        let means = std::mem::take(&mut self.means);
+        let mean = |figure: Figure| means.get(&figure).map(|mean| mean.sum / mean.count as f64);
+        let of_interfaces = |figure: fn(usize) -> Figure| {
+            let interfaces = 0..self.sections.len() - 1;
+            interfaces.map(|i| mean(figure(i))).collect()
+        };
         Scalars {
             step: progress.step,
             seconds: progress.seconds,
-            loss: means.next().unwrap_or(0.0),
-            synthesizer_losses: means.collect(),
+            loss: mean(Figure::Loss).unwrap_or(0.0),
+            synthesizer_losses: of_interfaces(Figure::Synthesizer),
+            input_losses: of_interfaces(Figure::InputModel),
         }
     }
+}
+
+/// The mean of `1/2 |residual|^2` over the batch, for every interface that has one.
+fn losses_of(
+    residuals: Vec<Option<Tensor<2>>>,
+    figure: fn(usize) -> Figure,
+) -> impl Iterator<Item = (Figure, Tensor<1>)> {
+    let residuals = residuals.into_iter().enumerate();
+    residuals.filter_map(move |(i, residual)| {
+        let residual = residual?;
+        let [batch, _] = residual.dims();
+        let loss = residual.square().sum().mul_scalar(0.5 / batch as f64);
+        Some((figure(i), loss))
+    })
 }

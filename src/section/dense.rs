@@ -1,15 +1,17 @@
 //! The dense section: `h = a(norm(x W + b))`.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, assert_shape};
 use rand::Rng;
 
 use super::{Activation, Section};
-use crate::host::{self, Layer, Values};
+use crate::host::dense::Layer;
+use crate::host::finish::{self, Normalised};
+use crate::host::{self, Values};
 use crate::init::Init;
-use crate::pass::{Input, LocalGradients, Pass};
+use crate::pass::{Input, Pass};
 
 /// How to build a [`Dense`] section.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,10 +121,12 @@ impl Section for Dense {
         self.activation.forward(z)
     }
 
-    /// Without batch norm the local gradient is three products, `x^T dz`, the sum of `dz` and
-    /// `dz W^T`, where `dz = delta * a'(z)`. Taken directly they cost a third of the tape.
+    /// The local gradient is three products, `x^T dz`, `dz W^T` and the sum of `dz`, where
+    /// `dz = delta * a'(z)`, or what batch norm makes of it. Taken directly they cost a third of
+    /// the tape.
     fn pass(&self, input: Input) -> Pass {
-        if self.norm.is_some() {
+        let on_host = host::suits(&input.device());
+        if self.norm.is_some() && !on_host {
             return Pass::on_tape(self, input, Self::forward);
         }
         let (input, wants_input) = input.into_parts();
@@ -134,42 +138,113 @@ impl Section for Dense {
             outputs: self.outputs(),
             activation: self.activation,
         };
-        if host::suits(&input.device(), layer) {
-            self.pass_on_host(layer, input, wants_input)
-        } else {
-            self.pass_on_tensors(input, wants_input)
+        match &self.norm {
+            Some(norm) => self.normalised_pass(norm, input, wants_input),
+            None if on_host && layer.is_small() => self.small_pass(layer, input, wants_input),
+            None if on_host => self.host_pass(input, wants_input),
+            None => self.tensor_pass(input, wants_input),
         }
     }
 }
 
 impl Dense {
-    fn pass_on_tensors(&self, input: Tensor<2>, wants_input: bool) -> Pass {
+    /// In tensor operations, on any device.
+    fn tensor_pass(&self, input: Tensor<2>, wants_input: bool) -> Pass {
         let weight = self.weight.val().inner();
         let bias = self.bias.as_ref().map(|bias| bias.val().inner());
         let bias_id = self.bias.as_ref().map(|bias| bias.id);
         let weight_id = self.weight.id;
-        let activation = self.activation;
+        let (activation, outputs) = (self.activation, self.outputs());
 
         let z = affine(input.clone(), weight.clone(), bias);
         let h = activation.forward(z);
-        Pass::new(h.clone(), move |delta| {
-            let [batch, outputs] = h.dims();
-            assert_shape!(delta, [batch, outputs]);
+        Pass::new(h.clone(), move |delta, parameters| {
             let dz = activation.backward(h, delta);
-            let below = wants_input.then(|| dz.clone().matmul(weight.transpose()));
-            let mut parameters = GradientsParams::new();
             if let Some(id) = bias_id {
                 parameters.register(id, dz.clone().sum_dim(0).reshape([outputs]));
             }
-            parameters.register(weight_id, input.transpose().matmul(dz));
-            LocalGradients {
-                parameters,
-                input: below,
-            }
+            products(input, (weight_id, weight), dz, wants_input, parameters)
         })
     }
 
-    fn pass_on_host(&self, layer: Layer, input: Tensor<2>, wants_input: bool) -> Pass {
+    /// On the host, with products by the tensor library.
+    fn host_pass(&self, input: Tensor<2>, wants_input: bool) -> Pass {
+        let weight = self.weight.val().inner();
+        let bias = self.bias.as_ref().map(|b| Values::of(b.val().inner()));
+        let bias_id = self.bias.as_ref().map(|bias| bias.id);
+        let weight_id = self.weight.id;
+        let (activation, device) = (self.activation, input.device());
+        let shape = [input.dims()[0], self.outputs()];
+
+        let mut h = Values::of(input.clone().matmul(weight.clone()));
+        let bias = bias.as_ref().map(Values::as_slice);
+        finish::biased(h.as_mut_slice(), bias, activation);
+        let h = h.into_tensor(shape, &device);
+        Pass::new(h.clone(), move |delta, parameters| {
+            let (h, mut delta) = (Values::of(h), Values::of(delta));
+            let bias =
+                finish::biased_backward(h.as_slice(), delta.as_mut_slice(), shape[1], activation);
+            if let Some(id) = bias_id {
+                parameters.register(id, host::tensor(bias, [shape[1]], &device));
+            }
+            let dz = delta.into_tensor(shape, &device);
+            products(input, (weight_id, weight), dz, wants_input, parameters)
+        })
+    }
+
+    /// As [`host_pass`](Self::host_pass), with batch norm, whose running statistics it updates.
+    fn normalised_pass(&self, norm: &BatchNorm, input: Tensor<2>, wants_input: bool) -> Pass {
+        let weight = self.weight.val().inner();
+        let weight_id = self.weight.id;
+        let (gamma_id, beta_id) = (norm.gamma.id, norm.beta.id);
+        let gamma = Values::of(norm.gamma.val().inner());
+        let beta = Values::of(norm.beta.val().inner());
+        let (activation, device) = (self.activation, input.device());
+        let shape = [input.dims()[0], self.outputs()];
+
+        let z = Values::of(input.clone().matmul(weight.clone()));
+        let Normalised {
+            output,
+            mean,
+            variance,
+            kept,
+        } = finish::normalised(
+            z.into_vec(),
+            gamma.as_slice(),
+            beta.as_slice(),
+            norm.epsilon as f32,
+            activation,
+        );
+        let features = [shape[1]];
+        track(
+            &norm.running_mean,
+            norm,
+            host::tensor(mean, features, &device),
+        );
+        track(
+            &norm.running_var,
+            norm,
+            host::tensor(variance, features, &device),
+        );
+        let h = host::tensor(output, shape, &device);
+        Pass::new(h.clone(), move |delta, parameters| {
+            let (h, mut delta) = (Values::of(h), Values::of(delta));
+            let gradients = finish::normalised_backward(
+                &kept,
+                h.as_slice(),
+                gamma.as_slice(),
+                delta.as_mut_slice(),
+                activation,
+            );
+            parameters.register(gamma_id, host::tensor(gradients.gamma, features, &device));
+            parameters.register(beta_id, host::tensor(gradients.beta, features, &device));
+            let dz = delta.into_tensor(shape, &device);
+            products(input, (weight_id, weight), dz, wants_input, parameters)
+        })
+    }
+
+    /// On the host, whole in fused loops.
+    fn small_pass(&self, layer: Layer, input: Tensor<2>, wants_input: bool) -> Pass {
         let device = input.device();
         let x = Values::of(input);
         let weight = Values::of(self.weight.val().inner());
@@ -189,8 +264,7 @@ impl Dense {
             bias.as_ref().map(Values::as_slice),
         );
         let output = host::tensor(h.clone(), [batch, outputs], &device);
-        Pass::new(output, move |delta| {
-            assert_shape!(delta, [batch, outputs]);
+        Pass::new(output, move |delta, parameters| {
             let mut delta = Values::of(delta);
             let gradients = layer.backward(
                 x.as_slice(),
@@ -199,18 +273,14 @@ impl Dense {
                 delta.as_mut_slice(),
                 wants_input,
             );
-            let mut parameters = GradientsParams::new();
             if let Some(id) = bias_id {
                 parameters.register(id, host::tensor(gradients.bias, [outputs], &device));
             }
             let weight = host::tensor(gradients.weight, [inputs, outputs], &device);
             parameters.register(weight_id, weight);
-            LocalGradients {
-                parameters,
-                input: gradients
-                    .input
-                    .map(|input| host::tensor(input, [batch, inputs], &device)),
-            }
+            gradients
+                .input
+                .map(|input| host::tensor(input, [batch, inputs], &device))
         })
     }
 
@@ -223,6 +293,24 @@ impl Dense {
     pub fn outputs(&self) -> usize {
         self.weight.dims()[1]
     }
+}
+
+/// `x^T dz`, which is registered, and `dz W^T`, if it is wanted.
+fn products(
+    input: Tensor<2>,
+    (weight_id, weight): (ParamId, Tensor<2>),
+    dz: Tensor<2>,
+    wants_input: bool,
+    parameters: &mut GradientsParams,
+) -> Option<Tensor<2>> {
+    parameters.register(weight_id, input.transpose().matmul(dz.clone()));
+    wants_input.then(|| dz.matmul(weight.transpose()))
+}
+
+/// Moves a running statistic of `norm` towards that of a batch.
+fn track(running: &RunningState<Tensor<1>>, norm: &BatchNorm, of_batch: Tensor<1>) {
+    let before = running.value_sync().inner();
+    running.update(before * (1.0 - norm.momentum) + of_batch * norm.momentum);
 }
 
 /// `x W + b`

@@ -6,6 +6,7 @@ use rand::Rng;
 
 use super::{Synthesizer, conditioned};
 use crate::init::Init;
+use crate::pass::{Input, Pass};
 use crate::section::{Activation, Dense, DenseConfig, Section};
 
 /// How to build an [`MlpSynthesizer`].
@@ -87,6 +88,16 @@ impl Synthesizer for MlpSynthesizer {
             .iter()
             .fold(input, |input, layer| layer.forward(input));
         self.output.forward(top)
+    }
+
+    fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
+        let input = Input::Data(conditioned(message, context, self.contexts));
+        let mut layers = self.hidden.iter().chain([&self.output]);
+        let first = layers.next().expect("there is always an output layer");
+        layers.fold(first.pass(input), |below, layer| {
+            let message = Input::Message(below.output.clone());
+            below.then(layer.pass(message))
+        })
     }
 
     fn features(&self) -> usize {

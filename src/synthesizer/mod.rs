@@ -1,9 +1,13 @@
 //! Synthesizers: the models `M` that predict gradients, `delta_hat = M(h, c)`.
 
+mod label;
 mod linear;
+mod low_rank;
 mod mlp;
 
+pub use label::{LabelSynthesizer, LabelSynthesizerConfig};
 pub use linear::{LinearSynthesizer, LinearSynthesizerConfig};
+pub use low_rank::{LowRankSynthesizer, LowRankSynthesizerConfig};
 pub use mlp::{MlpSynthesizer, MlpSynthesizerConfig};
 
 use burn::module::{Module, ModuleDisplay};

@@ -6,17 +6,20 @@
 //! the build has one. So the update rules (SGD, Adam and all others) are burn's, and what finds
 //! parameter, gradient and state is the forty lines below.
 
+mod adam;
+
 use std::fmt;
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{
-    AdamConfig, DynOptimizer, DynState, GradientsParams, LearningRate, Optimizer as Rule,
-    SgdConfig, StateSink, StateSource,
+    DynOptimizer, DynState, GradientsParams, LearningRate, Optimizer as Rule, SgdConfig, StateSink,
+    StateSource,
 };
 use burn::tensor::{Device, Tensor};
 
 use crate::error::{Error, Result};
+use crate::optimizer::adam::FusedAdam;
 
 /// An update rule of burn with its learning rate and, for each parameter of one module, its state.
 #[derive(Clone)]
@@ -25,6 +28,8 @@ pub struct Optimizer {
     /// The name of the rule's type, by which a checkpoint knows it.
     name: &'static str,
     learning_rate: LearningRate,
+    /// What the schedule multiplies it by.
+    rate_factor: f64,
     states: Vec<Option<DynState>>,
 }
 
@@ -39,6 +44,7 @@ impl Optimizer {
             rule: Arc::new(rule),
             name: std::any::type_name::<R>(),
             learning_rate,
+            rate_factor: 1.0,
             states: Vec::new(),
         };
         optimizer.set_learning_rate(learning_rate);
@@ -53,10 +59,10 @@ impl Optimizer {
     /// Adam with the constants of its paper; burn's default epsilon is a thousand times larger,
     /// which would drown the small gradients of synthesizers.
     pub fn adam(learning_rate: LearningRate) -> Self {
-        Self::new(AdamConfig::new().with_epsilon(1e-8).build(), learning_rate)
+        Self::new(FusedAdam::new(), learning_rate)
     }
 
-    /// The learning rate of the next update.
+    /// The learning rate, without the [factor](Self::set_rate_factor) of a schedule.
     pub fn learning_rate(&self) -> LearningRate {
         self.learning_rate
     }
@@ -72,6 +78,21 @@ impl Optimizer {
             "a learning rate must be finite and not negative, got {learning_rate}"
         );
         self.learning_rate = learning_rate;
+    }
+
+    /// Multiplies the learning rate by `factor` from the next update on, which replaces the factor
+    /// before. A checkpoint does not keep it: it belongs to the schedule, which knows it for
+    /// every step.
+    ///
+    /// # Panics
+    ///
+    /// If it is negative or not finite.
+    pub fn set_rate_factor(&mut self, factor: f64) {
+        assert!(
+            factor.is_finite() && factor >= 0.0,
+            "a factor of the learning rate must be finite and not negative, got {factor}"
+        );
+        self.rate_factor = factor;
     }
 
     /// `theta <- theta - alpha * step(gradient)` for every parameter that has a gradient.
@@ -179,7 +200,7 @@ impl ModuleMapper for Update<'_> {
         let (id, value, mapper) = param.consume();
         let (value, state) = self.optimizer.rule.step_dyn(
             D,
-            self.optimizer.learning_rate,
+            self.optimizer.learning_rate * self.optimizer.rate_factor,
             value.inner().into_bridge(),
             gradient.into_bridge(),
             states[index].take(),

@@ -3,7 +3,7 @@
 //! [`Chain::step`] is the reference: one thread, every section in turn, in the paper's order. Every
 //! other schedule must agree with it.
 
-use std::any::Any;
+mod step;
 
 use burn::optim::{StateSink, StateSource};
 use burn::tensor::Tensor;
@@ -16,7 +16,7 @@ use crate::optimizer::Optimizer;
 use crate::pass::{Input, Pass};
 use crate::quality::Quality;
 use crate::section::Section;
-use crate::trained::{AnyTrained, Trained};
+use crate::trained::{AnySection, Trained};
 
 /// One batch: what the network sees, what it should answer, and what only synthesizers may know.
 #[derive(Debug, Clone)]
@@ -48,8 +48,12 @@ pub struct Step {
     /// The output `h_N` before the update, `[batch, outputs]`.
     pub output: Tensor<2>,
     /// `delta_hat - delta` at every interface from the bottom up, `[batch, features]`, in the
-    /// unit of its synthesizer; empty if the credit uses no synthesizers.
-    pub residuals: Vec<Tensor<2>>,
+    /// unit of its synthesizer; none where the synthesizer did not learn in this step. Empty if
+    /// the credit uses no synthesizers.
+    pub residuals: Vec<Option<Tensor<2>>>,
+    /// `h_hat - h` at every interface from the bottom up, `[batch, features]`; none where no
+    /// [input model](crate::unlock::InputModel) learned in this step.
+    pub input_residuals: Vec<Option<Tensor<2>>>,
 }
 
 /// A feed-forward network: sections `f_1 .. f_N` with an interface between each two.
@@ -171,7 +175,7 @@ impl Chain {
         self.loss
     }
 
-    /// One training step on one batch.
+    /// One training step on one batch, in which every section learns.
     ///
     /// # Panics
     ///
@@ -179,116 +183,64 @@ impl Chain {
     /// or the batch is empty, the credit needs interfaces and there are none, or its lambda is not
     /// from 0 to 1.
     pub fn step(&mut self, batch: Batch, credit: Credit) -> Step {
-        assert!(!self.sections.is_empty(), "a chain needs a section");
+        let all = vec![true; self.sections.len()];
+        self.sparse_step(batch, credit, &all)
+    }
+
+    /// One training step on one batch, in which only some sections learn: those of which
+    /// `learners`, from the bottom up, says so.
+    ///
+    /// A section that does not learn sends its message up, but nothing down: the synthesizer
+    /// below it has nothing to learn from, and under a credit that waits for the sections above,
+    /// what lies below it gets no true gradient.
+    ///
+    /// # Panics
+    ///
+    /// As [`step`](Self::step) does, or if there is not one entry for each section.
+    pub fn sparse_step(&mut self, batch: Batch, credit: Credit, learners: &[bool]) -> Step {
+        self.check_step(&batch, credit, learners);
+        let batch = batch.off_tape();
+        match credit {
+            Credit::Synthetic => self.decoupled_step(batch, learners),
+            Credit::Mixed { lambda } => self.locked_step(batch, Some(lambda), learners),
+            Credit::Backprop => self.locked_step(batch, None, learners),
+            Credit::None => self.top_step(batch, learners),
+        }
+    }
+
+    fn check_step(&self, batch: &Batch, credit: Credit, learners: &[bool]) {
+        let sections = self.sections.len();
+        assert!(sections > 0, "a chain needs a section");
         assert!(batch.input.dims()[0] > 0, "a batch needs an example");
+        assert!(
+            learners.len() == sections,
+            "{sections} sections need as many entries that say who learns, not {}",
+            learners.len()
+        );
         if let Credit::Mixed { lambda } = credit {
             assert!(
                 (0.0..=1.0).contains(&lambda),
                 "lambda must be from 0 to 1, got {lambda}"
             );
         }
-        let batch = batch.off_tape();
         assert!(
-            !credit.uses_synthesizers() || self.interfaces.len() + 1 == self.sections.len(),
+            !credit.uses_synthesizers() || self.interfaces.len() + 1 == sections,
             "{credit:?} needs an interface between each two sections"
         );
-        match credit {
-            Credit::Synthetic => self.decoupled_step(batch),
-            Credit::Mixed { lambda } => self.locked_step(batch, Some(lambda)),
-            Credit::Backprop => self.locked_step(batch, None),
-            Credit::None => self.top_step(batch),
-        }
     }
 
-    /// DNI: each section is updated as soon as it has run, with the gradient that its interface
-    /// predicts; the interface below it learns from what this sends back (paper, section 2.1).
-    fn decoupled_step(&mut self, batch: Batch) -> Step {
-        let top = self.sections.len() - 1;
-        let mut messages = Vec::with_capacity(top);
-        let mut residuals = Vec::with_capacity(top);
-        let mut below = None;
-        let mut input = Input::Data(batch.input);
-        for i in 0..top {
-            let pass = self.sections[i].section.pass(input);
-            let message = pass.output.clone();
-            let prediction = self.interfaces[i].predict(message.clone(), batch.context.clone());
-            let delta_hat = prediction.delta_hat.clone();
-            residuals.extend(self.give_credit(i, pass, delta_hat, below));
-            below = Some(prediction);
-            messages.push(message.clone());
-            input = Input::Message(message);
+    /// Multiplies all learning rates, those of synthesizers included, by `factor` from now on. It
+    /// replaces the factor set before.
+    ///
+    /// # Panics
+    ///
+    /// If it is negative or not finite.
+    pub fn set_rate_factor(&mut self, factor: f64) {
+        for s in &mut self.sections {
+            s.section.set_rate_factor(factor);
         }
-        let pass = self.sections[top].section.pass(input);
-        let output = pass.output.clone();
-        let delta = self.true_gradient(&output, &batch.target);
-        residuals.extend(self.give_credit(top, pass, delta, below));
-        Step {
-            messages,
-            output,
-            residuals,
-        }
-    }
-
-    /// Sends `delta` back through section `i`, updates it, and lets the interface below it learn.
-    fn give_credit(
-        &mut self,
-        i: usize,
-        pass: Pass,
-        delta: Tensor<2>,
-        below: Option<Prediction>,
-    ) -> Option<Tensor<2>> {
-        let gradients = pass.back(delta);
-        self.sections[i].section.update(gradients.parameters);
-        let (prediction, target) = below.zip(gradients.input)?;
-        Some(self.interfaces[i - 1].learn(prediction, target))
-    }
-
-    /// Backprop and BP(lambda): all sections run, then credit goes down from the top and waits
-    /// at every section (paper, supplement, "BP(lambda)").
-    fn locked_step(&mut self, batch: Batch, lambda: Option<f64>) -> Step {
-        let (passes, output) = self.forward_passes(batch.input);
-        let messages = messages_of(&passes);
-        let mut predictions = match lambda {
-            Some(_) => self.predictions(&passes, &batch.context),
-            None => Vec::new(),
-        };
-        let mut residuals = Vec::with_capacity(predictions.len());
-        let mut credit = self.true_gradient(&output, &batch.target);
-        for (i, pass) in passes.into_iter().enumerate().rev() {
-            let gradients = pass.back(credit);
-            self.sections[i].section.update(gradients.parameters);
-            let Some(delta) = gradients.input else {
-                break;
-            };
-            credit = match (lambda, predictions.pop()) {
-                (Some(lambda), Some(prediction)) => {
-                    let mixed = mix(&prediction.delta_hat, delta.clone(), lambda);
-                    residuals.push(self.interfaces[i - 1].learn(prediction, delta));
-                    mixed
-                }
-                _ => delta,
-            };
-        }
-        residuals.reverse();
-        Step {
-            messages,
-            output,
-            residuals,
-        }
-    }
-
-    /// "No bprop": only the top learns. The parameters below it stay as they are.
-    fn top_step(&mut self, batch: Batch) -> Step {
-        let (mut passes, output) = self.forward_passes(batch.input);
-        let messages = messages_of(&passes);
-        let delta = self.true_gradient(&output, &batch.target);
-        if let (Some(pass), Some(top)) = (passes.pop(), self.sections.last_mut()) {
-            top.section.update(pass.back(delta).parameters);
-        }
-        Step {
-            messages,
-            output,
-            residuals: Vec::new(),
+        for interface in &mut self.interfaces {
+            interface.set_rate_factor(factor);
         }
     }
 
@@ -431,42 +383,5 @@ impl Chain {
             interface.load(&format!("interface.{i}"), source)?;
         }
         Ok(())
-    }
-}
-
-/// The outputs of all sections below the top.
-fn messages_of(passes: &[Pass]) -> Vec<Tensor<2>> {
-    let below_top = &passes[..passes.len() - 1];
-    below_top.iter().map(|pass| pass.output.clone()).collect()
-}
-
-/// `(1 - lambda) delta_hat + lambda delta`
-fn mix(delta_hat: &Tensor<2>, delta: Tensor<2>, lambda: f64) -> Tensor<2> {
-    delta_hat.clone().mul_scalar(1.0 - lambda) + delta.mul_scalar(lambda)
-}
-
-/// A section of any type with its optimizer.
-trait AnySection: AnyTrained {
-    fn pass(&self, input: Input) -> Pass;
-    fn predict(&self, input: Tensor<2>) -> Tensor<2>;
-    fn observer(&self) -> Box<dyn AnySection>;
-    fn as_any(&self) -> &dyn Any;
-}
-
-impl<S: Section> AnySection for Trained<S> {
-    fn pass(&self, input: Input) -> Pass {
-        self.module().pass(input)
-    }
-
-    fn predict(&self, input: Tensor<2>) -> Tensor<2> {
-        self.module().valid().forward(input)
-    }
-
-    fn observer(&self) -> Box<dyn AnySection> {
-        Box::new(Trained::observer(self))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self.module()
     }
 }

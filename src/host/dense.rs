@@ -1,25 +1,16 @@
-//! Small dense layers on the CPU, in plain loops over host memory.
+//! Small dense layers in fused loops.
 //!
 //! For matrices of a few thousand elements a tensor library spends most of its time around the
 //! arithmetic: allocating, dispatching, and packing panels for products that are over before that
-//! pays. The notebook's networks are of that size. So where the backend's memory is the host's own
-//! ([`suits`]), [`Dense`](crate::Dense) takes its forward pass and its three products from here;
-//! a test holds them against autodiff. The compiler vectorises the loops for the processor at
-//! hand.
+//! pays. The notebook's networks are of that size.
 
-use burn::tensor::{Device, Tensor, TensorData};
 use pulp::{Arch, Simd, WithSimd};
 
+use super::elementwise::{activate, differentiate};
 use crate::section::Activation;
 
 /// Up to how many multiplications per product these loops beat the tensor library's.
 const MOST_MULTIPLICATIONS: usize = 1 << 18;
-
-/// Whether a layer of this size on this device is better off here.
-pub(crate) fn suits(device: &Device, layer: Layer) -> bool {
-    layer.batch * layer.inputs * layer.outputs <= MOST_MULTIPLICATIONS
-        && crate::backend::is_flex(device)
-}
 
 /// The sizes of a dense layer at work.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +32,11 @@ pub(crate) struct Gradients {
 }
 
 impl Layer {
+    /// Whether these loops are the faster ones.
+    pub fn is_small(self) -> bool {
+        self.batch * self.inputs * self.outputs <= MOST_MULTIPLICATIONS
+    }
+
     /// `h = a(x W + b)`
     pub fn forward(self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let mut h = vec![0.0; self.batch * self.outputs];
@@ -234,91 +230,6 @@ fn transpose(matrix: &[f32], width: usize) -> Vec<f32> {
     out
 }
 
-#[inline(always)]
-fn activate(activation: Activation, z: &mut [f32]) {
-    match activation {
-        Activation::Identity => {}
-        // Written so that NaN stays NaN.
-        Activation::Relu => z
-            .iter_mut()
-            .for_each(|z| *z = if *z <= 0.0 { 0.0 } else { *z }),
-        Activation::Tanh => z.iter_mut().for_each(|z| *z = z.tanh()),
-        Activation::Sigmoid => z.iter_mut().for_each(|z| *z = 1.0 / (1.0 + exp(-*z))),
-    }
-}
-
-/// `delta <- delta * a'(z)`, in terms of `h = a(z)`.
-#[inline(always)]
-fn differentiate(activation: Activation, h: &[f32], delta: &mut [f32]) {
-    let pairs = delta.iter_mut().zip(h);
-    match activation {
-        Activation::Identity => {}
-        Activation::Relu => pairs.for_each(|(d, &h)| *d = if h <= 0.0 { 0.0 } else { *d }),
-        Activation::Tanh => pairs.for_each(|(d, &h)| *d *= 1.0 - h * h),
-        Activation::Sigmoid => pairs.for_each(|(d, &h)| *d *= h * (1.0 - h)),
-    }
-}
-
-/// `e^x` without branches, so that it vectorises; within two units in the last place of the
-/// standard library's, and NaN for NaN. `e^x = 2^n e^r` with `|r| <= ln(2) / 2`, the rest a Taylor
-/// polynomial.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
-    const ROUND: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let clamped = x.clamp(-87.0, 88.0);
-    let rounded = clamped.mul_add(std::f32::consts::LOG2_E, ROUND);
-    let n = rounded - ROUND;
-    let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, clamped));
-    let mut p = 1.0 / 5040.0;
-    for c in [
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-        1.0,
-        1.0,
-    ] {
-        p = r.mul_add(p, c);
-    }
-    // The low bits of `rounded` are n, which becomes the exponent of 2^n.
-    let exponent = rounded.to_bits().wrapping_sub(ROUND.to_bits() - 127);
-    p * f32::from_bits(exponent << 23)
-}
-
-/// The values of a tensor in host memory, without a copy if nobody else holds it.
-pub(crate) struct Values(TensorData);
-
-impl Values {
-    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
-        Self(tensor.into_data())
-    }
-
-    pub fn as_slice(&self) -> &[f32] {
-        self.0
-            .as_slice()
-            .expect("the tensors of this crate hold f32")
-    }
-
-    pub fn as_mut_slice(&mut self) -> &mut [f32] {
-        self.0
-            .as_mut_slice()
-            .expect("the tensors of this crate hold f32")
-    }
-}
-
-/// A tensor of these values.
-pub(crate) fn tensor<const D: usize>(
-    values: Vec<f32>,
-    shape: [usize; D],
-    device: &Device,
-) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,18 +251,5 @@ mod tests {
             let input = gradients.input.expect("it was asked for");
             assert!(input[0].is_nan(), "{activation:?} backward");
         }
-    }
-
-    #[test]
-    fn exp_is_exact_to_a_few_units_in_the_last_place() {
-        for i in -8_700..=8_800 {
-            let x = i as f32 * 0.01;
-            let (ours, std) = (exp(x), x.exp());
-            assert!(
-                (ours - std).abs() <= 4.0 * f32::EPSILON * std,
-                "exp({x}) = {std}, not {ours}"
-            );
-        }
-        assert!(exp(f32::NAN).is_nan());
     }
 }

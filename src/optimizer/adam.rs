@@ -1,0 +1,96 @@
+//! Adam, in one loop where the tensors lie in host memory.
+
+use burn::optim::{
+    Adam, AdamConfig, AdamState, AdaptiveMomentumState, LearningRate, Optimizer as Rule,
+};
+use burn::tensor::{Device, Tensor};
+
+use crate::host::{self, Values, adam::Constants};
+
+const BETA_1: f32 = 0.9;
+const BETA_2: f32 = 0.999;
+const EPSILON: f32 = 1e-8;
+
+/// burn's Adam with the constants of its paper.
+///
+/// Taken as tensor operations an update reads and writes ten tensors of the parameter's size; the
+/// loop reads four and writes three. States are burn's either way.
+#[derive(Clone)]
+pub(super) struct FusedAdam {
+    /// For the first step, and for devices other than the host.
+    rule: Adam,
+}
+
+impl FusedAdam {
+    pub fn new() -> Self {
+        let config = AdamConfig::new()
+            .with_beta_1(BETA_1)
+            .with_beta_2(BETA_2)
+            .with_epsilon(EPSILON);
+        Self {
+            rule: config.build(),
+        }
+    }
+}
+
+impl Rule for FusedAdam {
+    type State<const D: usize> = AdamState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        learning_rate: LearningRate,
+        theta: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Option<Self::State<D>>,
+    ) -> (Tensor<D>, Option<Self::State<D>>) {
+        match state {
+            Some(state) if host::suits(&theta.device()) => {
+                let (theta, state) = step_on_host(learning_rate, theta, gradient, state.momentum);
+                (theta, Some(AdamState::new(state)))
+            }
+            state => self.rule.step(learning_rate, theta, gradient, state),
+        }
+    }
+
+    fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
+        <Adam as Rule>::to_device(state, device)
+    }
+}
+
+fn step_on_host<const D: usize>(
+    learning_rate: LearningRate,
+    theta: Tensor<D>,
+    gradient: Tensor<D>,
+    state: AdaptiveMomentumState<D>,
+) -> (Tensor<D>, AdaptiveMomentumState<D>) {
+    let (shape, device) = (theta.dims(), theta.device());
+    let time = state.time + 1;
+    let power = i32::try_from(time).unwrap_or(i32::MAX);
+    let correction_2 = (1.0 - BETA_2.powi(power)).sqrt();
+    let correction = correction_2 / (1.0 - BETA_1.powi(power));
+    let constants = Constants {
+        beta_1: BETA_1,
+        beta_2: BETA_2,
+        rate: learning_rate as f32 * correction,
+        epsilon: EPSILON * correction_2,
+    };
+    let gradient = Values::of(gradient);
+    let (mut theta, mut moment_1, mut moment_2) = (
+        Values::of(theta),
+        Values::of(state.moment_1),
+        Values::of(state.moment_2),
+    );
+    host::adam::update(
+        theta.as_mut_slice(),
+        gradient.as_slice(),
+        moment_1.as_mut_slice(),
+        moment_2.as_mut_slice(),
+        constants,
+    );
+    let state = AdaptiveMomentumState::new(
+        time,
+        moment_1.into_tensor(shape, &device),
+        moment_2.into_tensor(shape, &device),
+    );
+    (theta.into_tensor(shape, &device), state)
+}
