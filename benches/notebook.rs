@@ -4,8 +4,8 @@
 //! repetitions, half the distance between the quartiles, and the ratio of the medians. NumPy is
 //! skipped, with a message, where python3 cannot import it.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+mod common;
+
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
@@ -14,6 +14,8 @@ use dni::{
     Activation, Backend, Batch, Chain, Credit, DenseConfig, Init, Interface,
     LinearSynthesizerConfig, Loss, Optimizer, Reduction, backend,
 };
+
+use common::{Peer, Times};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,53 +27,33 @@ const PROGRAMS: [&str; 2] = ["backprop", "dni"];
 
 fn main() {
     backend::set_kernel_threads(1).expect("one kernel thread is always to be had");
-    let mut rows: Vec<(String, Vec<f64>)> = Vec::new();
     let mut ours: Vec<(Backend, [Program; 2])> = Vec::new();
     for backend in [Backend::Flex, Backend::Ndarray] {
         let device = backend.device().expect("CPU backends always work");
         ours.push((backend, [Program::backprop(&device), Program::dni(&device)]));
     }
-    let mut peer = Peer::start();
+    let mut peer = Peer::start("numpy", "notebook.py");
     for (_, programs) in &mut ours {
         for program in programs {
             program.time();
         }
     }
-    let mut note = |name: String, time: f64| match rows.iter_mut().find(|(n, _)| *n == name) {
-        Some((_, times)) => times.push(time),
-        None => rows.push((name, vec![time])),
-    };
+    let mut times = Times::default();
     for _ in 0..REPETITIONS {
         if let Some(peer) = &mut peer {
-            for (program, time) in PROGRAMS.iter().zip(peer.times()) {
-                note(format!("{program} numpy"), time);
+            for (program, time) in PROGRAMS.iter().zip(peer.times(&PROGRAMS)) {
+                times.note(format!("{program} numpy"), time);
             }
         }
         for (backend, programs) in &mut ours {
             for (name, program) in PROGRAMS.iter().zip(programs) {
-                note(format!("{name} {backend}"), program.time());
+                times.note(format!("{name} {backend}"), program.time());
             }
         }
     }
     for program in PROGRAMS {
-        let of_program = |name: &str| name.starts_with(&format!("{program} "));
-        let reference = rows.iter().find(|(name, _)| of_program(name));
-        let reference = reference.map_or(f64::NAN, |(_, times)| quartiles(times)[1]);
-        for (name, times) in rows.iter().filter(|(name, _)| of_program(name)) {
-            let [lower, median, upper] = quartiles(times);
-            println!(
-                "{name:18} {median:7.1} us  ± {:4.1}  ratio {:.2}",
-                (upper - lower) / 2.0,
-                median / reference
-            );
-        }
+        times.print(&format!("{program} "));
     }
-}
-
-fn quartiles(times: &[f64]) -> [f64; 3] {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| sorted[(sorted.len() - 1) * quarter / 4])
 }
 
 /// One of the notebook's programs: its network, a batch and the losses that it adds up.
@@ -165,54 +147,5 @@ fn batch(bits: usize, device: &Device) -> Batch {
         input,
         target,
         context: None,
-    }
-}
-
-/// The NumPy program in its own process.
-struct Peer {
-    process: Child,
-    answers: BufReader<std::process::ChildStdout>,
-}
-
-impl Peer {
-    fn start() -> Option<Self> {
-        let has_numpy = Command::new("python3")
-            .args(["-c", "import numpy"])
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        if !has_numpy {
-            eprintln!("python3 has no numpy: timed without it (pip install numpy)");
-            return None;
-        }
-        let mut process = Command::new("python3")
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/benches/peers/notebook.py"
-            ))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 was there a moment ago");
-        let answers = BufReader::new(process.stdout.take().expect("stdout is piped"));
-        Some(Self { process, answers })
-    }
-
-    /// Microseconds per step of both programs, in the order of [`PROGRAMS`].
-    fn times(&mut self) -> [f64; 2] {
-        let stdin = self.process.stdin.as_mut().expect("stdin is piped");
-        stdin.write_all(b"\n").expect("the peer listens");
-        let mut line = String::new();
-        self.answers.read_line(&mut line).expect("the peer answers");
-        let times: serde_json::Value = serde_json::from_str(&line).expect("the peer speaks JSON");
-        PROGRAMS.map(|program| times[program].as_f64().expect("the peer times both"))
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // Closing its input ends it.
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
     }
 }

@@ -644,6 +644,7 @@ fn listeners_hear_what_happens_in_order() {
         heard.push(match event {
             Event::Started { step, steps } => format!("started {step}/{steps}"),
             Event::Progress(scalars) => format!("progress {}", scalars.step),
+            Event::Evaluated { step, .. } => format!("evaluated {step}"),
             Event::Saved { step } => format!("saved {step}"),
             Event::Interrupted { step } => format!("interrupted {step}"),
             Event::Finished { step, .. } => format!("finished {step}"),

@@ -6,7 +6,6 @@ mod common;
 use std::array;
 
 use burn::module::{Module, ModuleDisplay};
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use common::{
     ACTIVATIONS, Checks, Gated, Notes, Watched, bits, differences, on_devices, on_every_device,

@@ -2,7 +2,8 @@
 //!
 //! Where the backend's memory is the host's own ([`suits`]), what stands around the matrix products
 //! of a training step is fused here: small layers whole ([`dense`]), bias, batch norm and
-//! activation of the others ([`finish`]), and the update rule ([`adam`]). Taken one tensor
+//! activation of the others ([`finish`]), the products themselves ([`product`]), and the update
+//! rule ([`adam`]). Taken one tensor
 //! operation at a time they cost as much as the products. The compiler vectorises the loops for the
 //! processor at hand; tests hold all of them against autodiff and burn.
 
@@ -10,42 +11,48 @@ pub(crate) mod adam;
 pub(crate) mod dense;
 mod elementwise;
 pub(crate) mod finish;
+pub(crate) mod product;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use burn_flex::{Flex, FlexTensor};
 
 /// Whether tensors of this device can be worked on here without being copied.
 pub(crate) fn suits(device: &Device) -> bool {
     crate::backend::is_flex(device)
 }
 
-/// The values of a tensor in host memory, without a copy if nobody else holds it.
-pub(crate) struct Values(TensorData);
+/// The values of a float tensor where they lie, without a copy.
+pub(crate) struct Values(FlexTensor);
 
 impl Values {
+    /// # Panics
+    ///
+    /// If the tensor's device does not [suit](suits).
     pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
-        Self(tensor.into_data())
+        let tensor = tensor
+            .try_into_primitive::<Flex>()
+            .expect("tensors are worked on here only where they lie in host memory");
+        Self(tensor.to_contiguous())
     }
 
+    /// Row after row.
     pub fn as_slice(&self) -> &[f32] {
-        self.0
-            .as_slice()
-            .expect("the tensors of this crate hold f32")
+        &self.0.storage()[..self.len()]
     }
 
-    pub fn into_vec(self) -> Vec<f32> {
-        self.0
-            .try_into_vec()
-            .expect("the tensors of this crate hold f32")
-    }
-
-    pub fn into_tensor<const D: usize>(self, shape: [usize; D], device: &Device) -> Tensor<D> {
-        tensor(self.into_vec(), shape, device)
-    }
-
+    /// Row after row. They are copied first if another tensor shares them.
     pub fn as_mut_slice(&mut self) -> &mut [f32] {
-        self.0
-            .as_mut_slice()
-            .expect("the tensors of this crate hold f32")
+        let len = self.len();
+        &mut self.0.storage_mut()[..len]
+    }
+
+    /// A tensor of these values, in the shape that they came in.
+    pub fn into_tensor<const D: usize>(self) -> Tensor<D> {
+        Tensor::from_primitive::<Flex>(self.0)
+    }
+
+    fn len(&self) -> usize {
+        self.0.layout().num_elements()
     }
 }
 

@@ -63,7 +63,6 @@ fn step_on_host<const D: usize>(
     gradient: Tensor<D>,
     state: AdaptiveMomentumState<D>,
 ) -> (Tensor<D>, AdaptiveMomentumState<D>) {
-    let (shape, device) = (theta.dims(), theta.device());
     let time = state.time + 1;
     let power = i32::try_from(time).unwrap_or(i32::MAX);
     let correction_2 = (1.0 - BETA_2.powi(power)).sqrt();
@@ -87,10 +86,6 @@ fn step_on_host<const D: usize>(
         moment_2.as_mut_slice(),
         constants,
     );
-    let state = AdaptiveMomentumState::new(
-        time,
-        moment_1.into_tensor(shape, &device),
-        moment_2.into_tensor(shape, &device),
-    );
-    (theta.into_tensor(shape, &device), state)
+    let state = AdaptiveMomentumState::new(time, moment_1.into_tensor(), moment_2.into_tensor());
+    (theta.into_tensor(), state)
 }

@@ -9,6 +9,7 @@ use rand::Rng;
 use super::{Activation, Section};
 use crate::host::dense::Layer;
 use crate::host::finish::{self, Normalised};
+use crate::host::product::{Matrix, product};
 use crate::host::{self, Values};
 use crate::init::Init;
 use crate::pass::{Input, Pass};
@@ -163,83 +164,74 @@ impl Dense {
             if let Some(id) = bias_id {
                 parameters.register(id, dz.clone().sum_dim(0).reshape([outputs]));
             }
-            products(input, (weight_id, weight), dz, wants_input, parameters)
+            parameters.register(weight_id, input.transpose().matmul(dz.clone()));
+            wants_input.then(|| dz.matmul(weight.transpose()))
         })
     }
 
-    /// On the host, with products by the tensor library.
+    /// On the host.
     fn host_pass(&self, input: Tensor<2>, wants_input: bool) -> Pass {
-        let weight = self.weight.val().inner();
+        let factors = Factors::new(input, self);
         let bias = self.bias.as_ref().map(|b| Values::of(b.val().inner()));
         let bias_id = self.bias.as_ref().map(|bias| bias.id);
-        let weight_id = self.weight.id;
-        let (activation, device) = (self.activation, input.device());
-        let shape = [input.dims()[0], self.outputs()];
+        let activation = self.activation;
 
-        let mut h = Values::of(input.clone().matmul(weight.clone()));
+        let mut h = factors.forward();
         let bias = bias.as_ref().map(Values::as_slice);
-        finish::biased(h.as_mut_slice(), bias, activation);
-        let h = h.into_tensor(shape, &device);
+        finish::biased(&mut h, bias, activation);
+        let h = factors.output(h);
         Pass::new(h.clone(), move |delta, parameters| {
-            let (h, mut delta) = (Values::of(h), Values::of(delta));
-            let bias =
-                finish::biased_backward(h.as_slice(), delta.as_mut_slice(), shape[1], activation);
+            let (h, mut dz) = (Values::of(h), Values::of(delta));
+            let features = factors.outputs;
+            let sums =
+                finish::biased_backward(h.as_slice(), dz.as_mut_slice(), features, activation);
             if let Some(id) = bias_id {
-                parameters.register(id, host::tensor(bias, [shape[1]], &device));
+                parameters.register(id, host::tensor(sums, [features], &factors.device));
             }
-            let dz = delta.into_tensor(shape, &device);
-            products(input, (weight_id, weight), dz, wants_input, parameters)
+            factors.backward(dz.as_slice(), wants_input, parameters)
         })
     }
 
-    /// As [`host_pass`](Self::host_pass), with batch norm, whose running statistics it updates.
+    /// On the host, with batch norm, whose running statistics it updates.
     fn normalised_pass(&self, norm: &BatchNorm, input: Tensor<2>, wants_input: bool) -> Pass {
-        let weight = self.weight.val().inner();
-        let weight_id = self.weight.id;
+        let factors = Factors::new(input, self);
         let (gamma_id, beta_id) = (norm.gamma.id, norm.beta.id);
         let gamma = Values::of(norm.gamma.val().inner());
         let beta = Values::of(norm.beta.val().inner());
-        let (activation, device) = (self.activation, input.device());
-        let shape = [input.dims()[0], self.outputs()];
+        let activation = self.activation;
+        let features = [factors.outputs];
 
-        let z = Values::of(input.clone().matmul(weight.clone()));
         let Normalised {
             output,
             mean,
             variance,
             kept,
         } = finish::normalised(
-            z.into_vec(),
+            factors.forward(),
             gamma.as_slice(),
             beta.as_slice(),
             norm.epsilon as f32,
             activation,
         );
-        let features = [shape[1]];
-        track(
-            &norm.running_mean,
-            norm,
-            host::tensor(mean, features, &device),
-        );
-        track(
-            &norm.running_var,
-            norm,
-            host::tensor(variance, features, &device),
-        );
-        let h = host::tensor(output, shape, &device);
+        let statistics = [(&norm.running_mean, mean), (&norm.running_var, variance)];
+        for (running, of_batch) in statistics {
+            let of_batch = host::tensor(of_batch, features, &factors.device);
+            track(running, norm.momentum, of_batch);
+        }
+        let h = factors.output(output);
         Pass::new(h.clone(), move |delta, parameters| {
-            let (h, mut delta) = (Values::of(h), Values::of(delta));
+            let (h, mut dz) = (Values::of(h), Values::of(delta));
             let gradients = finish::normalised_backward(
                 &kept,
                 h.as_slice(),
                 gamma.as_slice(),
-                delta.as_mut_slice(),
+                dz.as_mut_slice(),
                 activation,
             );
-            parameters.register(gamma_id, host::tensor(gradients.gamma, features, &device));
-            parameters.register(beta_id, host::tensor(gradients.beta, features, &device));
-            let dz = delta.into_tensor(shape, &device);
-            products(input, (weight_id, weight), dz, wants_input, parameters)
+            for (id, gradient) in [(gamma_id, gradients.gamma), (beta_id, gradients.beta)] {
+                parameters.register(id, host::tensor(gradient, features, &factors.device));
+            }
+            factors.backward(dz.as_slice(), wants_input, parameters)
         })
     }
 
@@ -295,22 +287,69 @@ impl Dense {
     }
 }
 
-/// `x^T dz`, which is registered, and `dz W^T`, if it is wanted.
-fn products(
-    input: Tensor<2>,
-    (weight_id, weight): (ParamId, Tensor<2>),
-    dz: Tensor<2>,
-    wants_input: bool,
-    parameters: &mut GradientsParams,
-) -> Option<Tensor<2>> {
-    parameters.register(weight_id, input.transpose().matmul(dz.clone()));
-    wants_input.then(|| dz.matmul(weight.transpose()))
+/// Both factors of `x W` on the host, kept for the way back.
+struct Factors {
+    input: Values,
+    weight: Values,
+    weight_id: ParamId,
+    batch: usize,
+    inputs: usize,
+    outputs: usize,
+    device: Device,
 }
 
-/// Moves a running statistic of `norm` towards that of a batch.
-fn track(running: &RunningState<Tensor<1>>, norm: &BatchNorm, of_batch: Tensor<1>) {
+impl Factors {
+    fn new(input: Tensor<2>, dense: &Dense) -> Self {
+        Self {
+            batch: input.dims()[0],
+            inputs: dense.inputs(),
+            outputs: dense.outputs(),
+            device: input.device(),
+            input: Values::of(input),
+            weight: Values::of(dense.weight.val().inner()),
+            weight_id: dense.weight.id,
+        }
+    }
+
+    /// `x W`
+    fn forward(&self) -> Vec<f32> {
+        product(
+            Matrix::new(self.input.as_slice(), self.inputs),
+            Matrix::new(self.weight.as_slice(), self.outputs),
+        )
+    }
+
+    /// These values as the section's output.
+    fn output(&self, values: Vec<f32>) -> Tensor<2> {
+        host::tensor(values, [self.batch, self.outputs], &self.device)
+    }
+
+    /// `x^T dz`, which is registered, and `dz W^T`, if it is wanted.
+    fn backward(
+        &self,
+        dz: &[f32],
+        wants_input: bool,
+        parameters: &mut GradientsParams,
+    ) -> Option<Tensor<2>> {
+        let Self {
+            inputs, outputs, ..
+        } = *self;
+        let dz = Matrix::new(dz, outputs);
+        let weight = product(Matrix::new(self.input.as_slice(), inputs).transposed(), dz);
+        let weight = host::tensor(weight, [inputs, outputs], &self.device);
+        parameters.register(self.weight_id, weight);
+        wants_input.then(|| {
+            let weight = Matrix::new(self.weight.as_slice(), outputs);
+            let input = product(dz, weight.transposed());
+            host::tensor(input, [self.batch, inputs], &self.device)
+        })
+    }
+}
+
+/// Moves a running statistic towards that of a batch.
+fn track(running: &RunningState<Tensor<1>>, momentum: f64, of_batch: Tensor<1>) {
     let before = running.value_sync().inner();
-    running.update(before * (1.0 - norm.momentum) + of_batch * norm.momentum);
+    running.update(before * (1.0 - momentum) + of_batch * momentum);
 }
 
 /// `x W + b`

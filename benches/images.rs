@@ -1,0 +1,149 @@
+//! One training step of the image network 784-256x4-10, batch 256, Adam, batch norm: backprop and
+//! cDNI by several synthesizers, against PyTorch's eager step, taking turns.
+//!
+//! `cargo bench --profile dev --bench images` prints the median time of a step over the
+//! repetitions, half the distance between the quartiles, and the ratio to the first row of its
+//! block. PyTorch is skipped, with a message, where python3 cannot import it. One thread each. A
+//! word after `--` restricts the cases to those that have it in their name.
+
+mod common;
+
+use std::time::Instant;
+
+use burn::tensor::{Device, Distribution, Tensor};
+use dni::data::{Stream, generator};
+use dni::{
+    Batch, Chain, Credit, DenseConfig, Init, Interface, LabelSynthesizerConfig,
+    LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, MlpSynthesizerConfig, Optimizer,
+    backend,
+};
+
+use common::{Peer, Times};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const REPETITIONS: usize = 15;
+const STEPS: usize = 20;
+const BATCH: usize = 256;
+const CLASSES: usize = 10;
+const SIZES: [usize; 6] = [784, 256, 256, 256, 256, CLASSES];
+
+/// How the gradients are made.
+#[derive(Clone, Copy)]
+enum Kind {
+    Backprop,
+    Linear,
+    Rank(usize),
+    Label,
+    /// DNI without labels, as in the paper.
+    Mlp,
+}
+
+const CASES: [(&str, Kind); 6] = [
+    ("backprop", Kind::Backprop),
+    ("cdni linear", Kind::Linear),
+    ("cdni linear:32", Kind::Rank(32)),
+    ("cdni linear:16", Kind::Rank(16)),
+    ("cdni label", Kind::Label),
+    ("dni mlp:1024x1024", Kind::Mlp),
+];
+
+fn main() {
+    backend::set_kernel_threads(1).expect("one kernel thread is always to be had");
+    let device = Device::flex();
+    let batch = batch(&device);
+    let asked = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
+    let mut cases: Vec<(&str, Kind, Chain)> = CASES
+        .iter()
+        .filter(|(name, _)| asked.as_ref().is_none_or(|asked| name.contains(asked)))
+        .map(|&(name, kind)| (name, kind, chain(kind, &device)))
+        .collect();
+    for (_, kind, chain) in &mut cases {
+        time(chain, *kind, &batch, 3);
+    }
+    let mut peer = Peer::start("torch", "images.py");
+    let mut times = Times::default();
+    for _ in 0..REPETITIONS {
+        if let Some(peer) = &mut peer {
+            let [backprop] = peer.times(&["backprop"]);
+            times.note("backprop torch".to_string(), backprop);
+        }
+        for (name, kind, chain) in &mut cases {
+            let steps = if matches!(kind, Kind::Mlp) { 3 } else { STEPS };
+            times.note(format!("{name} flex"), time(chain, *kind, &batch, steps));
+        }
+    }
+    times.print("backprop ");
+    println!();
+    for (name, _) in CASES {
+        times.print_against("backprop flex", &format!("{name} flex"));
+    }
+}
+
+/// Microseconds per step.
+fn time(chain: &mut Chain, kind: Kind, batch: &Batch, steps: usize) -> f64 {
+    let credit = match kind {
+        Kind::Backprop => Credit::Backprop,
+        _ => Credit::Synthetic,
+    };
+    let start = Instant::now();
+    for _ in 0..steps {
+        chain.step(batch.clone(), credit);
+    }
+    start.elapsed().as_secs_f64() / steps as f64 * 1e6
+}
+
+fn chain(kind: Kind, device: &Device) -> Chain {
+    let rng = &mut generator(1, Stream::Parameters);
+    let mut chain = Chain::new(Loss::CrossEntropy);
+    let top = SIZES.len() - 2;
+    for (i, pair) in SIZES.windows(2).enumerate() {
+        let config = DenseConfig::new(pair[0], pair[1]).with_init(Init::He);
+        let config = if i < top {
+            config.with_batch_norm(true)
+        } else {
+            config.linear()
+        };
+        let section = config.init(rng, device);
+        chain = chain.section(format!("section{i}"), section, Optimizer::adam(1e-3));
+        if i == top {
+            break;
+        }
+        let optimizer = Optimizer::adam(1e-3);
+        let features = pair[1];
+        chain = match kind {
+            Kind::Backprop => chain,
+            Kind::Linear => {
+                let config = LinearSynthesizerConfig::new(features).with_contexts(CLASSES);
+                chain.interface(Interface::new(config.init(rng, device), optimizer))
+            }
+            Kind::Rank(rank) => {
+                let config = LowRankSynthesizerConfig::new(features, rank).with_contexts(CLASSES);
+                chain.interface(Interface::new(config.init(rng, device), optimizer))
+            }
+            Kind::Label => {
+                let config = LabelSynthesizerConfig::new(features, CLASSES);
+                chain.interface(Interface::new(config.init(rng, device), optimizer))
+            }
+            Kind::Mlp => {
+                let config = MlpSynthesizerConfig::new(features, vec![1024, 1024]);
+                chain.interface(Interface::new(config.init(rng, device), optimizer))
+            }
+        };
+    }
+    chain
+}
+
+fn batch(device: &Device) -> Batch {
+    let input = Tensor::random([BATCH, SIZES[0]], Distribution::Uniform(0.0, 1.0), device);
+    let labels: Vec<f32> = (0..BATCH * CLASSES)
+        .map(|i| f32::from(u8::from(i / CLASSES % CLASSES == i % CLASSES)))
+        .collect();
+    let target = Tensor::<1>::from_floats(labels.as_slice(), device).reshape([BATCH, CLASSES]);
+    Batch {
+        input,
+        context: Some(target.clone()),
+        target,
+    }
+}
