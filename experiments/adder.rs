@@ -4,8 +4,6 @@
 //! by backprop if its synthesizers see the label (cDNI), and much more slowly if they do not (DNI).
 //! Command: `dni adder`. It takes about a minute on two cores.
 
-use std::path::Path;
-
 use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
@@ -18,14 +16,11 @@ use dni::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::args::{Format, MachineArgs, Misuse, OutputArgs, positive, rate};
+use crate::args::{LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, positive, rate, set};
+use crate::comparison::{self, Common, Comparison, Run, Settings as _};
 use crate::method::{Method, SynthesizerKind};
-use crate::output;
-use crate::session::{self, Session};
 use crate::stats;
 use crate::table::Table;
-
-const NAME: &str = "adder";
 
 /// Flags of `dni adder`.
 #[derive(Debug, Args)]
@@ -90,27 +85,6 @@ pub struct NetworkArgs {
     synthesizer_lr: Option<f64>,
 }
 
-/// How long it learns, and from which seeds.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Length")]
-pub struct LengthArgs {
-    /// Training steps [default: 20000]
-    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "epochs")]
-    steps: Option<usize>,
-
-    /// Training length in passes through the examples, instead of steps
-    #[arg(long, value_name = "N", value_parser = positive)]
-    epochs: Option<usize>,
-
-    /// Seed of everything random [default: 1]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-
-    /// Runs of each method, with consecutive seeds [default: 1]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    seeds: Option<usize>,
-}
-
 /// The notebook's programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -133,15 +107,8 @@ enum Rule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    experiment: String,
-    pub backend: Backend,
-    pub kernel_threads: usize,
+    pub run: Common,
     preset: Option<Preset>,
-    pub methods: Vec<Method>,
-    seed: u64,
-    seeds: usize,
-    steps: usize,
-    pub batch_size: usize,
     shuffle: bool,
     bits: usize,
     examples: usize,
@@ -162,61 +129,49 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The preset or the default, changed by the flags that were given.
+    /// `base`, or else the preset or the default, changed by the flags that were given.
     pub fn from_args(
+        base: Option<&Self>,
         network: &NetworkArgs,
         length: &LengthArgs,
         machine: &MachineArgs,
-    ) -> Result<Self, Misuse> {
-        let mut s = match network.preset {
-            None => Self::standard(),
-            Some(Preset::NotebookBackprop) => Self::notebook_backprop(),
-            Some(Preset::NotebookDni) => Self::notebook_dni(),
+    ) -> Self {
+        let mut s = match (base, network.preset) {
+            (Some(base), preset) => Self {
+                preset: preset.or(base.preset),
+                ..base.clone()
+            },
+            (None, None) => Self::standard(),
+            (None, Some(Preset::NotebookBackprop)) => Self::notebook_backprop(),
+            (None, Some(Preset::NotebookDni)) => Self::notebook_dni(),
         };
-        s.set(network, length, machine);
-        s.check()?;
-        Ok(s)
-    }
-
-    /// Changes what flags were given for, but for the preset.
-    fn set(&mut self, network: &NetworkArgs, length: &LengthArgs, machine: &MachineArgs) {
-        fn set<T: Clone>(setting: &mut T, flag: &Option<T>) {
-            if let Some(value) = flag {
-                setting.clone_from(value);
-            }
-        }
-        set(&mut self.methods, &network.methods);
-        set(&mut self.layers, &network.layers);
-        set(&mut self.bits, &network.bits);
-        set(&mut self.examples, &network.examples);
-        set(&mut self.steps, &length.steps);
-        set(&mut self.batch_size, &network.batch_size);
-        set(&mut self.seed, &length.seed);
-        set(&mut self.seeds, &length.seeds);
-        self.lr = network.lr.or(self.lr);
-        self.synthesizer_lr = network.synthesizer_lr.or(self.synthesizer_lr);
-        self.synthesizer = network.synthesizer.clone().or(self.synthesizer.take());
-        if let Some(backend) = machine.backend {
-            self.backend = backend.resolve();
-        }
-        set(&mut self.kernel_threads, &machine.kernel_threads);
-        if let Some(epochs) = length.epochs {
-            self.steps = epochs.saturating_mul(self.examples / self.batch_size);
-        }
+        s.run.set(length, machine);
+        set(&mut s.run.methods, &network.methods);
+        set(&mut s.run.batch_size, &network.batch_size);
+        set(&mut s.layers, &network.layers);
+        set(&mut s.bits, &network.bits);
+        set(&mut s.examples, &network.examples);
+        s.lr = network.lr.or(s.lr);
+        s.synthesizer_lr = network.synthesizer_lr.or(s.synthesizer_lr);
+        s.synthesizer = network.synthesizer.clone().or(s.synthesizer.take());
+        s.run.set_epochs(length, s.examples);
+        s
     }
 
     /// Adam on relu layers, which learns the task in a few seconds.
     fn standard() -> Self {
         Self {
-            experiment: NAME.to_string(),
-            backend: Backend::Flex,
-            kernel_threads: 1,
+            run: Common {
+                experiment: Self::NAME.to_string(),
+                backend: Backend::Flex,
+                kernel_threads: 1,
+                methods: vec![Method::Backprop, Method::Dni, Method::Cdni],
+                seed: 1,
+                seeds: 1,
+                steps: 20_000,
+                batch_size: 256,
+            },
             preset: None,
-            methods: vec![Method::Backprop, Method::Dni, Method::Cdni],
-            seed: 1,
-            seeds: 1,
-            steps: 20_000,
-            batch_size: 256,
             shuffle: true,
             bits: 8,
             examples: 4_096,
@@ -240,9 +195,14 @@ impl Settings {
     /// that always come in the same order, plain gradient descent.
     fn notebook() -> Self {
         let steps_of_an_epoch = 10;
+        let standard = Self::standard();
         Self {
-            batch_size: 10,
-            steps: 100_000 * steps_of_an_epoch,
+            run: Common {
+                methods: vec![Method::Dni],
+                batch_size: 10,
+                steps: 100_000 * steps_of_an_epoch,
+                ..standard.run
+            },
             shuffle: false,
             hidden_activation: Activation::Sigmoid,
             output_activation: Activation::Sigmoid,
@@ -250,7 +210,7 @@ impl Settings {
             reduction: Reduction::Sum,
             rule: Rule::Sgd,
             synthesizer: Some(SynthesizerKind::Linear),
-            ..Self::standard()
+            ..standard
         }
     }
 
@@ -259,19 +219,23 @@ impl Settings {
             mean: -0.1,
             std: 0.2,
         };
+        let notebook = Self::notebook();
         Self {
+            run: Common {
+                methods: vec![Method::Backprop],
+                steps: 1_000 * 100,
+                ..notebook.run
+            },
             preset: Some(Preset::NotebookBackprop),
-            methods: vec![Method::Backprop],
             bits: 12,
             examples: 1_000,
-            steps: 1_000 * 100,
             layers: vec![128, 64],
             bias: false,
             lr: Some(0.1),
             synthesizer_lr: Some(0.1),
             hidden_init: init,
             output_init: init,
-            ..Self::notebook()
+            ..notebook
         }
     }
 
@@ -282,7 +246,6 @@ impl Settings {
         };
         Self {
             preset: Some(Preset::NotebookDni),
-            methods: vec![Method::Dni],
             examples: 100,
             lr: Some(0.01),
             synthesizer_lr: Some(0.01),
@@ -292,37 +255,8 @@ impl Settings {
         }
     }
 
-    /// Refuses what could not be trained, before anything is.
-    fn check(&self) -> Result<(), Misuse> {
-        Adder::check(self.bits, self.examples)
-            .and_then(|_| self.order(self.seed))
-            .map_err(|error| Misuse(error.to_string()))?;
-        for (i, method) in self.methods.iter().enumerate() {
-            if self.methods[..i].contains(method) {
-                return Err(Misuse(format!(
-                    "the method {method} is given twice; name each method once"
-                )));
-            }
-        }
-        self.check_sizes()?;
-        self.check_what_flags_cannot_say()
-    }
-
-    /// Refuses what would never end, or not fit into memory.
+    /// Refuses what would not fit into memory.
     fn check_sizes(&self) -> Result<(), Misuse> {
-        // TOML has no larger numbers.
-        const MOST: u64 = i64::MAX as u64;
-        if self.steps as u64 > MOST {
-            return Err(Misuse(format!(
-                "so many steps never end; choose up to {MOST}"
-            )));
-        }
-        if self.seed.saturating_add(self.seeds as u64) > MOST {
-            return Err(Misuse(format!(
-                "the seed {} is too large; choose seeds below {MOST}",
-                self.seed
-            )));
-        }
         const MOST_PARAMETERS: u128 = 1 << 28;
         if self.parameters() > MOST_PARAMETERS {
             return Err(Misuse(format!(
@@ -335,13 +269,8 @@ impl Settings {
 
     /// Refuses what no flag accepts, but a settings file that was edited may hold.
     fn check_what_flags_cannot_say(&self) -> Result<(), Misuse> {
-        if self.layers.contains(&0) || self.steps == 0 || self.seeds == 0 {
-            return Err(Misuse(
-                "layers, steps and seeds must be at least 1".to_string(),
-            ));
-        }
-        if self.methods.is_empty() {
-            return Err(Misuse("there is no method to run".to_string()));
+        if self.layers.contains(&0) {
+            return Err(Misuse("layers must have at least 1 unit".to_string()));
         }
         for init in [self.hidden_init, self.output_init] {
             if let Init::Normal { mean, std } = init
@@ -352,14 +281,7 @@ impl Settings {
                 )));
             }
         }
-        for rate in [self.lr, self.synthesizer_lr].into_iter().flatten() {
-            if !(rate > 0.0 && rate.is_finite()) {
-                return Err(Misuse(format!(
-                    "a learning rate must be a number above 0, not {rate}"
-                )));
-            }
-        }
-        Ok(())
+        check_rates(&[self.lr, self.synthesizer_lr])
     }
 
     /// About how many parameters the largest network has, synthesizers included.
@@ -371,7 +293,7 @@ impl Settings {
         let sections = sizes.windows(2).map(|pair| product(pair[0], pair[1]));
         let synthesizers = self.layers.iter().flat_map(|&units| {
             let mut sizes = vec![units.saturating_add(self.bits)];
-            for &method in &self.methods {
+            for &method in &self.run.methods {
                 if let SynthesizerKind::Mlp(hidden) = self.synthesizer_of(method) {
                     sizes.extend(hidden);
                 }
@@ -393,25 +315,25 @@ impl Settings {
 
     fn order(&self, seed: u64) -> dni::Result<Order> {
         let shuffle = self.shuffle.then_some(seed);
-        Order::new(self.examples, self.batch_size, shuffle)
+        Order::new(self.examples, self.run.batch_size, shuffle)
     }
 
     /// The learning rate of the layers. Synthesizers without labels are so far behind that layers
     /// must learn more slowly.
     fn lr_of(&self, method: Method) -> f64 {
         self.lr
-            .unwrap_or(if learns_blindly(method) { 3e-4 } else { 4e-3 })
+            .unwrap_or(if method.learns_blindly() { 3e-4 } else { 4e-3 })
     }
 
     fn synthesizer_lr_of(&self, method: Method) -> f64 {
-        let times = if learns_blindly(method) { 10.0 } else { 3.0 };
+        let times = if method.learns_blindly() { 10.0 } else { 3.0 };
         self.synthesizer_lr.unwrap_or(times * self.lr_of(method))
     }
 
     fn synthesizer_of(&self, method: Method) -> SynthesizerKind {
         self.synthesizer
             .clone()
-            .unwrap_or(if learns_blindly(method) {
+            .unwrap_or(if method.learns_blindly() {
                 SynthesizerKind::Mlp(vec![256])
             } else {
                 SynthesizerKind::Linear
@@ -487,23 +409,35 @@ impl Settings {
     }
 
     fn plan(&self, method: Method) -> Plan {
-        let record_every = (self.steps / 200).clamp(1, 100);
+        let record_every = (self.run.steps / 200).clamp(1, 100);
         Plan {
             record_every,
-            check_every: if self.backend == Backend::Wgpu {
-                record_every
-            } else {
-                1
-            },
+            check_every: self.run.check_every(record_every),
             save_every: std::time::Duration::from_secs(1),
-            ..Plan::new(self.steps, method.credit())
+            ..Plan::new(self.run.steps, method.credit())
         }
     }
 }
 
-/// Whether the method has synthesizers that do not see the label.
-fn learns_blindly(method: Method) -> bool {
-    method.credit().uses_synthesizers() && !method.is_conditional()
+impl comparison::Settings for Settings {
+    const NAME: &'static str = "adder";
+
+    fn common(&self) -> &Common {
+        &self.run
+    }
+
+    fn common_mut(&mut self) -> &mut Common {
+        &mut self.run
+    }
+
+    fn check(&self) -> Result<(), Misuse> {
+        self.run.check()?;
+        Adder::check(self.bits, self.examples)
+            .and_then(|_| self.order(self.run.seed))
+            .map_err(|error| Misuse(error.to_string()))?;
+        self.check_sizes()?;
+        self.check_what_flags_cannot_say()
+    }
 }
 
 /// The batches of a run.
@@ -578,132 +512,29 @@ struct Measures {
 
 /// `dni adder`.
 pub fn run(args: AdderArgs) -> anyhow::Result<()> {
-    let saved: Option<Settings> = args
-        .output
-        .resume
-        .as_deref()
-        .map(session::read_settings)
-        .transpose()?;
-    prepare_kernels(match &saved {
-        Some(saved) => saved.kernel_threads,
-        None => args.machine.kernel_threads.unwrap_or(1),
+    let comparison = Comparison::open(&args.machine, &args.output, |base| {
+        Settings::from_args(base, &args.network, &args.length, &args.machine)
     })?;
-    let settings = match saved {
-        Some(saved) => resumed_settings(saved, &args)?,
-        None => Settings::from_args(&args.network, &args.length, &args.machine)?,
+    let report = Report {
+        experiment: Settings::NAME,
+        backend: comparison.settings.run.backend,
+        results: comparison.run(run_one)?,
     };
-    let folder = args
-        .output
-        .resume
-        .clone()
-        .or(args.output.run_dir.clone())
-        .unwrap_or_else(|| session::default_folder(NAME));
-    let device = settings.backend.device()?;
-    let session = Session::new(NAME, folder, args.output.quiet)?;
-    if args.output.resume.is_none() {
-        session.create(&session::write_settings(&settings)?)?;
-    } else if let Some(asked) = args.machine.backend
-        && asked.resolve() != settings.backend
-    {
-        session.say(&format!(
-            "going on with backend {}, as the folder says",
-            settings.backend
-        ));
-    }
-    let mut report = Report {
-        experiment: NAME,
-        backend: settings.backend,
-        results: Vec::new(),
-    };
-    for &method in &settings.methods {
-        for seed in settings.seed..settings.seed + settings.seeds as u64 {
-            let result = run_one(&session, &settings, method, seed, &device)?;
-            report.results.push(result);
-        }
-    }
-    match args.output.format {
-        Format::Json => output::print(&(serde_json::to_string(&report)? + "\n")),
-        Format::Text => {
-            let table = report.table(&settings).to_text();
-            output::print(&format!("{table}runs: {}\n", session.folder.display()))
-        }
-    }
-}
-
-/// Sets the number of threads of the CPU backends: the first thing that an experiment does, before
-/// anything starts a thread.
-pub fn prepare_kernels(threads: usize) -> anyhow::Result<()> {
-    // SAFETY: the program has started no other thread yet that could read the environment.
-    unsafe { std::env::set_var("MATMUL_NUM_THREADS", threads.to_string()) };
-    dni::backend::set_kernel_threads(threads)?;
-    Ok(())
-}
-
-/// The settings of runs that are to go on. Flags that would change them are refused.
-fn resumed_settings(saved: Settings, args: &AdderArgs) -> anyhow::Result<Settings> {
-    if saved.experiment != NAME {
-        return Err(Misuse(format!(
-            "cannot resume: the folder holds runs of the experiment '{}'; use dni {0} --resume",
-            saved.experiment
-        ))
-        .into());
-    }
-    saved.check()?;
-    let mut asked = saved.clone();
-    asked.preset = args.network.preset.or(saved.preset);
-    asked.set(&args.network, &args.length, &args.machine);
-    // The variable is a default, not a wish for this run.
-    if std::env::var_os("DNI_BACKEND").is_some() {
-        asked.backend = saved.backend;
-    }
-    if asked != saved {
-        return Err(Misuse(
-            "--resume goes on under the settings in the folder; leave out the flags that differ \
-             from them"
-                .to_string(),
-        )
-        .into());
-    }
-    Ok(saved)
+    comparison.print(&report, args.output.format, |report| {
+        report.table(&comparison.settings)
+    })
 }
 
 /// Trains and measures one run.
-fn run_one(
-    session: &Session,
-    settings: &Settings,
-    method: Method,
-    seed: u64,
-    device: &Device,
-) -> anyhow::Result<RunResult> {
-    let own = Settings {
-        methods: vec![method],
-        seed,
-        seeds: 1,
-        ..settings.clone()
-    };
-    let is_alone = settings.methods.len() * settings.seeds == 1;
-    let folder = if is_alone {
-        session.folder.clone()
-    } else {
-        session
-            .folder
-            .join(format!("{method}-seed{seed}").replace(':', "-"))
-    };
-    let mut chain = own.chain(method, seed, device);
-    let mut sums = Sums::new(&own, seed, device)?;
-    let label = format!("{method}, seed {seed}");
-    let progress = session.train(
-        &label,
-        &folder,
-        &session::write_settings(&own)?,
-        &mut chain,
-        &mut sums,
-        &own.plan(method),
-    )?;
-    let result = RunResult::measure(&own, method, seed, &chain, &sums, progress, &folder)
-        .with_context(|| format!("{label} cannot be measured"))?;
-    session.say(&format!(
-        "{label}: {} steps in {:.1} s, loss {:.4}",
+fn run_one(run: &Run<Settings>) -> anyhow::Result<RunResult> {
+    let mut chain = run.settings.chain(run.method, run.seed, run.device);
+    let mut sums = Sums::new(&run.settings, run.seed, run.device)?;
+    let plan = run.settings.plan(run.method);
+    let progress = run.train(&mut chain, &mut sums, &plan)?;
+    let result = RunResult::measure(run, &chain, &sums, progress)
+        .with_context(|| format!("{} cannot be measured", run.label))?;
+    run.say(&format!(
+        "{} steps in {:.1} s, loss {:.4}",
         result.steps, result.seconds, result.loss
     ));
     Ok(result)
@@ -711,13 +542,10 @@ fn run_one(
 
 impl RunResult {
     fn measure(
-        settings: &Settings,
-        method: Method,
-        seed: u64,
+        run: &Run<Settings>,
         chain: &Chain,
         sums: &Sums,
         progress: Progress,
-        folder: &Path,
     ) -> anyhow::Result<Self> {
         const LOOKED_AT: usize = 1_024;
         let rows: Vec<usize> = (0..sums.data.train.len().min(LOOKED_AT)).collect();
@@ -725,11 +553,12 @@ impl RunResult {
         let interfaces = chain.quality(&with_label(input, target));
         let (input, target) = sums.data.train.all(&sums.device);
         let loss = chain.loss_of(&with_label(input, target)).into();
-        let measures = |examples: &Examples| Measures::of(settings, chain, examples, &sums.device);
+        let measures =
+            |examples: &Examples| Measures::of(&run.settings, chain, examples, &sums.device);
         let test = Some(&sums.data.test).filter(|test| !test.is_empty());
         Ok(Self {
-            method,
-            seed,
+            method: run.method,
+            seed: run.seed,
             steps: progress.step,
             seconds: progress.seconds,
             steps_per_second: progress.step as f64 / progress.seconds,
@@ -737,7 +566,7 @@ impl RunResult {
             train: measures(&sums.data.train)?,
             test: test.map(measures).transpose()?,
             interfaces,
-            run_dir: folder.display().to_string(),
+            run_dir: run.folder.display().to_string(),
         })
     }
 }
@@ -812,7 +641,7 @@ impl Report {
             header.extend(["loss", "synthetic loss"].map(|loss| format!("notebook {loss}")));
         }
         let mut table = Table::new(header);
-        for method in &settings.methods {
+        for method in &settings.run.methods {
             let results: Vec<&RunResult> = self
                 .results
                 .iter()

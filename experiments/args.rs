@@ -86,6 +86,34 @@ pub struct OutputArgs {
     pub quiet: bool,
 }
 
+/// How long it learns, and from which seeds.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Length")]
+pub struct LengthArgs {
+    /// Training steps
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "epochs")]
+    pub steps: Option<usize>,
+
+    /// Training length in passes through the examples, instead of steps
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub epochs: Option<usize>,
+
+    /// Seed of everything random [default: 1]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Runs of each method, with consecutive seeds [default: 1]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub seeds: Option<usize>,
+}
+
+/// Changes a setting if its flag was given.
+pub fn set<T: Clone>(setting: &mut T, flag: &Option<T>) {
+    if let Some(value) = flag {
+        setting.clone_from(value);
+    }
+}
+
 /// A whole number from 1.
 pub fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -101,4 +129,16 @@ pub fn rate(text: &str) -> Result<f64, String> {
         Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
         _ => Err("it must be a number above 0".to_string()),
     }
+}
+
+/// Refuses learning rates that no flag accepts, but a settings file that was edited may hold.
+pub fn check_rates(rates: &[Option<f64>]) -> Result<(), Misuse> {
+    for rate in rates.iter().flatten() {
+        if !(*rate > 0.0 && rate.is_finite()) {
+            return Err(Misuse(format!(
+                "a learning rate must be a number above 0, not {rate}"
+            )));
+        }
+    }
+    Ok(())
 }

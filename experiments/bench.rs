@@ -13,11 +13,13 @@ use dni::run::Task;
 use dni::{Backend, Batch, Chain};
 use serde::Serialize;
 
-use crate::adder::{LengthArgs, NetworkArgs, Settings, Sums, prepare_kernels};
-use crate::args::{BackendChoice, Format, MachineArgs, positive};
+use crate::adder::{NetworkArgs, Settings, Sums};
+use crate::args::{BackendChoice, Format, LengthArgs, MachineArgs, positive};
+use crate::comparison::Settings as _;
 use crate::export::Exporter;
 use crate::method::Method;
 use crate::output;
+use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
 
@@ -111,7 +113,8 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         backend: None,
         kernel_threads: Some(args.kernel_threads),
     };
-    let settings = Settings::from_args(&args.network, &LengthArgs::default(), &machine)?;
+    let settings = Settings::from_args(None, &args.network, &LengthArgs::default(), &machine);
+    settings.check()?;
     // A bad file name should not be found out after the measurement.
     let exporter = args.export.as_deref().map(Exporter::create).transpose()?;
     let say = |text: String| {
@@ -123,7 +126,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     let mut cases: Vec<(Backend, Method, Result<Case, String>)> = Vec::new();
     for backend in &args.backends {
         let backend = backend.resolve();
-        for &method in &settings.methods {
+        for &method in &settings.run.methods {
             let case = Case::new(&settings, backend, method);
             if case.is_ok() {
                 say(format!("warmed up: {backend} {method}"));
@@ -144,10 +147,10 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     let report = Report {
         experiment: "bench",
         layers: settings.layers.clone(),
-        batch_size: settings.batch_size,
+        batch_size: settings.run.batch_size,
         kernel_threads: args.kernel_threads,
         repetitions: args.repetitions,
-        results: rows(cases, settings.batch_size),
+        results: rows(cases, settings.run.batch_size),
     };
     if let Some(exporter) = exporter {
         exporter.write(&report)?;

@@ -7,6 +7,7 @@ mod adder;
 mod args;
 mod backends;
 mod bench;
+mod comparison;
 mod export;
 mod method;
 mod output;

@@ -36,6 +36,11 @@ impl Method {
     pub fn is_conditional(self) -> bool {
         self == Self::Cdni
     }
+
+    /// Whether there are synthesizers and they do not see the label.
+    pub fn learns_blindly(self) -> bool {
+        self.credit().uses_synthesizers() && !self.is_conditional()
+    }
 }
 
 impl fmt::Display for Method {

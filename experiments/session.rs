@@ -84,16 +84,10 @@ impl Session {
         task: &mut dyn Task,
         plan: &Plan,
     ) -> anyhow::Result<Progress> {
-        let names: Vec<String> = chain
-            .interface_names()
-            .into_iter()
-            .map(String::from)
-            .collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let (mut run_folder, start) = match RunFolder::open(folder, settings, &names)? {
+        let (mut run_folder, start) = match RunFolder::open(folder, settings, chain)? {
             Some((run_folder, checkpoint)) => (run_folder, checkpoint.restore(chain)?),
             None => (
-                RunFolder::create(folder, settings, &names)?,
+                RunFolder::create(folder, settings, chain)?,
                 Progress::default(),
             ),
         };
@@ -176,8 +170,17 @@ fn timestamp(seconds: u64) -> String {
     )
 }
 
-/// Reads the settings of a session that is to go on.
-pub fn read_settings<S: DeserializeOwned>(folder: &Path) -> anyhow::Result<S> {
+/// Sets the number of threads of the CPU backends: the first thing that an experiment does, before
+/// anything starts a thread.
+pub fn prepare_kernels(threads: usize) -> anyhow::Result<()> {
+    // SAFETY: the program has started no other thread yet that could read the environment.
+    unsafe { std::env::set_var("MATMUL_NUM_THREADS", threads.to_string()) };
+    dni::backend::set_kernel_threads(threads)?;
+    Ok(())
+}
+
+/// Reads the settings of a session of an experiment that is to go on.
+pub fn read_settings<S: DeserializeOwned>(folder: &Path, experiment: &str) -> anyhow::Result<S> {
     let path = folder.join(RunFolder::SETTINGS);
     let text = std::fs::read_to_string(&path).map_err(|error| {
         if folder.exists() {
@@ -192,6 +195,13 @@ pub fn read_settings<S: DeserializeOwned>(folder: &Path) -> anyhow::Result<S> {
             ))
         }
     })?;
+    if let Some(other) = experiment_of(&text).filter(|found| found != experiment) {
+        return Err(Misuse(format!(
+            "cannot resume: the folder holds runs of the experiment '{other}'; use dni {other} \
+             --resume"
+        ))
+        .into());
+    }
     toml::from_str(&text).map_err(|error| {
         Misuse(format!(
             "cannot resume: '{}' is not whole, or of another experiment or version: {error}",
@@ -199,6 +209,13 @@ pub fn read_settings<S: DeserializeOwned>(folder: &Path) -> anyhow::Result<S> {
         ))
         .into()
     })
+}
+
+/// The experiment that these settings are of, as far as they can be read.
+fn experiment_of(settings: &str) -> Option<String> {
+    let settings: toml::Table = settings.parse().ok()?;
+    let experiment = settings.get("run")?.get("experiment")?.as_str()?;
+    Some(experiment.to_string())
 }
 
 /// Settings as they stand in a file.

@@ -509,8 +509,8 @@ fn assert_is_run(folder: &Path, steps: u64, columns: &str) {
     let settings: toml::Table = read(folder.join("settings.toml"))
         .parse()
         .expect("settings are TOML");
-    assert_eq!(settings["experiment"].as_str(), Some("adder"));
-    assert_eq!(settings["steps"].as_integer(), Some(steps as i64));
+    assert_eq!(settings["run"]["experiment"].as_str(), Some("adder"));
+    assert_eq!(settings["run"]["steps"].as_integer(), Some(steps as i64));
 
     let events = events(folder);
     let names = names(&events);
@@ -577,7 +577,7 @@ fn a_run_leaves_settings_logs_and_a_checkpoint() {
     let settings: toml::Table = read(place.path("many/settings.toml"))
         .parse()
         .expect("settings are TOML");
-    assert_eq!(settings["seeds"].as_integer(), Some(2));
+    assert_eq!(settings["run"]["seeds"].as_integer(), Some(2));
     assert!(!place.path("many/checkpoint.bpk").exists());
 }
 
@@ -767,7 +767,7 @@ fn only_a_folder_of_a_run_under_its_own_settings_can_be_resumed() {
         ("batch_size = 16", "batch_size = 0", "batch size"),
         ("batch_size = 16", "batch_size = -1", "it/settings.toml"),
         ("bits = 4", "bits = 40", "from 2 to 24"),
-        ("steps = 20", "lr = nan\nsteps = 20", "above 0"),
+        ("bits = 4", "lr = nan\nbits = 4", "above 0"),
         ("[\"dni\"]", "[\"bp\"]", "choose from backprop"),
         ("steps = 20", "steps = 20\nmomentum = 0.9", "momentum"),
     ] {

@@ -18,7 +18,8 @@ pub struct RunFolder {
     settings: String,
     events: BufWriter<File>,
     scalars: BufWriter<File>,
-    interfaces: usize,
+    /// The interfaces with a synthesizer, and those with an input model.
+    columns: [Vec<usize>; 2],
 }
 
 impl RunFolder {
@@ -33,7 +34,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// If it holds a run or files of these names already, or cannot be written.
-    pub fn create(path: &Path, settings: &str, interfaces: &[&str]) -> Result<Self> {
+    pub fn create(path: &Path, settings: &str, chain: &Chain) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
         let settings_path = path.join(Self::SETTINGS);
         // A run that was killed before its first checkpoint left the same settings, and begins
@@ -64,9 +65,9 @@ impl RunFolder {
             settings: settings.to_string(),
             events: BufWriter::new(log(Self::EVENTS)?),
             scalars: BufWriter::new(log(Self::SCALARS)?),
-            interfaces: interfaces.len(),
+            columns: columns_of(chain),
         };
-        folder.write_header(interfaces)?;
+        folder.write_header(chain)?;
         Ok(folder)
     }
 
@@ -75,11 +76,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// If the checkpoint or a log is damaged, or was made under other settings.
-    pub fn open(
-        path: &Path,
-        settings: &str,
-        interfaces: &[&str],
-    ) -> Result<Option<(Self, Checkpoint)>> {
+    pub fn open(path: &Path, settings: &str, chain: &Chain) -> Result<Option<(Self, Checkpoint)>> {
         let checkpoint_path = path.join(Self::CHECKPOINT);
         if !checkpoint_path.exists() {
             return Ok(None);
@@ -101,7 +98,7 @@ impl RunFolder {
             settings: settings.to_string(),
             events: reopen(&path.join(Self::EVENTS), *events)?,
             scalars: reopen(&path.join(Self::SCALARS), *scalars)?,
-            interfaces: interfaces.len(),
+            columns: columns_of(chain),
         };
         Ok(Some((folder, checkpoint)))
     }
@@ -125,12 +122,15 @@ impl RunFolder {
         Checkpoint::write(&path, chain, progress, &self.settings, &lengths)
     }
 
-    fn write_header(&mut self, interfaces: &[&str]) -> Result<()> {
-        let columns = ["step", "seconds", "loss"].map(String::from).into_iter();
-        let losses = ["synthesizer", "input"]
-            .into_iter()
-            .flat_map(|model| interfaces.iter().map(move |i| format!("{model}_loss_{i}")));
-        self.write_row(columns.chain(losses).collect())
+    fn write_header(&mut self, chain: &Chain) -> Result<()> {
+        let names = chain.interface_names();
+        let columns = self.columns.iter().zip(["synthesizer", "input"]);
+        let losses = columns.flat_map(|(columns, model)| {
+            let of_interface = |i: &usize| format!("{model}_loss_{}", names[*i]);
+            columns.iter().map(of_interface).collect::<Vec<_>>()
+        });
+        let columns = ["step", "seconds", "loss"].map(String::from);
+        self.write_row(columns.into_iter().chain(losses).collect())
     }
 
     fn write_scalars(&mut self, scalars: &Scalars) -> Result<()> {
@@ -139,10 +139,11 @@ impl RunFolder {
             scalars.seconds.to_string(),
             scalars.loss.to_string(),
         ];
-        for losses in [&scalars.synthesizer_losses, &scalars.input_losses] {
-            // A chain that needs no interfaces has none, whatever the number of its sections.
-            let losses = losses.iter().take(self.interfaces);
-            row.extend(losses.map(|loss| loss.map_or_else(String::new, |loss| loss.to_string())));
+        let losses = [&scalars.synthesizer_losses, &scalars.input_losses];
+        for (columns, losses) in self.columns.iter().zip(losses) {
+            let of_interface = |i: &usize| losses.get(*i).copied().flatten();
+            let cell = |loss: Option<f64>| loss.map_or_else(String::new, |loss| loss.to_string());
+            row.extend(columns.iter().map(of_interface).map(cell));
         }
         self.write_row(row)
     }
@@ -172,6 +173,14 @@ impl Listener for RunFolder {
         }
         self.write_event(event)
     }
+}
+
+/// Which interfaces have a synthesizer, which an input model.
+fn columns_of(chain: &Chain) -> [Vec<usize>; 2] {
+    let interfaces = chain.interfaces();
+    let unlocked = |i: &usize| interfaces[*i].contract().synthetic_inputs;
+    let all = 0..interfaces.len();
+    [all.clone().collect(), all.filter(unlocked).collect()]
 }
 
 /// Opens a log to append to it, cut to the length that it had at the checkpoint.
