@@ -10,16 +10,16 @@ use clap::{Args, ValueEnum};
 use dni::data::{Adder, Examples, Order, Stream, generator};
 use dni::run::{Plan, Progress, Task};
 use dni::{
-    Activation, Backend, Batch, Chain, Dense, DenseConfig, Init, Interface,
-    LinearSynthesizerConfig, Loss, MlpSynthesizerConfig, Optimizer, Quality, Reduction,
-    TargetScale,
+    Activation, Backend, Batch, Chain, Dense, DenseConfig, Init, Interface, Loss, Optimizer,
+    Quality, Reduction, TargetScale,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::args::{LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, positive, rate, set};
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
-use crate::method::{Method, SynthesizerKind};
+use crate::method::Method;
 use crate::stats;
+use crate::synthesizer::SynthesizerKind;
 use crate::table::Table;
 
 /// Flags of `dni adder`.
@@ -58,8 +58,8 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "UNITS", value_delimiter = ',', value_parser = positive)]
     layers: Option<Vec<usize>>,
 
-    /// Shape of the synthesizers: linear or mlp:UNITS [default: linear with labels, mlp:256
-    /// without]
+    /// Shape of the synthesizers: linear, linear:RANK, label or mlp:UNITS, with x between several
+    /// hidden layers [default: linear with labels, mlp:256 without]
     #[arg(long, value_name = "KIND")]
     synthesizer: Option<SynthesizerKind>,
 
@@ -294,9 +294,7 @@ impl Settings {
         let synthesizers = self.layers.iter().flat_map(|&units| {
             let mut sizes = vec![units.saturating_add(self.bits)];
             for &method in &self.run.methods {
-                if let SynthesizerKind::Mlp(hidden) = self.synthesizer_of(method) {
-                    sizes.extend(hidden);
-                }
+                sizes.extend(self.synthesizer_of(method).hidden());
             }
             sizes.push(units);
             let products = sizes.windows(2).map(|pair| product(pair[0], pair[1]));
@@ -348,7 +346,7 @@ impl Settings {
     }
 
     /// The network of one run. Its layers start alike under every method.
-    pub fn chain(&self, method: Method, seed: u64, device: &Device) -> Chain {
+    pub fn chain(&self, method: Method, seed: u64, device: &Device) -> Result<Chain, Misuse> {
         let rng = &mut generator(seed, Stream::Parameters);
         let top = self.layers.len();
         let mut inputs = 2 * self.bits;
@@ -375,11 +373,11 @@ impl Settings {
             };
             chain = chain.section(name, section, self.optimizer(self.lr_of(method)));
             if i < top && method.credit().uses_synthesizers() {
-                let interface = self.interface(method, self.layers[i], rng, device);
+                let interface = self.interface(method, self.layers[i], rng, device)?;
                 chain = chain.interface(interface);
             }
         }
-        chain
+        Ok(chain)
     }
 
     fn interface(
@@ -388,24 +386,16 @@ impl Settings {
         features: usize,
         rng: &mut impl rand::Rng,
         device: &Device,
-    ) -> Interface {
+    ) -> Result<Interface, Misuse> {
         let optimizer = self.optimizer(self.synthesizer_lr_of(method));
         let contexts = if method.is_conditional() {
             self.bits
         } else {
             0
         };
-        let interface = match self.synthesizer_of(method) {
-            SynthesizerKind::Linear => {
-                let config = LinearSynthesizerConfig::new(features).with_contexts(contexts);
-                Interface::new(config.init(rng, device), optimizer)
-            }
-            SynthesizerKind::Mlp(hidden) => {
-                let config = MlpSynthesizerConfig::new(features, hidden).with_contexts(contexts);
-                Interface::new(config.init(rng, device), optimizer)
-            }
-        };
-        interface.with_scale(self.target_scale)
+        let kind = self.synthesizer_of(method);
+        let interface = kind.interface(features, contexts, optimizer, rng, device)?;
+        Ok(interface.with_scale(self.target_scale))
     }
 
     fn plan(&self, method: Method) -> Plan {
@@ -435,6 +425,9 @@ impl comparison::Settings for Settings {
         Adder::check(self.bits, self.examples)
             .and_then(|_| self.order(self.run.seed))
             .map_err(|error| Misuse(error.to_string()))?;
+        for &method in &self.run.methods {
+            self.synthesizer_of(method).check(method, false)?;
+        }
         self.check_sizes()?;
         self.check_what_flags_cannot_say()
     }
@@ -527,7 +520,7 @@ pub fn run(args: AdderArgs) -> anyhow::Result<()> {
 
 /// Trains and measures one run.
 fn run_one(run: &Run<Settings>) -> anyhow::Result<RunResult> {
-    let mut chain = run.settings.chain(run.method, run.seed, run.device);
+    let mut chain = run.settings.chain(run.method, run.seed, run.device)?;
     let mut sums = Sums::new(&run.settings, run.seed, run.device)?;
     let plan = run.settings.plan(run.method);
     let progress = run.train(&mut chain, &mut sums, &plan)?;

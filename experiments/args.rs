@@ -131,6 +131,14 @@ pub fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A number above 0 and up to 1.
+pub fn probability(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number <= 1.0 => Ok(number),
+        _ => Err("it must be a number above 0 and up to 1".to_string()),
+    }
+}
+
 /// Refuses learning rates that no flag accepts, but a settings file that was edited may hold.
 pub fn check_rates(rates: &[Option<f64>]) -> Result<(), Misuse> {
     for rate in rates.iter().flatten() {

@@ -167,7 +167,9 @@ impl Case {
         const SEED: u64 = 1;
         let device = backend.device()?;
         let mut case = Self {
-            chain: settings.chain(method, SEED, &device),
+            chain: settings
+                .chain(method, SEED, &device)
+                .map_err(|misuse| dni::Error::Invalid(misuse.0))?,
             batch: Sums::new(settings, SEED, &device)?.batch(0),
             device,
             method,

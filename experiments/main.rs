@@ -9,11 +9,16 @@ mod backends;
 mod bench;
 mod comparison;
 mod export;
+mod images;
 mod method;
+mod network;
 mod output;
 mod progress;
+mod rates;
 mod session;
+mod source;
 mod stats;
+mod synthesizer;
 mod table;
 
 use std::ffi::OsString;
@@ -44,6 +49,8 @@ struct Cli {
 enum Command {
     /// Binary addition by backprop, DNI and cDNI, side by side
     Adder(Box<adder::AdderArgs>),
+    /// Images by networks of any depth: decoupled, sparsely updated, completely unlocked
+    Images(Box<images::ImagesArgs>),
     /// Time training steps on several backends
     Bench(Box<bench::BenchArgs>),
     /// List backends, what works on this machine, and what to install
@@ -62,6 +69,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Adder(args) => adder::run(*args),
+        Command::Images(args) => images::run(*args),
         Command::Bench(args) => bench::run(*args),
         Command::Backends(args) => backends::run(args),
     };

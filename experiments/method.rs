@@ -1,4 +1,4 @@
-//! Methods by name: how sections get their credit, and what synthesizers are like.
+//! Methods by name: how sections get their credit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,6 +35,11 @@ impl Method {
     /// Whether synthesizers see the label.
     pub fn is_conditional(self) -> bool {
         self == Self::Cdni
+    }
+
+    /// Whether layers learn from synthetic gradients alone.
+    pub fn learns_from_synthetic(self) -> bool {
+        self.credit() == Credit::Synthetic
     }
 
     /// Whether there are synthesizers and they do not see the label.
@@ -91,65 +96,6 @@ impl From<Method> for String {
     }
 }
 
-/// The shape of a synthesizer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum SynthesizerKind {
-    /// One linear map.
-    Linear,
-    /// Hidden layers with batch norm and relu, then a linear map.
-    Mlp(Vec<usize>),
-}
-
-impl fmt::Display for SynthesizerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Linear => f.pad("linear"),
-            Self::Mlp(hidden) => {
-                let units: Vec<String> = hidden.iter().map(usize::to_string).collect();
-                f.pad(&format!("mlp:{}", units.join("x")))
-            }
-        }
-    }
-}
-
-impl FromStr for SynthesizerKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "linear" {
-            return Ok(Self::Linear);
-        }
-        text.strip_prefix("mlp:")
-            .and_then(|units| {
-                units
-                    .split('x')
-                    .map(|units| units.parse().ok().filter(|&units| units > 0))
-                    .collect()
-            })
-            .map(Self::Mlp)
-            .ok_or_else(|| {
-                "choose linear or mlp:UNITS, with x between the units of several hidden layers, \
-                 as in mlp:256x256"
-                    .to_string()
-            })
-    }
-}
-
-impl TryFrom<String> for SynthesizerKind {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<SynthesizerKind> for String {
-    fn from(kind: SynthesizerKind) -> Self {
-        kind.to_string()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,9 +104,6 @@ mod tests {
     fn names_read_back_as_what_they_name() {
         for name in ["backprop", "dni", "cdni", "none", "lambda:0.25"] {
             assert_eq!(name.parse::<Method>().unwrap().to_string(), name);
-        }
-        for name in ["linear", "mlp:64", "mlp:64x32"] {
-            assert_eq!(name.parse::<SynthesizerKind>().unwrap().to_string(), name);
         }
     }
 
@@ -176,9 +119,6 @@ mod tests {
             "lambda:NaN",
         ] {
             assert!(name.parse::<Method>().is_err(), "{name}");
-        }
-        for name in ["", "mlp", "mlp:", "mlp:0", "mlp:64x", "mlp:-1", "conv"] {
-            assert!(name.parse::<SynthesizerKind>().is_err(), "{name}");
         }
     }
 }

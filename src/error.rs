@@ -95,6 +95,21 @@ pub enum Error {
         cure: String,
     },
 
+    /// A file of a data set is not what it should be.
+    #[error(
+        "the data file '{}' is damaged or another one: expected {expected}, found {found}; replace \
+         it, or remove it and let it be downloaded anew",
+        path.display()
+    )]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+
     /// A value that makes no sense.
     #[error("{0}")]
     Invalid(String),

@@ -118,7 +118,7 @@ pub use optimizer::Optimizer;
 pub use pass::{Input, LocalGradients, Pass};
 pub use quality::Quality;
 pub use schedule::{Drops, Sparse};
-pub use section::{Activation, Dense, DenseConfig, Section};
+pub use section::{Activation, Dense, DenseConfig, Mlp, Section};
 pub use synthesizer::{
     LabelSynthesizer, LabelSynthesizerConfig, LinearSynthesizer, LinearSynthesizerConfig,
     LowRankSynthesizer, LowRankSynthesizerConfig, MlpSynthesizer, MlpSynthesizerConfig,

@@ -276,7 +276,7 @@ fn synthesizers_have_their_gradients() {
                     .with_batch_norm(batch_norm)
                     .init(rng, device);
                 // Under a last layer of zeros the hidden ones would have no gradient.
-                mlp.output = DenseConfig::new(3, 2).linear().init(rng, device);
+                mlp.map.layers[1] = DenseConfig::new(3, 2).linear().init(rng, device);
                 let name = format!("MLP, batch norm {batch_norm}, context {with_context}");
                 check_synthesizer(&name, mlp, with_context, device, checks);
             }

@@ -111,7 +111,7 @@ impl Images {
     /// The first `count` images, or all if there are fewer.
     pub fn take(mut self, count: usize) -> Self {
         self.labels.truncate(count);
-        self.pixels.truncate(count * self.shape.len());
+        self.pixels.truncate(self.labels.len() * self.shape.len());
         self
     }
 

@@ -1,9 +1,13 @@
 //! Data: sets of examples on the host, and the order in which batches are drawn from them.
 
 mod adder;
+mod cifar;
+mod idx;
 mod images;
 
 pub use adder::Adder;
+pub use cifar::read_cifar;
+pub use idx::read_idx;
 pub use images::{ImageSet, ImageShape, Images};
 
 use burn::tensor::{Device, Tensor, TensorData};

@@ -2,9 +2,11 @@
 
 mod activation;
 mod dense;
+mod mlp;
 
 pub use activation::Activation;
 pub use dense::{Dense, DenseConfig};
+pub use mlp::Mlp;
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;

@@ -7,7 +7,7 @@ use rand::Rng;
 use super::{Synthesizer, conditioned};
 use crate::init::Init;
 use crate::pass::{Input, Pass};
-use crate::section::{Activation, Dense, DenseConfig, Section};
+use crate::section::{DenseConfig, Mlp, Section};
 
 /// How to build an [`MlpSynthesizer`].
 #[derive(Debug, Clone, PartialEq)]
@@ -53,18 +53,18 @@ impl MlpSynthesizerConfig {
     /// If a size is zero.
     pub fn init(&self, rng: &mut impl Rng, device: &Device) -> MlpSynthesizer {
         let mut inputs = self.features + self.contexts;
-        let mut hidden = Vec::with_capacity(self.hidden.len());
+        let mut layers = Vec::with_capacity(self.hidden.len() + 1);
         for &units in &self.hidden {
             let layer = DenseConfig::new(inputs, units).with_batch_norm(self.batch_norm);
-            hidden.push(layer.init(rng, device));
+            layers.push(layer.init(rng, device));
             inputs = units;
         }
+        let output = DenseConfig::new(inputs, self.features)
+            .linear()
+            .with_init(Init::Zeros);
+        layers.push(output.init(rng, device));
         MlpSynthesizer {
-            hidden,
-            output: DenseConfig::new(inputs, self.features)
-                .with_activation(Activation::Identity)
-                .with_init(Init::Zeros)
-                .init(rng, device),
+            map: Mlp::new(layers),
             contexts: self.contexts,
         }
     }
@@ -73,35 +73,24 @@ impl MlpSynthesizerConfig {
 /// `delta_hat = W_n relu(norm(W_{n-1} ... [h; c])) + b`, the paper's choice for DNI without labels.
 #[derive(Module, Debug)]
 pub struct MlpSynthesizer {
-    /// The hidden layers, from the message up.
-    pub hidden: Vec<Dense>,
-    /// The last layer, zero at the start.
-    pub output: Dense,
+    /// The map from `[h; c]` to `delta_hat`; its last layer is zero at the start.
+    pub map: Mlp,
     contexts: usize,
 }
 
 impl Synthesizer for MlpSynthesizer {
     fn forward(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
-        let input = conditioned(message, context, self.contexts);
-        let top = self
-            .hidden
-            .iter()
-            .fold(input, |input, layer| layer.forward(input));
-        self.output.forward(top)
+        self.map
+            .forward(conditioned(message, context, self.contexts))
     }
 
     fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
-        let input = Input::Data(conditioned(message, context, self.contexts));
-        let mut layers = self.hidden.iter().chain([&self.output]);
-        let first = layers.next().expect("there is always an output layer");
-        layers.fold(first.pass(input), |below, layer| {
-            let message = Input::Message(below.output.clone());
-            below.then(layer.pass(message))
-        })
+        let input = conditioned(message, context, self.contexts);
+        self.map.pass(Input::Data(input))
     }
 
     fn features(&self) -> usize {
-        self.output.outputs()
+        self.map.outputs()
     }
 
     fn contexts(&self) -> usize {

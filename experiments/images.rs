@@ -1,0 +1,605 @@
+//! Images by feed-forward networks: the paper's sections 3.1 to 3.3 and its supplement.
+//!
+//! Claim: networks of any depth whose layers are all decoupled learn images as well as by backprop
+//! if their synthesizers see the label (cDNI), even if each layer learns in a fifth of the steps
+//! only, and with synthetic inputs as well; without labels (DNI) they fall behind with depth.
+//! Command: `dni images`. It takes about a minute and a half on two cores.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use burn::tensor::{Device, Tensor};
+use clap::{Args, ValueEnum};
+use dni::data::{ImageSet, Images, Order, Stream, generator};
+use dni::run::{Plan, Progress, Task};
+use dni::{Backend, Batch, Chain, Quality, Sparse, TargetScale};
+use serde::{Deserialize, Serialize};
+
+use crate::args::{
+    LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, positive, probability, rate, set,
+};
+use crate::comparison::{self, Common, Comparison, Run, Settings as _};
+use crate::method::Method;
+use crate::network::{Model, Network, Parts};
+use crate::rates::RateSchedule;
+use crate::source::{DataArgs, Source};
+use crate::stats;
+use crate::synthesizer::SynthesizerKind;
+use crate::table::Table;
+
+/// Flags of `dni images`.
+#[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
+pub struct ImagesArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    training: TrainingArgs,
+    #[command(flatten)]
+    length: LengthArgs,
+    /// Steps between two looks at the test set [default: none but at the end]
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Length")]
+    eval_every: Option<usize>,
+    #[command(flatten)]
+    machine: MachineArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The network. What is not given comes from the preset or is the default.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkArgs {
+    /// The paper's settings for one of its networks; other flags change them
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+
+    /// Fully connected or convolutional hidden layers [default: fcn]
+    #[arg(long, value_enum)]
+    model: Option<Model>,
+
+    /// Layers as the paper counts them, the output layer included [default: 4]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    depth: Option<usize>,
+
+    /// Units of the hidden layers of an fcn [default: 256]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    units: Option<usize>,
+
+    /// Channels of the hidden layers of a cnn [default: 64]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    channels: Option<usize>,
+
+    /// Shape of the synthesizers: linear, linear:RANK, label, mlp:UNITS or conv:CHANNELS, with x
+    /// between several hidden layers [default: linear with labels, mlp:256 without]
+    #[arg(long, value_name = "KIND")]
+    synthesizer: Option<SynthesizerKind>,
+
+    /// Complete unlock: layers train on synthetic inputs as well
+    #[arg(long)]
+    unlock: bool,
+
+    /// Hidden units of the models that make synthetic inputs [default: 256]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    input_units: Option<usize>,
+}
+
+/// How it learns.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Training")]
+pub struct TrainingArgs {
+    /// Methods, separated by commas: backprop, dni, cdni, none, lambda:X [default:
+    /// backprop,dni,cdni,none]
+    #[arg(
+        long = "method",
+        visible_alias = "methods",
+        value_name = "METHODS",
+        value_delimiter = ','
+    )]
+    methods: Option<Vec<Method>>,
+
+    /// Learning rate of the layers [default: 0.001, without labels 0.0003]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    lr: Option<f64>,
+
+    /// Learning rate of synthesizers and input models [default: that of the layers, without labels
+    /// 10 times]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    synthesizer_lr: Option<f64>,
+
+    /// Drops of all learning rates: constant, paper (a tenth after 3/5 of the steps and again after
+    /// 4/5) or STEP:FACTOR,... [default: paper]
+    #[arg(long, value_name = "SCHEDULE")]
+    lr_schedule: Option<RateSchedule>,
+
+    /// Probability with which each layer learns in a step, its synthesizer with it [default: 1]
+    #[arg(long, value_name = "P", value_parser = probability)]
+    update_probability: Option<f64>,
+
+    /// Images in a batch [default: 256]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    batch_size: Option<usize>,
+}
+
+/// The paper's networks (its appendix A.1): Adam at 0.00003 with its two drops, 500,000 steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// MNIST, 256 units, synthesizers linear with labels and mlp:1024x1024 without
+    PaperMnistFcn,
+    /// MNIST, 64 channels, synthesizers conv:64x64
+    PaperMnistCnn,
+    /// CIFAR-10, 1000 units, synthesizers linear with labels and mlp:4000 without
+    #[value(name = "paper-cifar10-fcn")]
+    #[serde(rename = "paper-cifar10-fcn")]
+    PaperCifar10Fcn,
+    /// CIFAR-10, 128 channels, synthesizers conv:128x128
+    #[value(name = "paper-cifar10-cnn")]
+    #[serde(rename = "paper-cifar10-cnn")]
+    PaperCifar10Cnn,
+    /// MNIST, 256 units, synthetic inputs, all models with a hidden layer of 1024
+    PaperMnistUnlock,
+}
+
+/// Everything that decides what happens: written to the run's folder, and enough to repeat it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub run: Common,
+    preset: Option<Preset>,
+    data: Source,
+    /// None here and below for all there are.
+    examples: Option<usize>,
+    test_examples: Option<usize>,
+    pub network: Network,
+    /// None here and below for the default, which depends on the method.
+    lr: Option<f64>,
+    synthesizer_lr: Option<f64>,
+    synthesizer: Option<SynthesizerKind>,
+    /// The synthesizers of a preset, with labels and without.
+    preset_synthesizers: Option<[SynthesizerKind; 2]>,
+    lr_schedule: RateSchedule,
+    update_probability: f64,
+    target_scale: TargetScale,
+    eval_every: Option<usize>,
+}
+
+impl Settings {
+    /// `base`, or else the preset or the default, changed by the flags that were given.
+    pub fn from_args(base: Option<&Self>, args: &ImagesArgs) -> Self {
+        let mut s = match (base, args.network.preset) {
+            (Some(base), preset) => Self {
+                preset: preset.or(base.preset),
+                ..base.clone()
+            },
+            (None, Some(preset)) => Self::of_preset(preset),
+            (None, None) => Self::standard(),
+        };
+        let ImagesArgs {
+            network, training, ..
+        } = args;
+        s.run.set(&args.length, &args.machine);
+        set(&mut s.run.methods, &training.methods);
+        set(&mut s.run.batch_size, &training.batch_size);
+        set(&mut s.data, &args.data.data);
+        s.examples = args.data.examples.or(s.examples);
+        s.test_examples = args.data.test_examples.or(s.test_examples);
+        set(&mut s.network.model, &network.model);
+        set(&mut s.network.depth, &network.depth);
+        set(&mut s.network.units, &network.units);
+        set(&mut s.network.channels, &network.channels);
+        set(&mut s.network.input_units, &network.input_units);
+        s.network.unlock |= network.unlock;
+        s.lr = training.lr.or(s.lr);
+        s.synthesizer_lr = training.synthesizer_lr.or(s.synthesizer_lr);
+        s.synthesizer = network.synthesizer.clone().or(s.synthesizer.take());
+        set(&mut s.lr_schedule, &training.lr_schedule);
+        set(&mut s.update_probability, &training.update_probability);
+        s.eval_every = args.eval_every.or(s.eval_every);
+        let examples = s.examples.unwrap_or(usize::MAX).min(s.data.size());
+        s.run.set_epochs(&args.length, examples);
+        s
+    }
+
+    /// What learns in a minute.
+    fn standard() -> Self {
+        Self {
+            run: Common {
+                experiment: Self::NAME.to_string(),
+                backend: Backend::Flex,
+                kernel_threads: 1,
+                methods: vec![Method::Backprop, Method::Dni, Method::Cdni, Method::None],
+                seed: 1,
+                seeds: 1,
+                steps: 2_500,
+                batch_size: 256,
+            },
+            preset: None,
+            data: Source::Glyphs,
+            examples: None,
+            test_examples: None,
+            network: Network {
+                model: Model::Fcn,
+                depth: 4,
+                units: 256,
+                channels: 64,
+                unlock: false,
+                input_units: 256,
+            },
+            lr: None,
+            synthesizer_lr: None,
+            synthesizer: None,
+            preset_synthesizers: None,
+            lr_schedule: RateSchedule::Paper,
+            update_probability: 1.0,
+            target_scale: TargetScale::PerExample,
+            eval_every: None,
+        }
+    }
+
+    fn of_preset(preset: Preset) -> Self {
+        let standard = Self::standard();
+        let mlp = |hidden: &[usize]| SynthesizerKind::Mlp(hidden.to_vec());
+        let conv = |channels| SynthesizerKind::Conv(vec![channels, channels]);
+        let linear = SynthesizerKind::Linear;
+        let (data, model, width, synthesizers) = match preset {
+            Preset::PaperMnistFcn => (Source::Mnist, Model::Fcn, 256, [linear, mlp(&[1024, 1024])]),
+            Preset::PaperMnistUnlock => {
+                (Source::Mnist, Model::Fcn, 256, [mlp(&[1024]), mlp(&[1024])])
+            }
+            Preset::PaperMnistCnn => (Source::Mnist, Model::Cnn, 64, [conv(64), conv(64)]),
+            Preset::PaperCifar10Fcn => (Source::Cifar10, Model::Fcn, 1000, [linear, mlp(&[4000])]),
+            Preset::PaperCifar10Cnn => (Source::Cifar10, Model::Cnn, 128, [conv(128), conv(128)]),
+        };
+        let is_unlocked = preset == Preset::PaperMnistUnlock;
+        Self {
+            run: Common {
+                steps: 500_000,
+                ..standard.run
+            },
+            preset: Some(preset),
+            data,
+            network: Network {
+                model,
+                units: width,
+                channels: width,
+                unlock: is_unlocked,
+                input_units: 1024,
+                ..standard.network
+            },
+            lr: Some(3e-5),
+            synthesizer_lr: Some(3e-5),
+            preset_synthesizers: Some(synthesizers),
+            ..standard
+        }
+    }
+
+    /// The learning rate of the layers. Synthesizers without labels are so far behind that layers
+    /// must learn more slowly.
+    fn lr_of(&self, method: Method) -> f64 {
+        let default = if method.learns_blindly() { 3e-4 } else { 1e-3 };
+        self.lr.unwrap_or(default)
+    }
+
+    fn synthesizer_lr_of(&self, method: Method) -> f64 {
+        let times = if method.learns_blindly() { 10.0 } else { 1.0 };
+        self.synthesizer_lr.unwrap_or(times * self.lr_of(method))
+    }
+
+    fn synthesizer_of(&self, method: Method) -> SynthesizerKind {
+        let is_blind = method.learns_blindly();
+        let of_preset = self.preset_synthesizers.as_ref();
+        self.synthesizer
+            .clone()
+            .or(of_preset.map(|kinds| kinds[usize::from(is_blind)].clone()))
+            .unwrap_or(match (self.network.model, is_blind) {
+                (Model::Fcn, true) => SynthesizerKind::Mlp(vec![256]),
+                (Model::Fcn, false) => SynthesizerKind::Linear,
+                (Model::Cnn, _) => SynthesizerKind::Conv(vec![self.network.channels]),
+            })
+    }
+
+    /// The network of one run. Its layers start alike under every method.
+    pub fn chain(
+        &self,
+        method: Method,
+        seed: u64,
+        images: &Images,
+        device: &Device,
+    ) -> Result<Chain, Misuse> {
+        let synthesizer = self.synthesizer_of(method);
+        let has_synthesizers = method.credit().uses_synthesizers();
+        let parts = Parts {
+            image: images.shape(),
+            classes: images.classes(),
+            synthesizer: Some(&synthesizer).filter(|_| has_synthesizers),
+            contexts: if method.is_conditional() {
+                images.classes()
+            } else {
+                0
+            },
+            lr: self.lr_of(method),
+            synthesizer_lr: self.synthesizer_lr_of(method),
+            target_scale: self.target_scale,
+            device,
+        };
+        let rng = &mut generator(seed, Stream::Parameters);
+        self.network.chain(&parts, rng)
+    }
+
+    fn plan(&self, method: Method, seed: u64) -> anyhow::Result<Plan> {
+        let record_every = match self.network.model {
+            Model::Fcn => 100,
+            // Its steps are slow, and Ctrl-C waits for a record.
+            Model::Cnn => 10,
+        };
+        let record_every = (self.run.steps / 200).clamp(1, record_every);
+        let sparse = Some(self.update_probability).filter(|&p| p < 1.0);
+        Ok(Plan {
+            sparse: sparse.map(|p| Sparse::new(p, seed)).transpose()?,
+            drops: self.lr_schedule.drops(self.run.steps),
+            record_every,
+            evaluate_every: self.eval_every,
+            check_every: self.run.check_every(record_every),
+            save_every: std::time::Duration::from_secs(10),
+            ..Plan::new(self.run.steps, method.credit())
+        })
+    }
+}
+
+impl comparison::Settings for Settings {
+    const NAME: &'static str = "images";
+
+    fn common(&self) -> &Common {
+        &self.run
+    }
+
+    fn common_mut(&mut self) -> &mut Common {
+        &mut self.run
+    }
+
+    fn check(&self) -> Result<(), Misuse> {
+        let misuse = |error: dni::Error| Misuse(error.to_string());
+        self.run.check()?;
+        self.network.check(self.data.shape())?;
+        check_rates(&[self.lr, self.synthesizer_lr])?;
+        Sparse::new(self.update_probability, 0).map_err(misuse)?;
+        let examples = self.examples.unwrap_or(usize::MAX).min(self.data.size());
+        Order::new(examples, self.run.batch_size, None).map_err(misuse)?;
+        for &method in &self.run.methods {
+            if !method.credit().uses_synthesizers() {
+                continue;
+            }
+            let is_cnn = self.network.model == Model::Cnn;
+            self.synthesizer_of(method).check(method, is_cnn)?;
+        }
+        if self.network.unlock && !self.run.methods.iter().any(|m| m.learns_from_synthetic()) {
+            return Err(Misuse(
+                "synthetic inputs need synthetic gradients; add the method dni or cdni, or leave \
+                 out --unlock"
+                    .to_string(),
+            ));
+        }
+        if self.eval_every == Some(0) {
+            return Err(Misuse(
+                "evaluations must be at least 1 step apart".to_string(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The batches of a run.
+pub struct Batches<'a> {
+    set: &'a ImageSet,
+    order: Order,
+    device: Device,
+}
+
+impl<'a> Batches<'a> {
+    pub fn new(
+        set: &'a ImageSet,
+        settings: &Settings,
+        seed: u64,
+        device: &Device,
+    ) -> dni::Result<Self> {
+        Ok(Self {
+            set,
+            order: Order::new(set.train.len(), settings.run.batch_size, Some(seed))?,
+            device: device.clone(),
+        })
+    }
+}
+
+impl Task for Batches<'_> {
+    fn batch(&mut self, step: usize) -> Batch {
+        let (input, target) = self.set.train.rows(self.order.rows(step), &self.device);
+        with_label(input, target)
+    }
+
+    fn evaluate(&mut self, chain: &Chain) -> BTreeMap<String, f64> {
+        let measures = Measures::of(chain, &self.set.test, &self.device);
+        BTreeMap::from([
+            ("test_error".to_string(), measures.error),
+            ("test_loss".to_string(), measures.loss),
+        ])
+    }
+}
+
+/// In cDNI the context is the label.
+fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
+    Batch {
+        input,
+        context: Some(target.clone()),
+        target,
+    }
+}
+
+/// All results of a call.
+#[derive(Debug, Serialize)]
+struct Report {
+    experiment: &'static str,
+    backend: Backend,
+    data: Source,
+    results: Vec<RunResult>,
+}
+
+/// The result of one run.
+#[derive(Debug, Serialize)]
+struct RunResult {
+    method: Method,
+    seed: u64,
+    steps: usize,
+    seconds: f64,
+    steps_per_second: f64,
+    /// On up to 10,000 images that it learned from.
+    train: Measures,
+    /// On all test images.
+    test: Measures,
+    interfaces: Vec<Quality>,
+    run_dir: String,
+}
+
+/// How well images are told apart.
+#[derive(Debug, Serialize)]
+struct Measures {
+    /// The share of images that are taken for another class.
+    error: f64,
+    /// The mean loss.
+    loss: f64,
+    /// How many images were looked at.
+    examples: usize,
+}
+
+/// `dni images`.
+pub fn run(args: ImagesArgs) -> anyhow::Result<()> {
+    if let Some(file) = &args.data.show {
+        return args.data.show_sheet(file, &args.length);
+    }
+    let comparison = Comparison::open(&args.machine, &args.output, |base| {
+        Settings::from_args(base, &args)
+    })?;
+    let settings = &comparison.settings;
+    let results = comparison.run(|run| run_one(run, &args.data, args.output.quiet))?;
+    let report = Report {
+        experiment: Settings::NAME,
+        backend: settings.run.backend,
+        data: settings.data,
+        results,
+    };
+    comparison.print(&report, args.output.format, |report| report.table(settings))
+}
+
+/// Trains and measures one run.
+fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<RunResult> {
+    let settings = &run.settings;
+    let set = settings.data.load(
+        data,
+        run.seed,
+        [settings.examples, settings.test_examples],
+        quiet,
+    )?;
+    let mut chain = settings.chain(run.method, run.seed, &set.train, run.device)?;
+    let mut batches = Batches::new(&set, settings, run.seed, run.device)?;
+    let plan = settings.plan(run.method, run.seed)?;
+    let progress = run.train(&mut chain, &mut batches, &plan)?;
+    let result = RunResult::measure(run, &chain, &set, progress)
+        .with_context(|| format!("{} cannot be measured", run.label))?;
+    run.say(&format!(
+        "{} steps in {:.1} s, test error {:.2} %",
+        result.steps,
+        result.seconds,
+        100.0 * result.test.error
+    ));
+    Ok(result)
+}
+
+impl RunResult {
+    fn measure(
+        run: &Run<Settings>,
+        chain: &Chain,
+        set: &ImageSet,
+        progress: Progress,
+    ) -> anyhow::Result<Self> {
+        const MOST: usize = 10_000;
+        let looked_at = run.settings.run.batch_size.min(set.train.len());
+        let rows: Vec<usize> = (0..looked_at).collect();
+        let (input, target) = set.train.rows(&rows, run.device);
+        Ok(Self {
+            method: run.method,
+            seed: run.seed,
+            steps: progress.step,
+            seconds: progress.seconds,
+            steps_per_second: progress.step as f64 / progress.seconds,
+            train: Measures::of_first(chain, &set.train, MOST, run.device),
+            test: Measures::of(chain, &set.test, run.device),
+            interfaces: chain.quality(&with_label(input, target)),
+            run_dir: run.folder.display().to_string(),
+        })
+    }
+}
+
+impl Measures {
+    fn of(chain: &Chain, images: &Images, device: &Device) -> Self {
+        Self::of_first(chain, images, images.len(), device)
+    }
+
+    /// On the first images, up to `most`.
+    fn of_first(chain: &Chain, images: &Images, most: usize, device: &Device) -> Self {
+        const AT_ONCE: usize = 500;
+        let examples = images.len().min(most);
+        let (mut wrong, mut loss) = (0.0, 0.0);
+        for first in (0..examples).step_by(AT_ONCE) {
+            let rows: Vec<usize> = (first..examples.min(first + AT_ONCE)).collect();
+            let (input, target) = images.rows(&rows, device);
+            let output = chain.predict(input);
+            let sum = chain.loss().of_each(output.clone(), target.clone()).sum();
+            loss += f64::from(sum.into_scalar::<f32>());
+            let right = output.argmax(1).equal(target.argmax(1)).float().sum();
+            wrong += rows.len() as f64 - f64::from(right.into_scalar::<f32>());
+        }
+        Self {
+            error: wrong / examples as f64,
+            loss: loss / examples as f64,
+            examples,
+        }
+    }
+}
+
+impl Report {
+    /// A row for each method: means over the seeds, with their standard deviation.
+    fn table(&self, settings: &Settings) -> Table {
+        let interfaces = settings.network.depth - 1;
+        let shown: Vec<usize> = match interfaces {
+            0..=5 => (0..interfaces).collect(),
+            _ => vec![0, interfaces / 2, interfaces - 1],
+        };
+        let figures = ["train error %", "test error %", "test loss", "steps/s"];
+        let mut header: Vec<String> = vec!["method".to_string()];
+        header.extend(figures.map(String::from));
+        header.extend(shown.iter().map(|i| format!("cosine {}", i + 1)));
+        let mut table = Table::new(header);
+        for method in &settings.run.methods {
+            let of_method = |r: &&RunResult| r.method == *method;
+            let results: Vec<&RunResult> = self.results.iter().filter(of_method).collect();
+            let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> Option<f64>| {
+                let figures: Vec<f64> = results.iter().filter_map(|r| figure(r)).collect();
+                stats::summary(&figures, digits)
+            };
+            let mut row = vec![
+                method.to_string(),
+                summary(2, &|r| Some(100.0 * r.train.error)),
+                summary(2, &|r| Some(100.0 * r.test.error)),
+                summary(4, &|r| Some(r.test.loss)),
+                summary(1, &|r| Some(r.steps_per_second)),
+            ];
+            for &i in &shown {
+                row.push(summary(2, &|r| r.interfaces.get(i).map(|q| q.cosine)));
+            }
+            table.add(row);
+        }
+        table
+    }
+}

@@ -1,0 +1,46 @@
+//! The binary batches of CIFAR-10: for every image a byte for its class, then 1,024 bytes each of
+//! red, green and blue, row after row.
+
+use std::path::Path;
+
+use super::{ImageShape, Images};
+use crate::error::{Error, Result};
+
+const CLASSES: usize = 10;
+const SHAPE: ImageShape = ImageShape {
+    channels: 3,
+    height: 32,
+    width: 32,
+};
+
+/// The images of some batches, one file after the other.
+///
+/// # Errors
+///
+/// If a file cannot be read, or is not made of whole images with classes from 0 to 9.
+pub fn read_cifar(batches: &[impl AsRef<Path>]) -> Result<Images> {
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    for path in batches {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let damaged = |expected: &str, found: String| Error::Data {
+            path: path.to_path_buf(),
+            expected: expected.to_string(),
+            found,
+        };
+        let record = 1 + SHAPE.len();
+        if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
+            let found = format!("{} bytes", bytes.len());
+            return Err(damaged("a CIFAR-10 batch, 3073 bytes an image", found));
+        }
+        for record in bytes.chunks_exact(record) {
+            let (label, image) = (record[0], &record[1..]);
+            if usize::from(label) >= CLASSES {
+                return Err(damaged("classes from 0 to 9", format!("class {label}")));
+            }
+            labels.push(label);
+            pixels.extend_from_slice(image);
+        }
+    }
+    Images::new(pixels, labels, SHAPE, CLASSES)
+}

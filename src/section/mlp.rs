@@ -1,0 +1,59 @@
+//! Several dense layers as one section.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::{Dense, Section};
+use crate::pass::{Input, Pass};
+
+/// Dense layers one above the other, with nothing to decouple them.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    /// The layers, from the bottom up.
+    pub layers: Vec<Dense>,
+}
+
+impl Mlp {
+    /// A section of these layers, from the bottom up.
+    ///
+    /// # Panics
+    ///
+    /// If there are none, or one does not take what the one below it gives.
+    pub fn new(layers: Vec<Dense>) -> Self {
+        assert!(!layers.is_empty(), "a section needs a layer");
+        for pair in layers.windows(2) {
+            assert!(
+                pair[0].outputs() == pair[1].inputs(),
+                "a layer of {} inputs cannot stand on one of {} outputs",
+                pair[1].inputs(),
+                pair[0].outputs()
+            );
+        }
+        Self { layers }
+    }
+
+    /// Features of the message that comes in.
+    pub fn inputs(&self) -> usize {
+        self.layers[0].inputs()
+    }
+
+    /// Features of the message that goes out.
+    pub fn outputs(&self) -> usize {
+        self.layers[self.layers.len() - 1].outputs()
+    }
+}
+
+impl Section for Mlp {
+    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        let layers = self.layers.iter();
+        layers.fold(input, |input, layer| layer.forward(input))
+    }
+
+    fn pass(&self, input: Input) -> Pass {
+        let first = self.layers[0].pass(input);
+        self.layers[1..].iter().fold(first, |below, layer| {
+            let message = Input::Message(below.output.clone());
+            below.then(layer.pass(message))
+        })
+    }
+}
