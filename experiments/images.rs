@@ -198,7 +198,7 @@ impl Settings {
         set(&mut s.lr_schedule, &training.lr_schedule);
         set(&mut s.update_probability, &training.update_probability);
         s.eval_every = args.eval_every.or(s.eval_every);
-        let examples = s.examples.unwrap_or(usize::MAX).min(s.data.size());
+        let examples = s.examples.unwrap_or(usize::MAX).min(s.data.examples());
         s.run.set_epochs(&args.length, examples);
         s
     }
@@ -366,7 +366,10 @@ impl comparison::Settings for Settings {
         self.network.check(self.data.shape())?;
         check_rates(&[self.lr, self.synthesizer_lr])?;
         Sparse::new(self.update_probability, 0).map_err(misuse)?;
-        let examples = self.examples.unwrap_or(usize::MAX).min(self.data.size());
+        let examples = self
+            .examples
+            .unwrap_or(usize::MAX)
+            .min(self.data.examples());
         Order::new(examples, self.run.batch_size, None).map_err(misuse)?;
         for &method in &self.run.methods {
             if !method.credit().uses_synthesizers() {
@@ -476,7 +479,8 @@ struct Measures {
 /// `dni images`.
 pub fn run(args: ImagesArgs) -> anyhow::Result<()> {
     if let Some(file) = &args.data.show {
-        return args.data.show_sheet(file, &args.length);
+        let quiet = args.output.quiet;
+        return args.data.write_sheet(file, &args.length, quiet);
     }
     let comparison = Comparison::open(&args.machine, &args.output, |base| {
         Settings::from_args(base, &args)
@@ -496,7 +500,7 @@ pub fn run(args: ImagesArgs) -> anyhow::Result<()> {
 fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<RunResult> {
     let settings = &run.settings;
     let set = settings.data.load(
-        data,
+        data.data_dir.as_deref(),
         run.seed,
         [settings.examples, settings.test_examples],
         quiet,

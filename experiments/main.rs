@@ -16,6 +16,7 @@ mod output;
 mod progress;
 mod rates;
 mod session;
+mod sheet;
 mod source;
 mod stats;
 mod synthesizer;

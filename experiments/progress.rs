@@ -3,6 +3,7 @@
 use std::fmt;
 
 use dni::Result;
+use dni::data::fetch::Fetched;
 use dni::run::{Event, Listener};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
@@ -13,11 +14,6 @@ pub struct Bar(ProgressBar);
 
 impl Bar {
     pub fn new(label: &str, quiet: bool) -> Self {
-        let target = if quiet {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
         let style = ProgressStyle::with_template(
             "{prefix} {bar:30} {pos}/{len} steps, {rate}, {eta} left{msg}",
         )
@@ -29,7 +25,7 @@ impl Bar {
             },
         );
         Self(
-            ProgressBar::with_draw_target(None, target)
+            ProgressBar::with_draw_target(None, target(quiet))
                 .with_style(style)
                 .with_prefix(label.to_string()),
         )
@@ -65,5 +61,40 @@ impl Listener for Bar {
             Event::Interrupted { .. } | Event::Finished { .. } => self.0.finish_and_clear(),
         }
         Ok(())
+    }
+}
+
+/// Shows downloads, if stderr is a terminal.
+pub struct DownloadBar(ProgressBar);
+
+impl DownloadBar {
+    pub fn new(quiet: bool) -> Self {
+        let style = ProgressStyle::with_template(
+            "{prefix} {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left",
+        )
+        .expect("the template is well-formed");
+        Self(ProgressBar::with_draw_target(None, target(quiet)).with_style(style))
+    }
+
+    pub fn show(&mut self, fetched: &Fetched) {
+        self.0.set_prefix(fetched.name.clone());
+        if let Some(total) = fetched.total {
+            self.0.set_length(total);
+        }
+        self.0.set_position(fetched.done);
+    }
+}
+
+impl Drop for DownloadBar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn target(quiet: bool) -> ProgressDrawTarget {
+    if quiet {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
     }
 }

@@ -1,13 +1,16 @@
 //! Where the images of an experiment come from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
-use dni::data::{ImageSet, ImageShape, read_idx};
+use dni::data::fetch::Fetched;
+use dni::data::{ImageLibrary, ImageSet, ImageShape, Places, glyphs};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{LengthArgs, positive};
+use crate::output;
+use crate::progress::DownloadBar;
+use crate::sheet;
 
 /// The data.
 #[derive(Debug, Clone, Args)]
@@ -49,42 +52,79 @@ pub enum Source {
     Cifar10,
 }
 
-impl Source {
-    pub fn size(self) -> usize {
-        60_000
-    }
+/// How many glyphs there are, to train on and to test with.
+const GLYPHS: [usize; 2] = [60_000, 10_000];
 
-    pub fn shape(self) -> ImageShape {
-        ImageShape {
-            channels: 1,
-            height: 28,
-            width: 28,
+impl Source {
+    fn library(self) -> Option<ImageLibrary> {
+        match self {
+            Self::Glyphs => None,
+            Self::Mnist => Some(ImageLibrary::Mnist),
+            Self::FashionMnist => Some(ImageLibrary::FashionMnist),
+            Self::Cifar10 => Some(ImageLibrary::Cifar10),
         }
     }
 
+    /// How many images there are to train on.
+    pub fn examples(self) -> usize {
+        self.library().map_or(GLYPHS[0], ImageLibrary::examples)
+    }
+
+    /// The shape of the images. Glyphs have that of MNIST.
+    pub fn shape(self) -> ImageShape {
+        self.library().unwrap_or(ImageLibrary::Mnist).shape()
+    }
+
+    /// The images to train on and to test with, up to as many as are asked for. Generated ones are
+    /// a run's own, made from its seed.
     pub fn load(
         self,
-        args: &DataArgs,
-        _seed: u64,
-        [train, test]: [Option<usize>; 2],
-        _quiet: bool,
-    ) -> anyhow::Result<ImageSet> {
-        let dir = args.data_dir.clone().context("no data dir")?.join("mnist");
-        let read = |n: &str| {
-            read_idx(
-                &dir.join(format!("{n}-images-idx3-ubyte.gz")),
-                &dir.join(format!("{n}-labels-idx1-ubyte.gz")),
-            )
+        data_dir: Option<&Path>,
+        seed: u64,
+        limits: [Option<usize>; 2],
+        quiet: bool,
+    ) -> dni::Result<ImageSet> {
+        let Some(library) = self.library() else {
+            let [train, test] = [0, 1].map(|i| limits[i].unwrap_or(usize::MAX).min(GLYPHS[i]));
+            return Ok(glyphs(seed, train, test));
         };
+        let mut bar = DownloadBar::new(quiet);
+        let set = library.load(&places(data_dir), &mut |fetched: &Fetched| {
+            bar.show(fetched)
+        })?;
+        let [train, test] = limits.map(|limit| limit.unwrap_or(usize::MAX));
         Ok(ImageSet {
-            train: read("train")?.take(train.unwrap_or(usize::MAX)),
-            test: read("t10k")?.take(test.unwrap_or(usize::MAX)),
+            train: set.train.take(train),
+            test: set.test.take(test),
         })
     }
 }
 
+/// Where data sets are: DNI_CACHE_DIR and DNI_DATA_URL stand for the cache and the servers.
+fn places(data_dir: Option<&Path>) -> Places {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let usual = Places::usual();
+    Places {
+        data: data_dir.map(Path::to_path_buf),
+        cache: variable("DNI_CACHE_DIR").map_or(usual.cache, PathBuf::from),
+        base: variable("DNI_DATA_URL").map(|base| base.to_string_lossy().into_owned()),
+        ..usual
+    }
+}
+
 impl DataArgs {
-    pub fn show_sheet(&self, _file: &std::path::Path, _length: &LengthArgs) -> anyhow::Result<()> {
-        anyhow::bail!("not yet")
+    /// Writes a sheet of samples.
+    pub fn write_sheet(&self, path: &Path, length: &LengthArgs, quiet: bool) -> anyhow::Result<()> {
+        /// Enough for a row of each class.
+        const LOOKED_AT: usize = 1_000;
+        let source = self.data.unwrap_or(Source::Glyphs);
+        let limits = [Some(LOOKED_AT), Some(1)];
+        let seed = length.seed.unwrap_or(1);
+        let set = source.load(self.data_dir.as_deref(), seed, limits, quiet)?;
+        sheet::write(path, &set.train)?;
+        if !quiet {
+            output::say(&format!("samples: {}", path.display()));
+        }
+        Ok(())
     }
 }

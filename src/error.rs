@@ -110,6 +110,18 @@ pub enum Error {
         found: String,
     },
 
+    /// A file could not be downloaded.
+    #[error(
+        "cannot download '{address}': {reason}; try again later, or get the file by other means and \
+         name the folder that has it"
+    )]
+    Download {
+        /// The file's address.
+        address: String,
+        /// What went wrong.
+        reason: String,
+    },
+
     /// A value that makes no sense.
     #[error("{0}")]
     Invalid(String),

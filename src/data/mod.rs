@@ -2,13 +2,18 @@
 
 mod adder;
 mod cifar;
+pub mod fetch;
+mod glyphs;
 mod idx;
 mod images;
+mod library;
 
 pub use adder::Adder;
 pub use cifar::read_cifar;
+pub use glyphs::glyphs;
 pub use idx::read_idx;
 pub use images::{ImageSet, ImageShape, Images};
+pub use library::{ImageLibrary, Places};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
