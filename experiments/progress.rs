@@ -10,7 +10,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use crate::output;
 
 /// Shows a run's progress with its rate, time left and loss, if stderr is a terminal.
-pub struct Bar(ProgressBar);
+pub struct Bar {
+    bar: ProgressBar,
+    label: String,
+    quiet: bool,
+}
 
 impl Bar {
     pub fn new(label: &str, quiet: bool) -> Self {
@@ -24,11 +28,13 @@ impl Bar {
                 let _ = write!(text, "{:.0}/s", state.per_sec());
             },
         );
-        Self(
-            ProgressBar::with_draw_target(None, target(quiet))
+        Self {
+            bar: ProgressBar::with_draw_target(None, target(quiet))
                 .with_style(style)
                 .with_prefix(label.to_string()),
-        )
+            label: label.to_string(),
+            quiet,
+        }
     }
 }
 
@@ -36,29 +42,26 @@ impl Listener for Bar {
     fn hear(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Started { step, steps } => {
-                self.0.set_length(*steps as u64);
-                self.0.set_position(*step as u64);
-                self.0.reset_eta();
+                self.bar.set_length(*steps as u64);
+                self.bar.set_position(*step as u64);
+                self.bar.reset_eta();
             }
             Event::Progress(scalars) => {
-                self.0.set_position(scalars.step as u64);
-                self.0.set_message(format!(", loss {:.4}", scalars.loss));
+                self.bar.set_position(scalars.step as u64);
+                self.bar.set_message(format!(", loss {:.4}", scalars.loss));
             }
             Event::Evaluated { step, figures } => {
                 let figures: Vec<String> = figures
                     .iter()
                     .map(|(name, value)| format!("{name} {value:.4}"))
                     .collect();
-                self.0.suspend(|| {
-                    output::say(&format!(
-                        "{} step {step}: {}",
-                        self.0.prefix(),
-                        figures.join(", ")
-                    ));
-                });
+                if !self.quiet {
+                    let line = format!("{} step {step}: {}", self.label, figures.join(", "));
+                    self.bar.suspend(|| output::say(&line));
+                }
             }
             Event::Saved { .. } => {}
-            Event::Interrupted { .. } | Event::Finished { .. } => self.0.finish_and_clear(),
+            Event::Interrupted { .. } | Event::Finished { .. } => self.bar.finish_and_clear(),
         }
         Ok(())
     }

@@ -4,6 +4,8 @@
 // Every test file is a crate of its own and uses only a part of this.
 #![allow(dead_code)]
 
+pub mod program;
+
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 

@@ -1,0 +1,253 @@
+//! The program under test: calls, how they end, and what they leave.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use burn_pack::{Bytes, Reader, Scalar};
+use dni::run::Checkpoint;
+use serde_json::Value;
+
+use super::TempDir;
+
+/// How long anything may take before a test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A folder of its own to run the program in.
+pub struct Place(TempDir);
+
+/// How a call of the program ended.
+pub struct Done {
+    pub call: String,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self(TempDir::new())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A call with arguments parted by spaces.
+    pub fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dni"));
+        self.prepare(&mut command)
+            .args(arguments.split_whitespace());
+        command
+    }
+
+    pub fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .current_dir(self.0.path())
+            // The Vulkan loader complains on stderr if it has none.
+            .env("XDG_RUNTIME_DIR", self.0.path())
+            .env_remove("DNI_BACKEND")
+            .env_remove("DNI_DATA_DIR")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+    }
+
+    pub fn run(&self, arguments: &str) -> Done {
+        Done::of(&mut self.command(arguments))
+    }
+
+    /// Runs what must work; its results.
+    pub fn results(&self, arguments: &str) -> Value {
+        self.run(&format!("{arguments} --format json")).json()
+    }
+
+    pub fn start(&self, arguments: &str) -> Child {
+        self.command(arguments)
+            .spawn()
+            .expect("the program can be started")
+    }
+}
+
+impl Done {
+    pub fn of(command: &mut Command) -> Self {
+        let output = command.output().expect("the program can be started");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program speaks UTF-8");
+        let done = Self {
+            call: format!("{command:?}"),
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        };
+        for noise in ["panicked", "RUST_BACKTRACE", "Broken pipe", "\u{1b}"] {
+            assert!(!done.stderr.contains(noise), "{noise:?} in {done}");
+        }
+        done
+    }
+
+    #[track_caller]
+    pub fn succeeds(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self}");
+        self
+    }
+
+    /// The one JSON object on stdout, and there must be nothing else.
+    #[track_caller]
+    pub fn json(self) -> Value {
+        let done = self.succeeds();
+        assert_eq!(done.stdout.lines().count(), 1, "{done}");
+        assert!(done.stdout.ends_with('\n'), "{done}");
+        let value: Value = serde_json::from_str(&done.stdout).expect("stdout is JSON");
+        assert!(value.is_object(), "{done}");
+        value
+    }
+
+    /// It failed with this code and an error on stderr that says all of this, and nothing on
+    /// stdout.
+    #[track_caller]
+    pub fn fails(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{self}");
+        assert_eq!(self.stdout, "", "{self}");
+        assert!(
+            self.stderr.lines().any(|line| line.starts_with("error: ")),
+            "{self}"
+        );
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in {self}");
+        }
+        self
+    }
+}
+
+impl std::fmt::Display for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}\nended with {:?}\nstdout:\n{}\nstderr:\n{}",
+            self.call, self.code, self.stdout, self.stderr
+        )
+    }
+}
+
+/// Results without what differs from run to run: times and the folder.
+pub fn timeless(mut report: Value) -> Value {
+    for result in report["results"].as_array_mut().expect("a list of results") {
+        let result = result.as_object_mut().expect("a result is an object");
+        for key in ["seconds", "steps_per_second", "run_dir"] {
+            assert!(result.remove(key).is_some(), "no {key} in {result:?}");
+        }
+    }
+    report
+}
+
+pub fn read(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The events of a run.
+pub fn events(folder: &Path) -> Vec<Value> {
+    let parse = |line: &str| serde_json::from_str(line).expect("every line is JSON");
+    read(folder.join("events.jsonl"))
+        .lines()
+        .map(parse)
+        .collect()
+}
+
+pub fn names(events: &[Value]) -> Vec<&str> {
+    events
+        .iter()
+        .map(|event| event["event"].as_str().expect("every event has a name"))
+        .collect()
+}
+
+/// The rows of `scalars.csv` without the column of seconds.
+pub fn scalars(folder: &Path) -> Vec<Vec<String>> {
+    read(folder.join("scalars.csv"))
+        .lines()
+        .map(|line| {
+            let mut row: Vec<String> = line.split(',').map(String::from).collect();
+            row.remove(1);
+            row
+        })
+        .collect()
+}
+
+/// The steps that a run recorded, by its events.
+pub fn recorded_steps(folder: &Path) -> Vec<u64> {
+    events(folder)
+        .iter()
+        .filter(|event| event["event"] == "progress")
+        .map(|event| event["step"].as_u64().expect("progress has a step"))
+        .collect()
+}
+
+/// Everything in a checkpoint but the time: tensors byte for byte, and scalars.
+#[derive(PartialEq)]
+pub struct State {
+    pub tensors: BTreeMap<String, Vec<u8>>,
+    pub scalars: BTreeMap<String, Scalar>,
+}
+
+pub fn state(folder: &Path) -> State {
+    let mut bytes = fs::read(folder.join("checkpoint.bpk")).expect("there is a checkpoint");
+    bytes.truncate(bytes.len() - 4);
+    let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes)).expect("it is a burnpack");
+    let mut scalars = reader.scalars().clone();
+    assert!(scalars.remove("seconds").is_some());
+    let tensors = reader
+        .tensor_names()
+        .into_iter()
+        .map(|name| {
+            let data = reader.tensor_data(name).expect("a listed tensor is there");
+            (name.to_string(), data)
+        })
+        .collect();
+    State { tensors, scalars }
+}
+
+/// Two runs ended with the same network, optimizers included, and left the same figures.
+#[track_caller]
+pub fn assert_same_run(folder: &Path, expected: &Path) {
+    let (state, wanted) = (state(folder), state(expected));
+    assert!(!state.tensors.is_empty());
+    let names = |state: &State| state.tensors.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&state), names(&wanted));
+    for (name, data) in &state.tensors {
+        assert!(wanted.tensors[name] == *data, "{name} is another");
+    }
+    assert!(state.scalars == wanted.scalars, "other scalars");
+    assert_eq!(scalars(folder), scalars(expected));
+    assert_eq!(recorded_steps(folder), recorded_steps(expected));
+}
+
+/// Waits until `condition` holds while `child` runs.
+///
+/// # Panics
+///
+/// If the child ends first, or nothing happens for too long.
+#[track_caller]
+pub fn wait_until(child: &mut Child, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            panic!("the run ended too soon, with {status}");
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill().expect("a child can be killed");
+            panic!("waited too long");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The step of a run's checkpoint, if there is one yet.
+pub fn saved_step(folder: &Path) -> Option<usize> {
+    let path = folder.join("checkpoint.bpk");
+    // A checkpoint is replaced in one piece, so one that is there is whole.
+    path.exists()
+        .then(|| Checkpoint::read(&path).expect("no half-written checkpoint is ever seen"))
+        .map(|checkpoint| checkpoint.progress().step)
+}
