@@ -50,19 +50,56 @@ impl Init {
             inputs > 0 && outputs > 0,
             "a layer needs at least one input and one output, got {inputs} and {outputs}"
         );
+        self.layer([inputs, outputs], outputs, [inputs, outputs], rng, device)
+    }
+
+    /// A weight `[outputs, inputs, size, size]` and a bias `[outputs]`, in channels.
+    ///
+    /// The fan-in is what one value of the output is made from, `inputs * size^2`, the fan-out
+    /// what one value of the input goes into, `outputs * size^2`.
+    ///
+    /// # Panics
+    ///
+    /// If a size is zero or the standard deviation is negative or not finite.
+    pub fn convolution(
+        self,
+        inputs: usize,
+        outputs: usize,
+        size: usize,
+        rng: &mut impl Rng,
+        device: &Device,
+    ) -> (Param<Tensor<4>>, Param<Tensor<1>>) {
+        assert!(
+            inputs > 0 && outputs > 0 && size > 0,
+            "a convolution needs channels and a kernel, got {inputs} to {outputs} channels and a \
+             kernel of {size}"
+        );
+        let fans = [inputs, outputs].map(|channels| channels * size * size);
+        self.layer([outputs, inputs, size, size], outputs, fans, rng, device)
+    }
+
+    /// A weight of this shape and a bias, from the fan-in and the fan-out.
+    fn layer<const D: usize>(
+        self,
+        shape: [usize; D],
+        outputs: usize,
+        [fan_in, fan_out]: [usize; 2],
+        rng: &mut impl Rng,
+        device: &Device,
+    ) -> (Param<Tensor<D>>, Param<Tensor<1>>) {
         let (weight_bound, bias_bound) = match self {
             Self::FanIn => {
-                let bound = (inputs as f32).sqrt().recip();
+                let bound = (fan_in as f32).sqrt().recip();
                 (bound, bound)
             }
-            Self::He => ((6.0 / inputs as f32).sqrt(), 0.0),
-            Self::Xavier => ((6.0 / (inputs + outputs) as f32).sqrt(), 0.0),
+            Self::He => ((6.0 / fan_in as f32).sqrt(), 0.0),
+            Self::Xavier => ((6.0 / (fan_in + fan_out) as f32).sqrt(), 0.0),
             Self::Normal { .. } | Self::Zeros => (0.0, 0.0),
         };
-        let weight = self.values(inputs * outputs, weight_bound, rng);
+        let weight = self.values(shape.iter().product(), weight_bound, rng);
         let bias = self.values(outputs, bias_bound, rng);
         (
-            parameter(TensorData::new(weight, [inputs, outputs]), device),
+            parameter(TensorData::new(weight, shape), device),
             parameter(TensorData::new(bias, [outputs]), device),
         )
     }

@@ -118,11 +118,11 @@ pub use optimizer::Optimizer;
 pub use pass::{Input, LocalGradients, Pass};
 pub use quality::Quality;
 pub use schedule::{Drops, Sparse};
-pub use section::{Activation, Dense, DenseConfig, Mlp, Section};
+pub use section::{Activation, Conv, ConvConfig, Dense, DenseConfig, Mlp, Pool, PoolKind, Section};
 pub use synthesizer::{
-    LabelSynthesizer, LabelSynthesizerConfig, LinearSynthesizer, LinearSynthesizerConfig,
-    LowRankSynthesizer, LowRankSynthesizerConfig, MlpSynthesizer, MlpSynthesizerConfig,
-    Synthesizer,
+    ConvSynthesizer, ConvSynthesizerConfig, LabelSynthesizer, LabelSynthesizerConfig,
+    LinearSynthesizer, LinearSynthesizerConfig, LowRankSynthesizer, LowRankSynthesizerConfig,
+    MlpSynthesizer, MlpSynthesizerConfig, Synthesizer,
 };
 pub use unlock::InputModel;
 

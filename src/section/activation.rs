@@ -19,8 +19,8 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// `h = a(z)`, `[batch, features]`.
-    pub fn forward(self, z: Tensor<2>) -> Tensor<2> {
+    /// `h = a(z)`, of any shape.
+    pub fn forward<const D: usize>(self, z: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Identity => z,
             Self::Relu => activation::relu(z),

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::{Dense, Section};
+use super::{Dense, Section, forward_through, pass_through};
 use crate::pass::{Input, Pass};
 
 /// Dense layers one above the other, with nothing to decouple them.
@@ -45,15 +45,10 @@ impl Mlp {
 
 impl Section for Mlp {
     fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        let layers = self.layers.iter();
-        layers.fold(input, |input, layer| layer.forward(input))
+        forward_through(&self.layers, input)
     }
 
     fn pass(&self, input: Input) -> Pass {
-        let first = self.layers[0].pass(input);
-        self.layers[1..].iter().fold(first, |below, layer| {
-            let message = Input::Message(below.output.clone());
-            below.then(layer.pass(message))
-        })
+        pass_through(&self.layers, input)
     }
 }

@@ -1,12 +1,16 @@
 //! Sections: the pieces of network between two interfaces (the paper calls them modules).
 
 mod activation;
+mod conv;
 mod dense;
 mod mlp;
+mod pool;
 
 pub use activation::Activation;
+pub use conv::{Conv, ConvConfig};
 pub use dense::{Dense, DenseConfig};
 pub use mlp::Mlp;
+pub use pool::{Pool, PoolKind};
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;
@@ -45,4 +49,19 @@ pub trait Section: Module + ModuleDisplay + 'static {
     fn pass(&self, input: Input) -> Pass {
         Pass::on_tape(self, input, Self::forward)
     }
+}
+
+/// One section above the other, with nothing to decouple them.
+pub(crate) fn forward_through<S: Section>(sections: &[S], input: Tensor<2>) -> Tensor<2> {
+    let sections = sections.iter();
+    sections.fold(input, |input, section| section.forward(input))
+}
+
+/// The pass through one section above the other, of which there is at least one.
+pub(crate) fn pass_through<S: Section>(sections: &[S], input: Input) -> Pass {
+    let first = sections[0].pass(input);
+    sections[1..].iter().fold(first, |below, section| {
+        let message = Input::Message(below.output.clone());
+        below.then(section.pass(message))
+    })
 }

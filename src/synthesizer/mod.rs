@@ -1,10 +1,12 @@
 //! Synthesizers: the models `M` that predict gradients, `delta_hat = M(h, c)`.
 
+mod conv;
 mod label;
 mod linear;
 mod low_rank;
 mod mlp;
 
+pub use conv::{ConvSynthesizer, ConvSynthesizerConfig};
 pub use label::{LabelSynthesizer, LabelSynthesizerConfig};
 pub use linear::{LinearSynthesizer, LinearSynthesizerConfig};
 pub use low_rank::{LowRankSynthesizer, LowRankSynthesizerConfig};
@@ -49,17 +51,24 @@ pub trait Synthesizer: Module + ModuleDisplay + 'static {
 /// If there is a context where the synthesizer takes none (`contexts` is zero), or none where it
 /// takes one, or one of another width.
 fn conditioned(message: Tensor<2>, context: Option<Tensor<2>>, contexts: usize) -> Tensor<2> {
-    match context {
-        Some(context) => {
-            assert_shape!(context, [_, contexts]);
-            Tensor::cat(vec![message, context], 1)
-        }
-        None => {
-            assert!(
-                contexts == 0,
-                "this synthesizer was built for a context of {contexts} features and got none"
-            );
-            message
-        }
+    match checked(context, contexts) {
+        Some(context) => Tensor::cat(vec![message, context], 1),
+        None => message,
     }
+}
+
+/// The context, `[batch, contexts]`.
+///
+/// # Panics
+///
+/// As [`conditioned`].
+fn checked(context: Option<Tensor<2>>, contexts: usize) -> Option<Tensor<2>> {
+    match &context {
+        Some(context) => assert_shape!(context, [_, contexts]),
+        None => assert!(
+            contexts == 0,
+            "this synthesizer was built for a context of {contexts} features and got none"
+        ),
+    }
+    context
 }

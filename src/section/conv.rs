@@ -1,0 +1,219 @@
+//! The convolutional section: `h = pool(a(norm(x * W + b)))`.
+
+use burn::module::{Module, Param};
+use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, assert_shape};
+use rand::Rng;
+
+use super::{Activation, Pool, Section};
+use crate::data::ImageShape;
+use crate::init::Init;
+
+/// How to build a [`Conv`] section.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConvConfig {
+    /// The shape of the images that come in.
+    pub input: ImageShape,
+    /// Channels of the images that go out.
+    pub channels: usize,
+    /// Rows and columns of the kernel, an odd number. Default: 5, as in the paper.
+    pub kernel: usize,
+    /// The activation. Default: relu.
+    pub activation: Activation,
+    /// Whether there is a bias for each channel. Default: yes. With batch norm there is none, as
+    /// the norm has its own shift.
+    pub bias: bool,
+    /// Whether batch norm stands before the activation, as in the paper's networks. Default: no.
+    pub batch_norm: bool,
+    /// What pools the activations. Default: nothing.
+    pub pool: Option<Pool>,
+    /// The initial values. Default: [`Init::FanIn`].
+    pub init: Init,
+}
+
+impl ConvConfig {
+    /// A relu layer with a kernel of 5 x 5, from images of shape `input` to `channels` channels.
+    pub fn new(input: ImageShape, channels: usize) -> Self {
+        Self {
+            input,
+            channels,
+            kernel: 5,
+            activation: Activation::default(),
+            bias: true,
+            batch_norm: false,
+            pool: None,
+            init: Init::default(),
+        }
+    }
+
+    /// Sets the rows and columns of the kernel.
+    pub fn with_kernel(mut self, kernel: usize) -> Self {
+        self.kernel = kernel;
+        self
+    }
+
+    /// Sets the activation.
+    pub fn with_activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// No activation.
+    pub fn linear(self) -> Self {
+        self.with_activation(Activation::Identity)
+    }
+
+    /// Sets whether there is a bias.
+    pub fn with_bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    /// Sets whether there is batch norm.
+    pub fn with_batch_norm(mut self, batch_norm: bool) -> Self {
+        self.batch_norm = batch_norm;
+        self
+    }
+
+    /// Sets what pools the activations.
+    pub fn with_pool(mut self, pool: Pool) -> Self {
+        self.pool = Some(pool);
+        self
+    }
+
+    /// Sets the distribution of the initial values.
+    pub fn with_init(mut self, init: Init) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// The shape of the images that go out.
+    ///
+    /// # Panics
+    ///
+    /// If the size or the stride of the pooling is zero, or the image is smaller than its window.
+    pub fn output_shape(&self) -> ImageShape {
+        output_shape(self.input, self.channels, self.pool)
+    }
+
+    /// Builds the section; `rng` draws the initial values.
+    ///
+    /// # Panics
+    ///
+    /// If a size is zero, the kernel is even, or the image is smaller than the pooling window.
+    pub fn init(&self, rng: &mut impl Rng, device: &Device) -> Conv {
+        self.check();
+        let inputs = self.input.channels;
+        let (weight, bias) = self
+            .init
+            .convolution(inputs, self.channels, self.kernel, rng, device);
+        Conv {
+            weight,
+            bias: (self.bias && !self.batch_norm).then_some(bias),
+            norm: self
+                .batch_norm
+                .then(|| BatchNormConfig::new(self.channels).init(device)),
+            activation: self.activation,
+            pool: self.pool,
+            input: self.input,
+        }
+    }
+
+    /// What would otherwise fail in the first step only.
+    fn check(&self) {
+        let ImageShape { height, width, .. } = self.input;
+        assert!(
+            height > 0 && width > 0,
+            "there is nothing to convolve in an image of {height} x {width}"
+        );
+        assert!(
+            !self.kernel.is_multiple_of(2),
+            "a kernel of {0} x {0} has no middle: it must be odd",
+            self.kernel
+        );
+        let _ = self.output_shape();
+    }
+}
+
+/// A convolution of stride one whose output is as large as its input, the paper's "same padding":
+/// `h = pool(a(x * W + b))`, or `h = pool(a(norm(x * W)))` with batch norm over examples, rows and
+/// columns. At output channel `o`, row `i` and column `j`, with a kernel of `k` rows and columns,
+///
+/// ```text
+/// (x * W)[o, i, j] = sum over c, u, v of W[o, c, u, v] x[c, i + u - (k-1)/2, j + v - (k-1)/2]
+/// ```
+///
+/// where `x` beyond its edges is zero. Messages hold an image in each row, `[batch, channels *
+/// height * width]`, channel after channel and row after row.
+///
+/// All its parameters learn: unlike other modules it takes no notice of burn's `freeze`.
+#[derive(Module, Debug)]
+pub struct Conv {
+    /// `W`, `[channels out, channels in, kernel, kernel]`.
+    pub weight: Param<Tensor<4>>,
+    /// `b`, `[channels out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    /// The norm before the activation.
+    pub norm: Option<BatchNorm>,
+    #[module(skip)]
+    activation: Activation,
+    #[module(skip)]
+    pool: Option<Pool>,
+    #[module(skip)]
+    input: ImageShape,
+}
+
+impl Section for Conv {
+    /// # Panics
+    ///
+    /// If the rows of the input are not images of the shape that the section was built for.
+    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        let features = self.input.len();
+        assert_shape!(input, [_, features]);
+        let ImageShape {
+            channels,
+            height,
+            width,
+        } = self.input;
+        let batch = input.dims()[0];
+        let images = input.reshape([batch, channels, height, width]);
+        let bias = self.bias.as_ref().map(Param::val);
+        let z = conv2d(images, self.weight.val(), bias, self.options());
+        let z = match &self.norm {
+            Some(norm) => norm.forward(z),
+            None => z,
+        };
+        let h = self.activation.forward(z);
+        let h = match self.pool {
+            Some(pool) => pool.forward(h),
+            None => h,
+        };
+        h.flatten(1, 3)
+    }
+}
+
+impl Conv {
+    /// The shape of the images that come in.
+    pub fn input_shape(&self) -> ImageShape {
+        self.input
+    }
+
+    /// The shape of the images that go out.
+    pub fn output_shape(&self) -> ImageShape {
+        output_shape(self.input, self.weight.dims()[0], self.pool)
+    }
+
+    /// Stride one, and zeros around the image for windows around all its pixels.
+    fn options(&self) -> ConvOptions<2> {
+        let edge = self.weight.dims()[3] / 2;
+        ConvOptions::new([1, 1], [edge, edge], [1, 1], 1)
+    }
+}
+
+/// The shape of pooled images of this many channels.
+fn output_shape(input: ImageShape, channels: usize, pool: Option<Pool>) -> ImageShape {
+    let convolved = ImageShape { channels, ..input };
+    pool.map_or(convolved, |pool| pool.output_shape(convolved))
+}

@@ -1,0 +1,94 @@
+//! Pooling: a window of an image becomes one value.
+
+use burn::tensor::Tensor;
+use burn::tensor::module::{avg_pool2d, max_pool2d};
+use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::data::ImageShape;
+
+/// What a window of an image becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PoolKind {
+    /// Its largest value.
+    Max,
+    /// The mean of its values.
+    Avg,
+}
+
+/// Pooling over square windows, channel by channel.
+///
+/// Only whole windows count: what is left over at the lower and the right edge is not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// What a window becomes.
+    pub kind: PoolKind,
+    /// Rows and columns of a window.
+    pub size: usize,
+    /// Rows, or columns, from one window to the next.
+    pub stride: usize,
+}
+
+impl Pool {
+    /// The largest value of windows that lie side by side.
+    pub fn max(size: usize) -> Self {
+        Self {
+            kind: PoolKind::Max,
+            size,
+            stride: size,
+        }
+    }
+
+    /// The mean of windows that lie side by side.
+    pub fn avg(size: usize) -> Self {
+        Self {
+            kind: PoolKind::Avg,
+            ..Self::max(size)
+        }
+    }
+
+    /// Sets the distance from one window to the next, below the size for windows that overlap.
+    pub fn with_stride(mut self, stride: usize) -> Self {
+        self.stride = stride;
+        self
+    }
+
+    /// What becomes of images of this shape: `floor((n - size) / stride) + 1` of `n` rows, and so
+    /// for the columns.
+    ///
+    /// # Panics
+    ///
+    /// If the size or the stride is zero, or the image is smaller than a window.
+    pub fn output_shape(self, input: ImageShape) -> ImageShape {
+        let Self { size, stride, .. } = self;
+        assert!(
+            size > 0 && stride > 0,
+            "pooling needs a size and a stride, got {size} and {stride}"
+        );
+        let ImageShape { height, width, .. } = input;
+        assert!(
+            size <= height.min(width),
+            "an image of {height} x {width} is smaller than a pooling window of {size} x {size}"
+        );
+        let windows = |length: usize| (length - size) / stride + 1;
+        ImageShape {
+            channels: input.channels,
+            height: windows(height),
+            width: windows(width),
+        }
+    }
+
+    /// `[batch, channels, height, width]` pooled.
+    ///
+    /// # Panics
+    ///
+    /// As [`output_shape`](Self::output_shape).
+    pub fn forward(self, images: Tensor<4>) -> Tensor<4> {
+        let [size, stride] = [[self.size; 2], [self.stride; 2]];
+        match self.kind {
+            PoolKind::Max => max_pool2d(images, MaxPoolOptions::new(size).with_stride(stride)),
+            PoolKind::Avg => avg_pool2d(images, AvgPoolOptions::new(size).with_stride(stride)),
+        }
+    }
+}
