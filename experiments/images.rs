@@ -100,7 +100,7 @@ pub struct TrainingArgs {
     )]
     methods: Option<Vec<Method>>,
 
-    /// Learning rate of the layers [default: 0.001, without labels 0.0003]
+    /// Learning rate of the layers [default: 0.001, without labels 0.0001]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     lr: Option<f64>,
 
@@ -279,7 +279,7 @@ impl Settings {
     /// The learning rate of the layers. Synthesizers without labels are so far behind that layers
     /// must learn more slowly.
     fn lr_of(&self, method: Method) -> f64 {
-        let default = if method.learns_blindly() { 3e-4 } else { 1e-3 };
+        let default = if method.learns_blindly() { 1e-4 } else { 1e-3 };
         self.lr.unwrap_or(default)
     }
 

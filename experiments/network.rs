@@ -3,7 +3,10 @@
 use burn::tensor::Device;
 use clap::ValueEnum;
 use dni::data::ImageShape;
-use dni::{Chain, DenseConfig, Init, InputModel, Interface, Loss, Mlp, Optimizer, TargetScale};
+use dni::{
+    Chain, Conv, ConvConfig, ConvSynthesizerConfig, Dense, DenseConfig, Init, InputModel,
+    Interface, Loss, Mlp, Optimizer, Pool, TargetScale,
+};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +22,15 @@ pub enum Model {
     /// 5x5 convolution, batch norm, relu, pooling over 3x3: the greatest in the first layer, the
     /// mean in the others
     Cnn,
+}
+
+/// Rows and columns that a cnn pools over, side by side. (The paper does not say the stride.)
+const POOL: usize = 3;
+
+/// A hidden layer.
+enum Layer {
+    Dense(Dense),
+    Conv(Conv),
 }
 
 /// The shape of a network.
@@ -55,47 +67,107 @@ pub struct Parts<'a> {
 impl Network {
     /// Builds it. Layers are drawn first, so that they start alike whatever stands between them.
     pub fn chain(&self, parts: &Parts, rng: &mut impl Rng) -> Result<Chain, Misuse> {
-        let hidden = vec![self.units; self.depth - 1];
-        let mut inputs = parts.image.len();
-        let mut layers = Vec::with_capacity(self.depth);
-        for &units in &hidden {
-            let config = DenseConfig::new(inputs, units)
-                .with_batch_norm(true)
-                .with_init(Init::He);
-            layers.push(config.init(rng, parts.device));
-            inputs = units;
+        let messages = self.messages(parts.image)?;
+        let mut layers = Vec::with_capacity(messages.len());
+        let mut below = parts.image;
+        for (i, &message) in messages.iter().enumerate() {
+            layers.push(self.layer(i, below, parts.device, rng));
+            below = message;
         }
-        let output = DenseConfig::new(inputs, parts.classes).linear();
-        layers.push(output.init(rng, parts.device));
+        let output = DenseConfig::new(below.len(), parts.classes).linear();
+        let output = output.init(rng, parts.device);
         let mut chain = Chain::new(Loss::CrossEntropy);
-        for (i, layer) in layers.into_iter().enumerate() {
-            let name = match i + 1 == self.depth {
-                true => "output".to_string(),
-                false => format!("hidden{}", i + 1),
+        for (i, (layer, &message)) in layers.into_iter().zip(&messages).enumerate() {
+            let (name, optimizer) = (format!("hidden{}", i + 1), Optimizer::adam(parts.lr));
+            chain = match layer {
+                Layer::Dense(layer) => chain.section(name, layer, optimizer),
+                Layer::Conv(layer) => chain.section(name, layer, optimizer),
             };
-            chain = chain.section(name, layer, Optimizer::adam(parts.lr));
-            if i + 1 < self.depth
-                && let Some(synthesizer) = parts.synthesizer
-            {
-                chain = chain.interface(self.interface(synthesizer, hidden[i], parts, rng)?);
+            if let Some(synthesizer) = parts.synthesizer {
+                chain = chain.interface(self.interface(synthesizer, message, parts, rng)?);
             }
         }
-        Ok(chain)
+        Ok(chain.section("output", output, Optimizer::adam(parts.lr)))
+    }
+
+    /// The shape of every message, from the bottom up.
+    ///
+    /// # Errors
+    ///
+    /// If an image gets too small to be pooled once more.
+    fn messages(&self, image: ImageShape) -> Result<Vec<ImageShape>, Misuse> {
+        let mut messages = Vec::with_capacity(self.depth);
+        let mut below = image;
+        for i in 0..self.depth - 1 {
+            if self.model == Model::Cnn && below.height.min(below.width) < POOL {
+                return Err(Misuse(format!(
+                    "a cnn pools over {POOL}x{POOL} pixels in each of its {} hidden layers, and \
+                     after {i} of them images of {}x{} have {}x{} left; choose --depth {} at most",
+                    self.depth - 1,
+                    image.height,
+                    image.width,
+                    below.height,
+                    below.width,
+                    i + 1
+                )));
+            }
+            below = match self.model {
+                Model::Fcn => ImageShape {
+                    channels: self.units,
+                    height: 1,
+                    width: 1,
+                },
+                Model::Cnn => self.convolution(i, below).output_shape(),
+            };
+            messages.push(below);
+        }
+        Ok(messages)
+    }
+
+    fn layer(&self, i: usize, below: ImageShape, device: &Device, rng: &mut impl Rng) -> Layer {
+        match self.model {
+            Model::Fcn => {
+                let config = DenseConfig::new(below.len(), self.units);
+                let config = config.with_batch_norm(true).with_init(Init::He);
+                Layer::Dense(config.init(rng, device))
+            }
+            Model::Cnn => Layer::Conv(self.convolution(i, below).init(rng, device)),
+        }
+    }
+
+    fn convolution(&self, i: usize, below: ImageShape) -> ConvConfig {
+        let pool = if i == 0 {
+            Pool::max(POOL)
+        } else {
+            Pool::avg(POOL)
+        };
+        ConvConfig::new(below, self.channels)
+            .with_batch_norm(true)
+            .with_init(Init::He)
+            .with_pool(pool)
     }
 
     fn interface(
         &self,
         synthesizer: &SynthesizerKind,
-        features: usize,
+        message: ImageShape,
         parts: &Parts,
         rng: &mut impl Rng,
     ) -> Result<Interface, Misuse> {
         let optimizer = Optimizer::adam(parts.synthesizer_lr);
-        let interface =
-            synthesizer.interface(features, parts.contexts, optimizer, rng, parts.device)?;
+        let interface = match synthesizer {
+            SynthesizerKind::Conv(hidden) if self.model == Model::Cnn => {
+                let config = ConvSynthesizerConfig::new(message, hidden.clone());
+                let config = config.with_contexts(parts.contexts);
+                Interface::new(config.init(rng, parts.device), optimizer)
+            }
+            other => {
+                other.interface(message.len(), parts.contexts, optimizer, rng, parts.device)?
+            }
+        };
         let interface = interface.with_scale(parts.target_scale);
         Ok(match self.unlock {
-            true => interface.with_input_model(self.input_model(features, parts, rng)),
+            true => interface.with_input_model(self.input_model(message.len(), parts, rng)),
             false => interface,
         })
     }
@@ -121,7 +193,6 @@ impl Network {
                 "depth, units and channels must be at least 1".to_string(),
             ));
         }
-        let _ = image;
-        Ok(())
+        self.messages(image).map(|_| ())
     }
 }
