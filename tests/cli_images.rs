@@ -109,6 +109,34 @@ fn a_net_of_any_depth_is_one_flag() {
     }
 }
 
+/// Convolutional networks, with every kind of synthesizer, sparse and unlocked.
+#[test]
+fn convolutional_networks_train() {
+    let place = Place::new();
+    let cnn = "--model cnn --channels 3 --steps 2 --method dni,cdni";
+    for (i, flags) in [
+        "",
+        "--synthesizer conv:2x2",
+        "--synthesizer linear",
+        "--synthesizer mlp:4",
+        "--depth 4",
+        "--unlock --update-probability 0.5",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let report = place.results(&tiny(&format!("{cnn} {flags} --run-dir r{i}")));
+        assert_eq!(
+            report["results"].as_array().map(Vec::len),
+            Some(2),
+            "{flags}"
+        );
+    }
+    place
+        .run(&tiny("--model cnn --depth 5"))
+        .fails(2, &["3x3", "28x28", "--depth 4"]);
+}
+
 #[test]
 fn the_test_error_is_recorded_on_the_way() {
     let place = Place::new();
@@ -167,9 +195,13 @@ fn presets_hold_the_settings_of_the_paper() {
             vec!["units = 256", "unlock = false", "mlp:1024x1024"],
         ),
         ("paper-mnist-unlock", vec!["unlock = true", "mlp:1024"]),
+        (
+            "paper-mnist-cnn",
+            vec!["cnn", "channels = 64", "conv:64x64"],
+        ),
     ] {
         let call = format!(
-            "images --preset {preset} --steps 1 --method cdni --test-examples 10 --run-dir {preset}"
+            "images --preset {preset} --steps 1 --batch-size 4 --examples 4 --method cdni --test-examples 4 --run-dir {preset}"
         );
         let mut command = place.command(&call);
         let done = Done::of(command.env("DNI_DATA_DIR", &data)).succeeds();

@@ -15,10 +15,12 @@ use common::{
     ACTIVATIONS, Checks, Gated, Watched, floats, on_every_device, parameters, random, seeded,
     tensor, values,
 };
+use dni::data::ImageShape;
 use dni::message::{cut, inject, receive};
 use dni::{
-    Activation, DenseConfig, Init, Input, Interface, LinearSynthesizerConfig, Loss,
-    MlpSynthesizerConfig, Optimizer, Reduction, Section, Synthesizer, TargetScale,
+    Activation, ConvConfig, ConvSynthesizerConfig, DenseConfig, Init, Input, Interface,
+    LinearSynthesizerConfig, Loss, MlpSynthesizerConfig, Optimizer, Pool, Reduction, Section,
+    Synthesizer, TargetScale,
 };
 
 const STEP: f32 = 1.0 / 128.0;
@@ -163,6 +165,26 @@ fn sections_have_their_gradients() {
             device,
             checks,
         );
+        // One channel of 1 x 2 pixels, the features of this test.
+        let image = ImageShape {
+            channels: 1,
+            height: 1,
+            width: 2,
+        };
+        for batch_norm in [false, true] {
+            let config = ConvConfig::new(image, 2)
+                .with_kernel(3)
+                .with_activation(Activation::Tanh)
+                .with_batch_norm(batch_norm);
+            for pool in [None, Some(Pool::avg(1)), Some(Pool::max(1))] {
+                let config = match pool {
+                    Some(pool) => config.clone().with_pool(pool),
+                    None => config.clone(),
+                };
+                let name = format!("convolution, batch norm {batch_norm}, {pool:?}");
+                check_section(&name, &config.init(&mut seeded(6), device), device, checks);
+            }
+        }
         let rng = &mut seeded(2);
         let [value, gate] = [(); 2].map(|()| config.clone().linear().init(rng, device));
         check_section("a user's own", &Gated { value, gate }, device, checks);
@@ -269,6 +291,23 @@ fn synthesizers_have_their_gradients() {
                 .init(&mut seeded(7), device);
             let name = format!("linear, context {with_context}");
             check_synthesizer(&name, linear, with_context, device, checks);
+            let image = ImageShape {
+                channels: 1,
+                height: 1,
+                width: 2,
+            };
+            let mut conv = ConvSynthesizerConfig::new(image, vec![2])
+                .with_kernel(3)
+                .with_contexts(contexts)
+                .with_batch_norm(false)
+                .init(&mut seeded(9), device);
+            let hidden = conv.layers[0].output_shape();
+            conv.layers[1] = ConvConfig::new(hidden, 1)
+                .with_kernel(3)
+                .linear()
+                .init(&mut seeded(10), device);
+            let name = format!("convolution, context {with_context}");
+            check_synthesizer(&name, conv, with_context, device, checks);
             for batch_norm in [false, true] {
                 let rng = &mut seeded(8);
                 let mut mlp = MlpSynthesizerConfig::new(2, vec![3])

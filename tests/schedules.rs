@@ -32,6 +32,9 @@ fn sections(device: &Device) -> [Dense; 3] {
     })
 }
 
+/// The parameters of several models.
+type Models = Vec<Vec<Vec<f32>>>;
+
 /// A chain whose every parameter can be read, synthesizers that answer something, and Adam, whose
 /// state would show a step too many.
 struct Net {
@@ -74,7 +77,7 @@ impl Net {
     }
 
     /// The parameters of every section and every synthesizer, from the bottom up.
-    fn parameters(&self, batch: &Batch) -> (Vec<Vec<Vec<f32>>>, Vec<Vec<Vec<f32>>>) {
+    fn parameters(&self, batch: &Batch) -> (Models, Models) {
         self.chain.predict(batch.input.clone());
         for (interface, features) in self.chain.interfaces().iter().zip(&SIZES[1..]) {
             let message = Tensor::zeros([BATCH, *features], &batch.input.device());
