@@ -3,7 +3,7 @@
 //! Claim: networks of any depth whose layers are all decoupled learn images as well as by backprop
 //! if their synthesizers see the label (cDNI), even if each layer learns in a fifth of the steps
 //! only, and with synthetic inputs as well; without labels (DNI) they fall behind with depth.
-//! Command: `dni images`. It takes about a minute and a half on two cores.
+//! Command: `dni images`. It takes about a minute on two cores.
 
 use std::collections::BTreeMap;
 

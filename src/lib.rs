@@ -32,6 +32,7 @@
 //! | context | what only a synthesizer may know: in cDNI the label | [`Batch::context`] |
 //! | credit | which gradient a section is given | [`Credit`] |
 //! | update-locked, decoupled | waits for all sections above, for none | |
+//! | complete unlock | synthetic inputs as well: waits for no section below either | [`InputModel`] |
 //!
 //! `h`, `delta` and `delta_hat` are message, gradient of the loss at it, and synthetic gradient at
 //! it.
@@ -80,7 +81,8 @@
 //! # Map
 //!
 //! - What there is: [`section`], [`synthesizer`], [`interface`], [`loss`], [`optimizer`].
-//! - What happens: [`message`] and [`pass`] (one section), [`credit`], [`feedforward`] (all of them).
+//! - What happens: [`message`] and [`pass`] (one section), [`credit`], [`feedforward`] (all of them),
+//!   [`schedule`] (who learns when, and how fast), [`unlock`] (synthetic inputs).
 //! - How good it is: [`quality`].
 //! - Around it: [`data`], [`run`] (training loop, events, run folder, checkpoints), [`backend`],
 //!   [`error`].
