@@ -2,8 +2,8 @@
 //!
 //! Every digit has several shapes. Each is drawn with its points astray, scaled, sheared, turned
 //! and shifted, with a pen of random width and darkness; then something may be wiped away or added,
-//! and there is noise. A linear classifier is wrong on a quarter of them, a convolutional network
-//! on one or two in a hundred.
+//! and there is noise. A linear classifier is wrong on a quarter of them, a dense network of four
+//! layers on one in fifty, a convolutional one on fewer than one in a hundred.
 
 mod canvas;
 mod shapes;
