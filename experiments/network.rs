@@ -24,6 +24,9 @@ pub enum Model {
     Cnn,
 }
 
+/// What fits into memory, with what training keeps of it.
+const MOST_PARAMETERS: u128 = 1 << 28;
+
 /// Rows and columns that a cnn pools over, side by side. (The paper does not say the stride.)
 const POOL: usize = 3;
 
@@ -185,6 +188,25 @@ impl Network {
         InputModel::new(Mlp::new(layers), Optimizer::adam(parts.synthesizer_lr))
     }
 
+    /// About how many parameters the hidden layers have, and at least one for each layer.
+    fn parameters(&self, image: ImageShape) -> u128 {
+        let [inputs, width, kernel] = match self.model {
+            Model::Fcn => [image.len(), self.units, 1],
+            Model::Cnn => [image.channels, self.channels, 25],
+        }
+        .map(|size| size as u128);
+        let input_models = match self.unlock {
+            true => self.input_units as u128 * image.len() as u128,
+            false => 0,
+        };
+        let above = width
+            .saturating_mul(width)
+            .saturating_mul(kernel)
+            .saturating_add(input_models);
+        let first = inputs * width * kernel;
+        first.saturating_add(above.saturating_mul(self.depth as u128 - 1))
+    }
+
     /// Refuses what cannot be built.
     pub fn check(&self, image: ImageShape) -> Result<(), Misuse> {
         let sizes = [self.depth, self.units, self.channels, self.input_units];
@@ -192,6 +214,12 @@ impl Network {
             return Err(Misuse(
                 "depth, units and channels must be at least 1".to_string(),
             ));
+        }
+        if self.parameters(image) > MOST_PARAMETERS {
+            return Err(Misuse(format!(
+                "the layers would have over {MOST_PARAMETERS} parameters; choose fewer units, \
+                 channels or layers"
+            )));
         }
         self.messages(image).map(|_| ())
     }

@@ -252,6 +252,8 @@ fn wrong_use_is_told_with_the_cure() {
             ["up to 1", "--update-probability"],
         ),
         ("--depth 0", ["at least 1", "--depth"]),
+        ("--units 100000", ["268435456 parameters", "fewer units"]),
+        ("--depth 99999999", ["268435456 parameters", "layers"]),
         ("--lr-schedule sometimes", ["STEP:FACTOR", "--lr-schedule"]),
         (
             "--lr-schedule 5:0.1,3:0.1",
