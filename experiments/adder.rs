@@ -19,7 +19,7 @@ use crate::args::{LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, posi
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
 use crate::method::Method;
 use crate::stats;
-use crate::synthesizer::SynthesizerKind;
+use crate::synthesizer::{Served, SynthesizerKind};
 use crate::table::Table;
 
 /// Flags of `dni adder`.
@@ -58,7 +58,8 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "UNITS", value_delimiter = ',', value_parser = positive)]
     layers: Option<Vec<usize>>,
 
-    /// Shape of the synthesizers: linear, linear:RANK, label or mlp:UNITS, with x between several
+    /// Shape of the synthesizers: linear, linear:RANK, rls:RANK (of that rank by recursive least
+    /// squares), label or mlp:UNITS, with x between several
     /// hidden layers [default: linear with labels, mlp:256 without]
     #[arg(long, value_name = "KIND")]
     synthesizer: Option<SynthesizerKind>,
@@ -325,7 +326,9 @@ impl Settings {
 
     fn synthesizer_lr_of(&self, method: Method) -> f64 {
         let times = if method.learns_blindly() { 10.0 } else { 3.0 };
-        self.synthesizer_lr.unwrap_or(times * self.lr_of(method))
+        let of_kind = self.synthesizer_of(method).own_rate();
+        let rate = self.synthesizer_lr.or(of_kind);
+        rate.unwrap_or(times * self.lr_of(method))
     }
 
     fn synthesizer_of(&self, method: Method) -> SynthesizerKind {
@@ -426,7 +429,11 @@ impl comparison::Settings for Settings {
             .and_then(|_| self.order(self.run.seed))
             .map_err(|error| Misuse(error.to_string()))?;
         for &method in &self.run.methods {
-            self.synthesizer_of(method).check(method, false)?;
+            let served = Served {
+                images: false,
+                classes: false,
+            };
+            self.synthesizer_of(method).check(method, served)?;
         }
         self.check_sizes()?;
         self.check_what_flags_cannot_say()

@@ -24,7 +24,7 @@ use crate::network::{Model, Network, Parts};
 use crate::rates::RateSchedule;
 use crate::source::{DataArgs, Source};
 use crate::stats;
-use crate::synthesizer::SynthesizerKind;
+use crate::synthesizer::{Served, SynthesizerKind};
 use crate::table::Table;
 
 /// Flags of `dni images`.
@@ -72,7 +72,8 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "N", value_parser = positive)]
     channels: Option<usize>,
 
-    /// Shape of the synthesizers: linear, linear:RANK, label, mlp:UNITS or conv:CHANNELS, with x
+    /// Shape of the synthesizers: linear, linear:RANK, rls:RANK (of that rank by recursive least
+    /// squares), probe:RANK (with a guess of the label besides), label, mlp:UNITS or conv:CHANNELS, with x
     /// between several hidden layers [default: linear with labels, mlp:256 without]
     #[arg(long, value_name = "KIND")]
     synthesizer: Option<SynthesizerKind>,
@@ -285,7 +286,9 @@ impl Settings {
 
     fn synthesizer_lr_of(&self, method: Method) -> f64 {
         let times = if method.learns_blindly() { 10.0 } else { 1.0 };
-        self.synthesizer_lr.unwrap_or(times * self.lr_of(method))
+        let of_kind = self.synthesizer_of(method).own_rate();
+        let rate = self.synthesizer_lr.or(of_kind);
+        rate.unwrap_or(times * self.lr_of(method))
     }
 
     fn synthesizer_of(&self, method: Method) -> SynthesizerKind {
@@ -375,8 +378,11 @@ impl comparison::Settings for Settings {
             if !method.credit().uses_synthesizers() {
                 continue;
             }
-            let is_cnn = self.network.model == Model::Cnn;
-            self.synthesizer_of(method).check(method, is_cnn)?;
+            let served = Served {
+                images: self.network.model == Model::Cnn,
+                classes: true,
+            };
+            self.synthesizer_of(method).check(method, served)?;
         }
         if self.network.unlock && !self.run.methods.iter().any(|m| m.learns_from_synthetic()) {
             return Err(Misuse(

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 use dni::{
-    Interface, LabelSynthesizerConfig, LinearSynthesizerConfig, LowRankSynthesizerConfig,
-    MlpSynthesizerConfig, Optimizer,
+    Interface, LabelSynthesizerConfig, LeastSquaresSynthesizerConfig, LinearSynthesizerConfig,
+    LowRankSynthesizerConfig, MlpSynthesizerConfig, Optimizer,
 };
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,10 @@ pub enum SynthesizerKind {
     Linear,
     /// One linear map of this rank.
     LowRank(usize),
+    /// One linear map of this rank, by recursive least squares.
+    Rls(usize),
+    /// The same with a probe that guesses the label.
+    Probe(usize),
     /// A linear map of the label alone.
     Label,
     /// Hidden layers with batch norm and relu, then a linear map.
@@ -35,6 +39,8 @@ impl fmt::Display for SynthesizerKind {
         match self {
             Self::Linear => f.pad("linear"),
             Self::LowRank(rank) => f.pad(&format!("linear:{rank}")),
+            Self::Rls(rank) => f.pad(&format!("rls:{rank}")),
+            Self::Probe(rank) => f.pad(&format!("probe:{rank}")),
             Self::Label => f.pad("label"),
             Self::Mlp(units) => f.pad(&format!("mlp:{}", joined(units))),
             Self::Conv(channels) => f.pad(&format!("conv:{}", joined(channels))),
@@ -50,9 +56,11 @@ fn joined(sizes: &[usize]) -> String {
 /// Sizes from 1, with x between them.
 fn separated(sizes: &str) -> Option<Vec<usize>> {
     let sizes = sizes.split('x');
-    sizes
-        .map(|size| size.parse().ok().filter(|&size| size > 0))
-        .collect()
+    sizes.map(positive).collect()
+}
+
+fn positive(size: &str) -> Option<usize> {
+    size.parse().ok().filter(|&size| size > 0)
 }
 
 impl FromStr for SynthesizerKind {
@@ -62,17 +70,16 @@ impl FromStr for SynthesizerKind {
         let kind = match text.split_once(':') {
             None if text == "linear" => Some(Self::Linear),
             None if text == "label" => Some(Self::Label),
-            Some(("linear", rank)) => {
-                let rank = rank.parse().ok().filter(|&rank| rank > 0);
-                rank.map(Self::LowRank)
-            }
+            Some(("linear", rank)) => positive(rank).map(Self::LowRank),
+            Some(("rls", rank)) => positive(rank).map(Self::Rls),
+            Some(("probe", rank)) => positive(rank).map(Self::Probe),
             Some(("mlp", units)) => separated(units).map(Self::Mlp),
             Some(("conv", channels)) => separated(channels).map(Self::Conv),
             _ => None,
         };
         kind.ok_or_else(|| {
-            "choose linear, linear:RANK, label, mlp:UNITS or conv:CHANNELS, with x between the \
-             sizes of several hidden layers, as in mlp:256x256"
+            "choose linear, linear:RANK, rls:RANK, probe:RANK, label, mlp:UNITS or conv:CHANNELS, \
+             with x between the sizes of several hidden layers, as in mlp:256x256"
                 .to_string()
         })
     }
@@ -92,26 +99,47 @@ impl From<SynthesizerKind> for String {
     }
 }
 
+/// What a synthesizer has to do with.
+#[derive(Debug, Clone, Copy)]
+pub struct Served {
+    /// Whether messages are images.
+    pub images: bool,
+    /// Whether a label is one class of several.
+    pub classes: bool,
+}
+
 impl SynthesizerKind {
-    /// Refuses a synthesizer that cannot serve a method, or messages that are no images.
-    pub fn check(&self, method: Method, are_images: bool) -> Result<(), Misuse> {
-        if matches!(self, Self::Conv(_)) && !are_images {
-            return Err(self.needs_images());
+    /// Refuses a synthesizer that cannot serve a method, or such messages and labels.
+    pub fn check(&self, method: Method, served: Served) -> Result<(), Misuse> {
+        let refuse = |why: &str| Err(Misuse(format!("the synthesizer '{self}' {why}")));
+        match self {
+            Self::Conv(_) if !served.images => Err(self.needs_images()),
+            Self::Probe(_) if !served.classes => {
+                refuse("guesses a class, and the labels here are none; choose another, as rls:RANK")
+            }
+            Self::Label if method.learns_blindly() => refuse(&format!(
+                "sees nothing but the label, which the method {method} keeps from it; choose \
+                 another, or the method cdni"
+            )),
+            Self::Probe(_) if method.learns_blindly() => refuse(&format!(
+                "learns to guess the label, which the method {method} keeps from it; choose \
+                 another, as rls:RANK, or the method cdni"
+            )),
+            _ => Ok(()),
         }
-        if *self == Self::Label && method.learns_blindly() {
-            return Err(Misuse(format!(
-                "the synthesizer 'label' sees nothing but the label, which the method {method} \
-                 keeps from it; choose another, or the method cdni"
-            )));
-        }
-        Ok(())
+    }
+
+    /// The learning rate for it, if that is no matter of the layers': least squares take their
+    /// share of the error in every step.
+    pub fn own_rate(&self) -> Option<f64> {
+        matches!(self, Self::Rls(_) | Self::Probe(_)).then_some(0.2)
     }
 
     /// Units of the hidden layers.
     pub fn hidden(&self) -> Vec<usize> {
         match self {
             Self::Linear | Self::Label => Vec::new(),
-            Self::LowRank(rank) => vec![*rank],
+            Self::LowRank(rank) | Self::Rls(rank) | Self::Probe(rank) => vec![*rank],
             Self::Mlp(sizes) | Self::Conv(sizes) => sizes.clone(),
         }
     }
@@ -139,6 +167,14 @@ impl SynthesizerKind {
                 let config = config.with_contexts(contexts);
                 Interface::new(config.init(rng, device), optimizer)
             }
+            Self::Rls(rank) | Self::Probe(rank) => {
+                let config = LeastSquaresSynthesizerConfig::new(features, *rank)
+                    .with_contexts(contexts)
+                    .with_probe(matches!(self, Self::Probe(_)));
+                // Its gradients are Newton steps, which no other rule may rescale.
+                let descent = Optimizer::sgd(optimizer.learning_rate());
+                Interface::new(config.init(rng, device), descent)
+            }
             Self::Label => {
                 let config = LabelSynthesizerConfig::new(features, contexts);
                 Interface::new(config.init(rng, device), optimizer)
@@ -155,7 +191,7 @@ impl SynthesizerKind {
     fn needs_images(&self) -> Misuse {
         Misuse(format!(
             "the synthesizer '{self}' is for messages that are images, those of a cnn; choose \
-             linear, linear:RANK, label or mlp:UNITS"
+             another, as linear or mlp:UNITS"
         ))
     }
 }
@@ -169,6 +205,8 @@ mod tests {
         for name in [
             "linear",
             "linear:8",
+            "rls:8",
+            "probe:8",
             "label",
             "mlp:64",
             "mlp:64x32",
@@ -182,7 +220,7 @@ mod tests {
     fn nonsense_is_refused() {
         for name in [
             "", "mlp", "mlp:", "mlp:0", "mlp:64x", "mlp:-1", "conv", "linear:", "linear:0",
-            "label:1",
+            "label:1", "rls", "probe:0",
         ] {
             assert!(name.parse::<SynthesizerKind>().is_err(), "{name}");
         }

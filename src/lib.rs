@@ -123,8 +123,9 @@ pub use schedule::{Drops, Sparse};
 pub use section::{Activation, Conv, ConvConfig, Dense, DenseConfig, Mlp, Pool, PoolKind, Section};
 pub use synthesizer::{
     ConvSynthesizer, ConvSynthesizerConfig, LabelSynthesizer, LabelSynthesizerConfig,
-    LinearSynthesizer, LinearSynthesizerConfig, LowRankSynthesizer, LowRankSynthesizerConfig,
-    MlpSynthesizer, MlpSynthesizerConfig, Synthesizer,
+    LeastSquaresSynthesizer, LeastSquaresSynthesizerConfig, LinearSynthesizer,
+    LinearSynthesizerConfig, LowRankSynthesizer, LowRankSynthesizerConfig, MlpSynthesizer,
+    MlpSynthesizerConfig, Synthesizer,
 };
 pub use unlock::InputModel;
 

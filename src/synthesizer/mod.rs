@@ -2,12 +2,14 @@
 
 mod conv;
 mod label;
+mod least_squares;
 mod linear;
 mod low_rank;
 mod mlp;
 
 pub use conv::{ConvSynthesizer, ConvSynthesizerConfig};
 pub use label::{LabelSynthesizer, LabelSynthesizerConfig};
+pub use least_squares::{LeastSquaresSynthesizer, LeastSquaresSynthesizerConfig};
 pub use linear::{LinearSynthesizer, LinearSynthesizerConfig};
 pub use low_rank::{LowRankSynthesizer, LowRankSynthesizerConfig};
 pub use mlp::{MlpSynthesizer, MlpSynthesizerConfig};
