@@ -49,6 +49,15 @@ impl<'a> Matrix<'a> {
             column_stride: self.row_stride,
         }
     }
+
+    /// At most `count` rows, from `first` on.
+    fn rows_from(self, first: usize, count: usize) -> Self {
+        Self {
+            values: &self.values[first * self.row_stride..],
+            rows: count.min(self.rows - first),
+            ..self
+        }
+    }
 }
 
 /// `A B`, row after row.
@@ -59,26 +68,46 @@ impl<'a> Matrix<'a> {
 ///
 /// If `A` has not as many columns as `B` has rows.
 pub(crate) fn product(a: Matrix, b: Matrix) -> Vec<f32> {
-    assert!(a.columns == b.rows, "the factors do not fit");
     let mut out = vec![0.0; a.rows * b.columns];
     let rows = a.rows.div_ceil(rayon::current_num_threads()).max(1);
     if rows >= a.rows {
-        fill(&mut out, a, 0, b);
+        write_product(&mut out, a, b);
     } else {
         out.par_chunks_mut(rows * b.columns)
             .enumerate()
-            .for_each(|(i, out)| fill(out, a, i * rows, b));
+            .for_each(|(i, out)| write_product(out, a.rows_from(i * rows, rows), b));
     }
     out
 }
 
-/// The rows of `A B` from `first` on that fit into `out`.
-fn fill(out: &mut [f32], a: Matrix, first: usize, b: Matrix) {
-    let rows = out.len() / b.columns;
+/// `out <- A B`, on this thread.
+///
+/// # Panics
+///
+/// If the sizes do not fit.
+pub(crate) fn write_product(out: &mut [f32], a: Matrix, b: Matrix) {
+    multiply(out, false, a, b);
+}
+
+/// `out <- out + A B`, on this thread.
+///
+/// # Panics
+///
+/// If the sizes do not fit.
+pub(crate) fn add_product(out: &mut [f32], a: Matrix, b: Matrix) {
+    multiply(out, true, a, b);
+}
+
+/// `out <- A B`, or that added to `out`.
+fn multiply(out: &mut [f32], add: bool, a: Matrix, b: Matrix) {
+    assert!(a.columns == b.rows, "the factors do not fit");
+    assert!(
+        out.len() == a.rows * b.columns,
+        "the product does not fit into its place"
+    );
     let panel = panel_width();
     for start in (0..b.columns).step_by(panel) {
         let width = panel.min(b.columns - start);
-        let left = &a.values[first * a.row_stride..];
         let right = &b.values[start * b.column_stride..];
         let [stride, one] = [b.columns, 1].map(isize::try_from).map(strided);
         let [a_rows, a_columns] = [a.row_stride, a.column_stride]
@@ -91,20 +120,20 @@ fn fill(out: &mut [f32], a: Matrix, first: usize, b: Matrix) {
         // column on, `rows x width` values at these strides, and `out` is ours alone.
         unsafe {
             gemm::gemm(
-                rows,
+                a.rows,
                 width,
                 a.columns,
                 out[start..].as_mut_ptr(),
                 one,
                 stride,
-                false,
-                left.as_ptr(),
+                add,
+                a.values.as_ptr(),
                 a_columns,
                 a_rows,
                 right.as_ptr(),
                 b_columns,
                 b_rows,
-                0.0,
+                if add { 1.0 } else { 0.0 },
                 1.0,
                 false,
                 false,

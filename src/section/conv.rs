@@ -7,9 +7,14 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, assert_shape};
 use rand::Rng;
 
+use super::finish::Finish;
 use super::{Activation, Pool, Section};
 use crate::data::ImageShape;
+use crate::host::convolution::{Convolution, channels_first, channels_last};
+use crate::host::pool::Pooling;
+use crate::host::{self, Values};
 use crate::init::Init;
+use crate::pass::{Input, Pass};
 
 /// How to build a [`Conv`] section.
 #[derive(Debug, Clone, PartialEq)]
@@ -192,9 +197,78 @@ impl Section for Conv {
         };
         h.flatten(1, 3)
     }
+
+    /// On the host the convolution is one product, and so are both its gradients: see
+    /// [`crate::host::convolution`].
+    fn pass(&self, input: Input) -> Pass {
+        if host::suits(&input.device()) {
+            self.host_pass(input)
+        } else {
+            Pass::on_tape(self, input, Self::forward)
+        }
+    }
 }
 
 impl Conv {
+    /// On the host, where channels lie last between the product and the pooling. Updates the
+    /// running statistics of batch norm.
+    fn host_pass(&self, input: Input) -> Pass {
+        let (input, wants_input) = input.into_parts();
+        let [batch, features] = [input.dims()[0], self.input.len()];
+        assert_shape!(input, [batch, features]);
+        let device = input.device();
+        let (shape, weight_id) = (self.weight.dims(), self.weight.id);
+        let convolution = Convolution {
+            input: self.input,
+            outputs: shape[0],
+            kernel: shape[2],
+        };
+        let output = self.output_shape();
+        let pooling = self.pool.map(|pool| {
+            let channels = output.channels;
+            Pooling::new(
+                pool,
+                ImageShape {
+                    channels,
+                    ..self.input
+                },
+            )
+        });
+
+        let x = channels_last(Values::of(input).as_slice(), self.input);
+        let weight = Values::of(self.weight.val().inner());
+        let (h, finish) = Finish::forward(
+            convolution.forward(&x, weight.as_slice()),
+            output.channels,
+            self.bias.as_ref(),
+            self.norm.as_ref(),
+            self.activation,
+            device.clone(),
+        );
+        let pooled = pooling.map(|pooling| (pooling, pooling.forward(&h)));
+        let message = match &pooled {
+            Some((_, (pooled, _))) => channels_first(pooled, output),
+            None => channels_first(&h, output),
+        };
+        let message = host::tensor(message, [batch, output.len()], &device);
+        let kept = pooled.map(|(pooling, (_, kept))| (pooling, kept));
+        Pass::new(message, move |delta, parameters| {
+            let delta = channels_last(Values::of(delta).as_slice(), output);
+            let mut dz = match kept {
+                Some((pooling, kept)) => pooling.backward(&kept, &delta),
+                None => delta,
+            };
+            finish.backward(&h, &mut dz, parameters);
+            let gradient = convolution.weight_gradient(&x, &dz);
+            parameters.register(weight_id, host::tensor(gradient, shape, &device));
+            wants_input.then(|| {
+                let gradient = convolution.input_gradient(&dz, weight.as_slice());
+                let gradient = channels_first(&gradient, convolution.input);
+                host::tensor(gradient, [batch, features], &device)
+            })
+        })
+    }
+
     /// The shape of the images that come in.
     pub fn input_shape(&self) -> ImageShape {
         self.input

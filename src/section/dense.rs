@@ -1,14 +1,14 @@
 //! The dense section: `h = a(norm(x W + b))`.
 
-use burn::module::{Module, Param, ParamId, RunningState};
+use burn::module::{Module, Param, ParamId};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, assert_shape};
 use rand::Rng;
 
+use super::finish::Finish;
 use super::{Activation, Section};
 use crate::host::dense::Layer;
-use crate::host::finish::{self, Normalised};
 use crate::host::product::{Matrix, product};
 use crate::host::{self, Values};
 use crate::init::Init;
@@ -139,11 +139,12 @@ impl Section for Dense {
             outputs: self.outputs(),
             activation: self.activation,
         };
-        match &self.norm {
-            Some(norm) => self.normalised_pass(norm, input, wants_input),
-            None if on_host && layer.is_small() => self.small_pass(layer, input, wants_input),
-            None if on_host => self.host_pass(input, wants_input),
-            None => self.tensor_pass(input, wants_input),
+        if !on_host {
+            self.tensor_pass(input, wants_input)
+        } else if self.norm.is_none() && layer.is_small() {
+            self.small_pass(layer, input, wants_input)
+        } else {
+            self.host_pass(input, wants_input)
         }
     }
 }
@@ -169,68 +170,21 @@ impl Dense {
         })
     }
 
-    /// On the host.
+    /// On the host. Updates the running statistics of batch norm.
     fn host_pass(&self, input: Tensor<2>, wants_input: bool) -> Pass {
         let factors = Factors::new(input, self);
-        let bias = self.bias.as_ref().map(|b| Values::of(b.val().inner()));
-        let bias_id = self.bias.as_ref().map(|bias| bias.id);
-        let activation = self.activation;
-
-        let mut h = factors.forward();
-        let bias = bias.as_ref().map(Values::as_slice);
-        finish::biased(&mut h, bias, activation);
+        let (h, finish) = Finish::forward(
+            factors.forward(),
+            factors.outputs,
+            self.bias.as_ref(),
+            self.norm.as_ref(),
+            self.activation,
+            factors.device.clone(),
+        );
         let h = factors.output(h);
         Pass::new(h.clone(), move |delta, parameters| {
             let (h, mut dz) = (Values::of(h), Values::of(delta));
-            let features = factors.outputs;
-            let sums =
-                finish::biased_backward(h.as_slice(), dz.as_mut_slice(), features, activation);
-            if let Some(id) = bias_id {
-                parameters.register(id, host::tensor(sums, [features], &factors.device));
-            }
-            factors.backward(dz.as_slice(), wants_input, parameters)
-        })
-    }
-
-    /// On the host, with batch norm, whose running statistics it updates.
-    fn normalised_pass(&self, norm: &BatchNorm, input: Tensor<2>, wants_input: bool) -> Pass {
-        let factors = Factors::new(input, self);
-        let (gamma_id, beta_id) = (norm.gamma.id, norm.beta.id);
-        let gamma = Values::of(norm.gamma.val().inner());
-        let beta = Values::of(norm.beta.val().inner());
-        let activation = self.activation;
-        let features = [factors.outputs];
-
-        let Normalised {
-            output,
-            mean,
-            variance,
-            kept,
-        } = finish::normalised(
-            factors.forward(),
-            gamma.as_slice(),
-            beta.as_slice(),
-            norm.epsilon as f32,
-            activation,
-        );
-        let statistics = [(&norm.running_mean, mean), (&norm.running_var, variance)];
-        for (running, of_batch) in statistics {
-            let of_batch = host::tensor(of_batch, features, &factors.device);
-            track(running, norm.momentum, of_batch);
-        }
-        let h = factors.output(output);
-        Pass::new(h.clone(), move |delta, parameters| {
-            let (h, mut dz) = (Values::of(h), Values::of(delta));
-            let gradients = finish::normalised_backward(
-                &kept,
-                h.as_slice(),
-                gamma.as_slice(),
-                dz.as_mut_slice(),
-                activation,
-            );
-            for (id, gradient) in [(gamma_id, gradients.gamma), (beta_id, gradients.beta)] {
-                parameters.register(id, host::tensor(gradient, features, &factors.device));
-            }
+            finish.backward(h.as_slice(), dz.as_mut_slice(), parameters);
             factors.backward(dz.as_slice(), wants_input, parameters)
         })
     }
@@ -344,12 +298,6 @@ impl Factors {
             host::tensor(input, [self.batch, inputs], &self.device)
         })
     }
-}
-
-/// Moves a running statistic towards that of a batch.
-fn track(running: &RunningState<Tensor<1>>, momentum: f64, of_batch: Tensor<1>) {
-    let before = running.value_sync().inner();
-    running.update(before * (1.0 - momentum) + of_batch * momentum);
 }
 
 /// `x W + b`

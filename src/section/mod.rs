@@ -3,6 +3,7 @@
 mod activation;
 mod conv;
 mod dense;
+mod finish;
 mod mlp;
 mod pool;
 
