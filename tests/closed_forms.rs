@@ -1,5 +1,5 @@
-//! What is bypassed for speed equals what it bypasses: batch norm, synthesizers and Adam on the
-//! host against autodiff and burn. (The plain dense section is held against the tape in
+//! What is bypassed for speed equals what it bypasses: batch norm, convolutions, synthesizers and
+//! Adam on the host against autodiff and burn. (The plain dense section is held against the tape in
 //! `identities.rs`.)
 
 mod common;
@@ -8,9 +8,11 @@ use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Tensor};
 use common::{ACTIVATIONS, Checks, on_every_device, parameters, random, seeded, values};
+use dni::data::ImageShape;
 use dni::{
-    DenseConfig, Init, Input, LabelSynthesizerConfig, LowRankSynthesizerConfig, Mlp,
-    MlpSynthesizerConfig, Optimizer, Pass, Section, Synthesizer,
+    ConvConfig, ConvSynthesizerConfig, DenseConfig, Init, Input, LabelSynthesizerConfig,
+    LowRankSynthesizerConfig, Mlp, MlpSynthesizerConfig, Optimizer, Pass, Pool, Section,
+    Synthesizer,
 };
 
 /// Compares two passes through one module: outputs, gradients of the input and of every parameter.
@@ -128,6 +130,96 @@ fn layers_in_a_row_have_the_gradients_of_the_tape() {
     });
 }
 
+fn image(channels: usize, height: usize, width: usize) -> ImageShape {
+    ImageShape {
+        channels,
+        height,
+        width,
+    }
+}
+
+/// Convolutional sections of every kind: one and several channels, kernels as large as the image
+/// and larger, windows of pooling that overlap, leave an edge, or leave gaps.
+#[test]
+fn convolutions_equal_the_tape() {
+    let pools = [
+        None,
+        Some(Pool::max(3)),
+        Some(Pool::max(3).with_stride(2)),
+        Some(Pool::avg(2)),
+        Some(Pool::avg(2).with_stride(1)),
+        Some(Pool::max(1).with_stride(2)),
+    ];
+    on_every_device(|device, checks| {
+        let rng = &mut seeded(7);
+        let shapes = [image(1, 7, 5), image(3, 4, 8), image(2, 3, 3)];
+        for (i, pool) in pools.into_iter().enumerate() {
+            for (j, shape) in shapes.into_iter().enumerate() {
+                let mut config = ConvConfig::new(shape, 4)
+                    .with_kernel([5, 3, 1][(i + j) % 3])
+                    .with_activation(ACTIVATIONS[(i + j) % ACTIVATIONS.len()])
+                    .with_bias(i != 1);
+                config.pool = pool;
+                let input = random([6, shape.len()], rng, device) * 2.0 + 0.3;
+                for batch_norm in [false, true] {
+                    let conv = config.clone().with_batch_norm(batch_norm);
+                    let conv = conv.init(rng, device).valid();
+                    for input in [Input::Data(input.clone()), Input::Message(input.clone())] {
+                        let passes = [
+                            conv.pass(input.clone()),
+                            Pass::on_tape(&conv, input, Section::forward),
+                        ];
+                        let name = format!("{config:?}, batch norm {batch_norm}");
+                        compare(&name, &conv, passes, checks);
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// More windows than are copied at a time.
+#[test]
+fn large_convolutions_equal_the_tape() {
+    on_every_device(|device, checks| {
+        let rng = &mut seeded(8);
+        let shape = image(8, 20, 20);
+        let conv = ConvConfig::new(shape, 5).init(rng, device).valid();
+        let input = Input::Message(random([9, shape.len()], rng, device));
+        let passes = [
+            conv.pass(input.clone()),
+            Pass::on_tape(&conv, input, Section::forward),
+        ];
+        compare("large", &conv, passes, checks);
+    });
+}
+
+/// The statistics that a net uses are those of the tape.
+#[test]
+fn convolutions_keep_the_statistics_of_the_tape() {
+    on_every_device(|device, checks| {
+        let shape = image(2, 6, 4);
+        let config = ConvConfig::new(shape, 3).with_batch_norm(true);
+        let [ours, taped] = [(); 2].map(|()| config.init(&mut seeded(1), device).valid());
+        let rng = &mut seeded(2);
+        for _ in 0..2 {
+            let input = Input::Message(random([5, shape.len()], rng, device) * 3.0 + 0.5);
+            let passes = [
+                ours.pass(input.clone()),
+                Pass::on_tape(&taped, input, Section::forward),
+            ];
+            compare_norm("convolution", passes, checks);
+        }
+        let input = random([5, shape.len()], rng, device);
+        checks.close(
+            "in use",
+            &values(ours.forward(input.clone())),
+            &values(taped.forward(input)),
+            1e-5,
+        );
+    });
+}
+
 #[test]
 #[should_panic(expected = "cannot stand on")]
 fn layers_that_do_not_fit_are_refused() {
@@ -175,6 +267,17 @@ fn synthesizers_equal_the_tape() {
             let mlp = MlpSynthesizerConfig::new(6, vec![5, 4]).with_contexts(contexts);
             let name = format!("MLP, {contexts} of context");
             check_synthesizer(&name, mlp.init(rng, device), device, checks);
+        }
+        for contexts in [0, 3] {
+            let mut conv = ConvSynthesizerConfig::new(image(2, 3, 4), vec![4, 3])
+                .with_kernel(3)
+                .with_contexts(contexts)
+                .init(rng, device);
+            conv.layers[2] = ConvConfig::new(image(3, 3, 4), 2)
+                .linear()
+                .init(rng, device);
+            let name = format!("convolutional, {contexts} of context");
+            check_synthesizer(&name, conv, device, checks);
         }
         let label = LabelSynthesizerConfig::new(6, 3).init(rng, device);
         check_synthesizer("label", label, device, checks);
