@@ -14,8 +14,8 @@ use burn::tensor::{Device, Distribution, Tensor};
 use dni::data::{Stream, generator};
 use dni::{
     Batch, Chain, Credit, DenseConfig, Init, Interface, LabelSynthesizerConfig,
-    LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, MlpSynthesizerConfig, Optimizer,
-    backend,
+    LeastSquaresSynthesizerConfig, LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig,
+    MlpSynthesizerConfig, Optimizer, backend,
 };
 
 use common::{Peer, Times};
@@ -35,16 +35,23 @@ enum Kind {
     Backprop,
     Linear,
     Rank(usize),
+    /// Least squares of a rank.
+    Rls(usize),
+    /// The same, with a guess of the label.
+    Probe(usize),
     Label,
     /// DNI without labels, as in the paper.
     Mlp,
 }
 
-const CASES: [(&str, Kind); 6] = [
+const CASES: [(&str, Kind); 9] = [
     ("backprop", Kind::Backprop),
     ("cdni linear", Kind::Linear),
     ("cdni linear:32", Kind::Rank(32)),
     ("cdni linear:16", Kind::Rank(16)),
+    ("cdni rls:64", Kind::Rls(64)),
+    ("cdni probe:64", Kind::Probe(64)),
+    ("cdni probe:32", Kind::Probe(32)),
     ("cdni label", Kind::Label),
     ("dni mlp:1024x1024", Kind::Mlp),
 ];
@@ -121,6 +128,13 @@ fn chain(kind: Kind, device: &Device) -> Chain {
             Kind::Rank(rank) => {
                 let config = LowRankSynthesizerConfig::new(features, rank).with_contexts(CLASSES);
                 chain.interface(Interface::new(config.init(rng, device), optimizer))
+            }
+            Kind::Rls(rank) | Kind::Probe(rank) => {
+                let config = LeastSquaresSynthesizerConfig::new(features, rank)
+                    .with_contexts(CLASSES)
+                    .with_probe(matches!(kind, Kind::Probe(_)));
+                let synthesizer = config.init(rng, device);
+                chain.interface(Interface::new(synthesizer, Optimizer::sgd(0.2)))
             }
             Kind::Label => {
                 let config = LabelSynthesizerConfig::new(features, CLASSES);

@@ -59,8 +59,8 @@ pub struct NetworkArgs {
     layers: Option<Vec<usize>>,
 
     /// Shape of the synthesizers: linear, linear:RANK, rls:RANK (of that rank by recursive least
-    /// squares), label or mlp:UNITS, with x between several
-    /// hidden layers [default: linear with labels, mlp:256 without]
+    /// squares), label or mlp:UNITS, with x between several hidden layers [default: linear with
+    /// labels, mlp:256 without]
     #[arg(long, value_name = "KIND")]
     synthesizer: Option<SynthesizerKind>,
 

@@ -145,10 +145,12 @@ impl<S: Settings> Comparison<S> {
             None => from_flags(None),
         };
         settings.check()?;
-        let folder = output.resume.clone().or(output.run_dir.clone());
-        let folder = folder.unwrap_or_else(|| session::default_folder(S::NAME));
         let backend = settings.common().backend;
         let device = backend.device()?;
+        let folder = match output.resume.clone().or(output.run_dir.clone()) {
+            Some(folder) => folder,
+            None => session::make_folder(S::NAME)?,
+        };
         let session = Session::new(S::NAME, folder, output.quiet)?;
         if output.resume.is_none() {
             session.create(&session::write_settings(&settings)?)?;

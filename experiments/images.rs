@@ -73,8 +73,9 @@ pub struct NetworkArgs {
     channels: Option<usize>,
 
     /// Shape of the synthesizers: linear, linear:RANK, rls:RANK (of that rank by recursive least
-    /// squares), probe:RANK (with a guess of the label besides), label, mlp:UNITS or conv:CHANNELS, with x
-    /// between several hidden layers [default: linear with labels, mlp:256 without]
+    /// squares), probe:RANK (with a guess of the label besides), label, mlp:UNITS or conv:CHANNELS,
+    /// with x between several hidden layers [default: linear with labels, mlp:256 without; in a
+    /// cnn conv with one hidden layer of as many channels as the network's]
     #[arg(long, value_name = "KIND")]
     synthesizer: Option<SynthesizerKind>,
 

@@ -1,5 +1,6 @@
 //! What surrounds the training of every experiment: folders, resuming, Ctrl-C, progress.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -134,19 +135,29 @@ fn for_shell(path: &Path) -> String {
     }
 }
 
-/// The folder for a new session that was given none.
-pub fn default_folder(experiment: &str) -> PathBuf {
+/// Makes the folder of a new session that was given none. Of two programs that start in the same
+/// second each has its own.
+pub fn make_folder(experiment: &str) -> anyhow::Result<PathBuf> {
+    let runs = Path::new("runs");
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| time.as_secs());
     let name = format!("{experiment}-{}", timestamp(seconds));
-    let taken = |path: &PathBuf| path.exists();
-    let first = Path::new("runs").join(&name);
-    let more = (2..).map(|i| Path::new("runs").join(format!("{name}-{i}")));
-    std::iter::once(first)
-        .chain(more)
-        .find(|path| !taken(path))
-        .expect("there is always another name")
+    let cannot = |path: &Path| format!("cannot create the folder '{}'", path.display());
+    std::fs::create_dir_all(runs).with_context(|| cannot(runs))?;
+    let mut path = runs.join(&name);
+    for i in 2.. {
+        match std::fs::create_dir(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                path = runs.join(format!("{name}-{i}"));
+            }
+            result => {
+                result.with_context(|| cannot(&path))?;
+                break;
+            }
+        }
+    }
+    Ok(path)
 }
 
 /// `YYYYMMDD-HHMMSS` in UTC, from seconds since 1970.

@@ -87,12 +87,23 @@ fn every_flag_has_its_effect() {
         "--unlock",
         "--unlock --input-units 3",
         "--synthesizer linear:2",
+        "--synthesizer rls:2",
+        "--synthesizer probe:2",
         "--synthesizer label",
         "--synthesizer mlp:8x4",
     ] {
         assert_ne!(result(flags), plain, "{flags} changed nothing");
     }
-    assert_ne!(result("--unlock"), result("--unlock --input-units 3"));
+    for [a, b] in [
+        ["--unlock", "--unlock --input-units 3"],
+        ["--synthesizer rls:2", "--synthesizer probe:2"],
+        [
+            "--synthesizer rls:2",
+            "--synthesizer rls:2 --synthesizer-lr 0.1",
+        ],
+    ] {
+        assert_ne!(result(a), result(b), "{a} and {b} are the same");
+    }
 }
 
 /// Depth is the paper's: hidden layers and the output layer. One flag makes it fifty.
@@ -262,6 +273,14 @@ fn wrong_use_is_told_with_the_cure() {
         ("--synthesizer conv", ["conv:CHANNELS", "--synthesizer"]),
         ("--method cdni --synthesizer conv:4", ["conv:4", "cnn"]),
         ("--method dni --synthesizer label", ["label", "cdni"]),
+        (
+            "--method dni --synthesizer probe:4",
+            ["probe:4", "rls:RANK"],
+        ),
+        (
+            "--method cdni --synthesizer rls:0",
+            ["rls:RANK", "--synthesizer"],
+        ),
         ("--method backprop --unlock", ["--unlock", "dni or cdni"]),
         ("--batch-size 65", ["batch of 65", "from 1 to 64"]),
         ("--data imagenet", ["imagenet", "fashion-mnist"]),
@@ -273,6 +292,21 @@ fn wrong_use_is_told_with_the_cure() {
             "{flags} left a folder: {done}"
         );
     }
+}
+
+/// Two that start in the same second have a folder each.
+#[test]
+fn programs_that_start_at_once_do_not_share_a_folder() {
+    let place = Place::new();
+    let started: Vec<_> = (0..4)
+        .map(|_| place.start(&tiny("--method none --steps 1")))
+        .collect();
+    for program in started {
+        let output = program.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+    }
+    let folders = fs::read_dir(place.path("runs")).expect("there are runs");
+    assert_eq!(folders.count(), 4);
 }
 
 /// What cannot be had is an error that says where it was looked for, and nothing is left behind.
