@@ -98,7 +98,7 @@ pub enum Error {
     /// A file of a data set is not what it should be.
     #[error(
         "the data file '{}' is damaged or another one: expected {expected}, found {found}; replace \
-         it, or remove it and let it be downloaded anew",
+         it, or remove the files of its set, which is then downloaded anew",
         path.display()
     )]
     Data {
@@ -108,6 +108,19 @@ pub enum Error {
         expected: String,
         /// What it holds.
         found: String,
+    },
+
+    /// A folder has some files of a data set but not all.
+    #[error(
+        "the file '{}' of the data set '{set}' is missing, of which other files are there; put it \
+         there, or remove the others, and the set is looked for elsewhere or downloaded",
+        path.display()
+    )]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// The set.
+        set: &'static str,
     },
 
     /// A file could not be downloaded.

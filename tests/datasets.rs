@@ -158,6 +158,16 @@ fn a_gzip_bomb_is_cut_off() {
     let bomb = gzipped(&[idx(&[3, 2, 3], &pixels()), vec![0; 1 << 24]].concat());
     let error = read_pair(&bomb, &idx(&[3], &[0, 0, 0])).expect_err("it is too long");
     assert!(error.to_string().contains("more"), "{error}");
+    let bomb = gzipped(&idx(&[u32::MAX, 28, 28], &[0; 1 << 16]));
+    let error = read_pair(&bomb, &idx(&[3], &[0, 0, 0])).expect_err("nobody has so much memory");
+    assert!(error.to_string().contains("at most"), "{error}");
+}
+
+/// Nothing may stand behind the zipped part, where a reader might not look.
+#[test]
+fn bytes_after_a_gzip_are_noticed() {
+    let images = [gzipped(&idx(&[3, 2, 3], &pixels())), vec![7; 20]].concat();
+    read_pair(&images, &idx(&[3], &[0, 0, 0])).expect_err("there is more");
 }
 
 fn cifar(labels: &[u8]) -> Vec<u8> {
@@ -397,7 +407,7 @@ fn places(cache: &Path) -> Places {
 /// A small set in the format of MNIST.
 fn write_mnist(folder: &Path, zip: bool, dotted: bool) {
     for (name, count) in [("train", 3), ("t10k", 2)] {
-        let images = idx(&[count, 2, 3], &vec![9; 6 * count as usize]);
+        let images = idx(&[count, 28, 28], &vec![9; 784 * count as usize]);
         let labels = idx(&[count], &vec![1; count as usize]);
         for (kind, bytes) in [("images-idx3", images), ("labels-idx1", labels)] {
             let name = format!("{name}-{kind}-ubyte");
@@ -461,15 +471,22 @@ fn cifar_is_read_from_a_folder() {
     for i in 1..=5 {
         write(&folder, &format!("data_batch_{i}.bin"), &cifar(&[i, i]));
     }
-    write(&folder, "test_batch.bin", &cifar(&[0]));
+    write(&folder, "test_batch.bin", &cifar(&[0, 0]));
     let places = Places {
         data: Some(place.path().join("data")),
         ..places(&place.path().join("cache"))
     };
     let set = ImageLibrary::Cifar10.load(&places, &mut |_| {});
     let set = set.expect("all six are there");
-    assert_eq!([set.train.len(), set.test.len()], [10, 1]);
+    assert_eq!([set.train.len(), set.test.len()], [10, 2]);
     assert_eq!(set.train.label(9), 5);
+
+    // A batch that was cut off after a whole image.
+    write(&folder, "data_batch_3.bin", &cifar(&[3]));
+    let error = ImageLibrary::Cifar10.load(&places, &mut |_| {});
+    let error = error.expect_err("one image is missing").to_string();
+    assert!(error.contains("data_batch_3.bin"), "{error}");
+    assert!(error.contains("6146 bytes"), "{error}");
 }
 
 /// A folder of the user's that lacks a file is not filled up behind their back.
@@ -486,6 +503,37 @@ fn an_incomplete_folder_is_an_error_that_names_the_file() {
     let error = ImageLibrary::Mnist.load(&places, &mut |_| {});
     let error = error.expect_err("one is missing").to_string();
     assert!(error.contains("t10k-labels-idx1-ubyte"), "{error}");
+}
+
+/// Files of another set under the names of this one.
+#[test]
+fn images_of_another_shape_are_refused() {
+    let place = TempDir::new();
+    let folder = place.path().join("cache/mnist");
+    write_mnist(&folder, true, false);
+    let images = gzipped(&idx(&[2, 2, 3], &[9; 12]));
+    write(&folder, "t10k-images-idx3-ubyte.gz", &images);
+    let error = ImageLibrary::Mnist.load(&places(&place.path().join("cache")), &mut |_| {});
+    let error = error.expect_err("it is too small").to_string();
+    for word in ["t10k-images", "28 x 28", "2 x 3"] {
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+/// What burn has of a set is of no use if it is not all: the set is downloaded.
+#[test]
+fn half_a_set_of_burns_is_passed_over() {
+    let place = TempDir::new();
+    write_mnist(&place.path().join("burn/mnist"), false, false);
+    let file = place.path().join("burn/mnist/t10k-images-idx3-ubyte");
+    fs::remove_file(file).expect("it is there");
+    let places = Places {
+        burn_cache: Some(place.path().join("burn")),
+        ..places(&place.path().join("cache"))
+    };
+    let error = ImageLibrary::Mnist.load(&places, &mut |_| {});
+    let error = error.expect_err("there is no such server").to_string();
+    assert!(error.contains("http://127.0.0.1:9/mnist/"), "{error}");
 }
 
 /// What the server sends is not MNIST: nothing is kept, and the address is named.

@@ -4,13 +4,15 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 
 use super::{ImageShape, Images};
 use crate::error::{Error, Result};
 
 const CLASSES: usize = 10;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// No set is nearly as large: who promises more has made a file to fill the memory.
+const MOST_VALUES: u64 = 1 << 31;
 
 /// The images of two IDX files, raw or gzipped: one of images, one of labels from 0 to 9.
 ///
@@ -54,7 +56,8 @@ impl<const D: usize> Idx<D> {
     fn read(path: &Path, what: &str) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
         if bytes.starts_with(&GZIP) {
-            Self::parse(GzDecoder::new(&bytes[..]), path, what)
+            // Of several members, so that bytes after the first are noticed.
+            Self::parse(MultiGzDecoder::new(&bytes[..]), path, what)
         } else {
             Self::parse(&bytes[..], path, what)
         }
@@ -90,9 +93,14 @@ impl<const D: usize> Idx<D> {
             .try_fold(1_usize, |n, &size| n.checked_mul(size));
         let expectation = || format!("{sizes:?} values, as its header says");
         let promised = promised.and_then(|n| u64::try_from(n).ok());
-        let promised = promised.filter(|&n| n < u64::MAX);
-        let promised =
-            promised.ok_or_else(|| damaged(path, expectation(), "too many".to_string()))?;
+        let promised = promised.filter(|&n| n <= MOST_VALUES);
+        let promised = promised.ok_or_else(|| {
+            damaged(
+                path,
+                format!("at most {MOST_VALUES} values"),
+                format!("{sizes:?}"),
+            )
+        })?;
         // One more, to notice a file that is too long; no more, whatever it unpacks to.
         let mut values = Vec::new();
         bytes

@@ -1,5 +1,7 @@
 //! Labelled images, as bytes on the host.
 
+use std::fmt;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::gather;
@@ -14,6 +16,18 @@ pub struct ImageShape {
     pub height: usize,
     /// Columns.
     pub width: usize,
+}
+
+/// `channels x height x width`
+impl fmt::Display for ImageShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            channels,
+            height,
+            width,
+        } = self;
+        write!(f, "{channels} x {height} x {width}")
+    }
 }
 
 impl ImageShape {

@@ -161,7 +161,8 @@ impl ImageLibrary {
     ///
     /// # Errors
     ///
-    /// If a folder has some of the files but not all, a file is damaged, or a download fails.
+    /// If the data folder has some of the files but not all, a file is damaged or of another set,
+    /// or a download fails.
     pub fn load(self, places: &Places, progress: &mut dyn FnMut(&Fetched)) -> Result<ImageSet> {
         let cache = places.cache.join(self.name());
         let data = places.data.as_ref().map(|data| data.join(self.name()));
@@ -172,15 +173,16 @@ impl ImageLibrary {
             match self.missing(folder) {
                 missing if missing.is_empty() => return self.read(folder),
                 missing if missing.len() == self.files().len() => {}
-                // The rest is downloaded.
-                _ if *folder == cache => break,
-                missing => {
-                    return Err(Error::Data {
+                missing if Some(folder) == data.as_ref() => {
+                    return Err(Error::Incomplete {
                         path: folder.join(&missing[0]),
-                        expected: format!("a file of the set '{}'", self.name()),
-                        found: "none".to_string(),
+                        set: self.name(),
                     });
                 }
+                // The rest is downloaded.
+                _ if *folder == cache => break,
+                // burn has not downloaded all of it.
+                _ => {}
             }
         }
         self.download(&cache, places, progress)?;
@@ -214,16 +216,30 @@ impl ImageLibrary {
             .iter()
             .map(|name| find(folder, name).unwrap_or_else(|| folder.join(name)))
             .collect();
-        match self {
-            Self::Mnist | Self::FashionMnist => Ok(ImageSet {
+        let set = match self {
+            Self::Mnist | Self::FashionMnist => ImageSet {
                 train: read_idx(&paths[0], &paths[1])?,
                 test: read_idx(&paths[2], &paths[3])?,
-            }),
-            Self::Cifar10 => Ok(ImageSet {
-                train: read_cifar(&paths[..5])?,
-                test: read_cifar(&paths[5..])?,
-            }),
+            },
+            Self::Cifar10 => {
+                check_batches(&paths)?;
+                ImageSet {
+                    train: read_cifar(&paths[..5])?,
+                    test: read_cifar(&paths[5..])?,
+                }
+            }
+        };
+        // Only a file of another set has another shape.
+        for (images, path) in [(&set.train, &paths[0]), (&set.test, &paths[2])] {
+            if images.shape() != self.shape() {
+                return Err(Error::Data {
+                    path: path.clone(),
+                    expected: format!("images of {}", self.shape()),
+                    found: format!("images of {}", images.shape()),
+                });
+            }
         }
+        Ok(set)
     }
 
     fn download(
@@ -246,9 +262,13 @@ impl ImageLibrary {
                     name,
                     md5,
                 };
-                let archive = fetch(remote, cache, places.patience, progress)?;
-                unpack_cifar(&archive, cache)?;
-                return fs::remove_file(&archive).map_err(Error::io("remove", archive));
+                // Two processes may be at it.
+                let own = cache.join(format!("{}.part", std::process::id()));
+                let outcome = fetch(remote, &own, places.patience, progress)
+                    .and_then(|archive| unpack_cifar(&archive, cache));
+                // Where it was not made there is nothing to remove.
+                let _ = fs::remove_dir_all(own);
+                return outcome;
             }
         };
         for (name, kind, md5) in files {
@@ -278,6 +298,26 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     candidates.into_iter().find(|path| path.is_file())
 }
 
+/// Batches have no header that says how many images there are, but all are equally many.
+fn check_batches(paths: &[PathBuf]) -> Result<()> {
+    let size = |path: &PathBuf| {
+        let file = fs::metadata(path).map_err(Error::io("read", path))?;
+        Ok(file.len())
+    };
+    let sizes: Vec<u64> = paths.iter().map(size).collect::<Result<_>>()?;
+    let largest = sizes.iter().copied().max().unwrap_or_default();
+    for (path, size) in paths.iter().zip(sizes) {
+        if size != largest {
+            return Err(Error::Data {
+                path: path.clone(),
+                expected: format!("{largest} bytes, as another of the batches has"),
+                found: format!("{size}"),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Takes the batches out of the archive; each appears whole or not at all.
 fn unpack_cifar(archive: &Path, folder: &Path) -> Result<()> {
     let file = fs::File::open(archive).map_err(Error::io("read", archive))?;
@@ -305,4 +345,39 @@ fn unpack_cifar(archive: &Path, folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The real archive is too large for a test; this one has its form.
+    #[test]
+    fn batches_come_out_of_the_archive() {
+        let folder = std::env::temp_dir().join(format!("dni-unpack-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        let path = folder.join("cifar.tar.gz");
+        let file = fs::File::create(&path).expect("a file can be made");
+        let zipped = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        let mut tar = tar::Builder::new(zipped);
+        for (i, name) in CIFAR10.into_iter().chain(["readme.html"]).enumerate() {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(3073);
+            header.set_mode(0o644);
+            let bytes = vec![i as u8; 3073];
+            tar.append_data(&mut header, format!("{CIFAR10_FOLDER}/{name}"), &bytes[..])
+                .expect("it can be packed");
+        }
+        let zipped = tar.into_inner().expect("it can be finished");
+        zipped.finish().expect("it can be finished");
+
+        unpack_cifar(&path, &folder).expect("it can be unpacked");
+        fs::remove_file(&path).expect("it is there");
+        let unpacked = fs::read_dir(&folder).expect("it is there");
+        assert_eq!(unpacked.count(), CIFAR10.len());
+        let set = ImageLibrary::Cifar10.read(&folder).expect("all are there");
+        assert_eq!([set.train.len(), set.test.len()], [5, 1]);
+        assert_eq!([0, 4].map(|i| set.train.label(i)), [0, 4]);
+        fs::remove_dir_all(folder).expect("it is there");
+    }
 }
