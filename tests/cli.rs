@@ -215,7 +215,7 @@ fn presets_report_the_loss_of_the_notebook() {
 #[test]
 fn synthesizers_and_lengths_can_be_chosen() {
     let place = Place::new();
-    for flags in ["--synthesizer linear", "--synthesizer mlp:8x8"] {
+    for flags in ["linear", "rls:3", "mlp:8x8"].map(|kind| format!("--synthesizer {kind}")) {
         let report = place.results(&format!("{TINY} --method dni,cdni {flags}"));
         assert_eq!(report["results"].as_array().map(Vec::len), Some(2));
     }
@@ -371,6 +371,10 @@ fn wrong_use_is_told_from_failure_and_names_the_culprit() {
         ("--preset numpy", vec!["'numpy'", "notebook-dni"]),
         ("--synthesizer conv", vec!["'conv'", "linear", "mlp:"]),
         ("--synthesizer mlp:0", vec!["'mlp:0'", "mlp:UNITS"]),
+        (
+            "--method cdni --synthesizer probe:4",
+            vec!["'probe:4'", "class", "rls:RANK"],
+        ),
         ("--format xml", vec!["'xml'", "json"]),
         ("imagine", vec!["'imagine'"]),
         ("--momentum 1", vec!["'--momentum'"]),
