@@ -78,6 +78,24 @@ impl Init {
         self.layer([outputs, inputs, size, size], outputs, fans, rng, device)
     }
 
+    /// Uniform in `+-bound`.
+    pub(crate) fn uniform<const D: usize>(
+        shape: [usize; D],
+        bound: f32,
+        rng: &mut impl Rng,
+        device: &Device,
+    ) -> Param<Tensor<D>> {
+        let count = shape.iter().product();
+        let values = (0..count).map(|_| rng.random_range(-bound..=bound));
+        parameter(TensorData::new(values.collect::<Vec<f32>>(), shape), device)
+    }
+
+    /// These values.
+    pub(crate) fn given(values: Vec<f32>, device: &Device) -> Param<Tensor<1>> {
+        let shape = [values.len()];
+        parameter(TensorData::new(values, shape), device)
+    }
+
     /// A weight of this shape and a bias, from the fan-in and the fan-out.
     fn layer<const D: usize>(
         self,

@@ -153,17 +153,23 @@ impl Interface {
     ///
     /// The target is a constant: nothing flows through it.
     pub fn learn(&mut self, prediction: Prediction, delta: Tensor<2>) -> Tensor<2> {
-        let [batch, features] = prediction.pass.output.dims();
+        let residual = self.residual(prediction.pass.output.clone(), delta);
+        let gradient = self.reduction.apply(residual.clone());
+        self.synthesizer
+            .update(prediction.pass.back(gradient).parameters);
+        residual
+    }
+
+    /// What `output`, in the synthesizer's unit, is off a gradient `delta` of the reduced loss:
+    /// `[batch, features]`, in the synthesizer's unit.
+    pub(crate) fn residual(&self, output: Tensor<2>, delta: Tensor<2>) -> Tensor<2> {
+        let [batch, features] = output.dims();
         assert_shape!(delta, [batch, features]);
         let target = match self.unit(batch) {
             Some(unit) => delta.mul_scalar(unit.recip()),
             None => delta,
         };
-        let residual = prediction.pass.output.clone() - target;
-        let gradient = self.reduction.apply(residual.clone());
-        self.synthesizer
-            .update(prediction.pass.back(gradient).parameters);
-        residual
+        output - target
     }
 
     /// The message above here as the input model guesses it from the network's input, if there is

@@ -81,7 +81,7 @@
 //! # Map
 //!
 //! - What there is: [`section`], [`synthesizer`], [`interface`], [`loss`], [`optimizer`].
-//! - What happens: [`message`] and [`pass`] (one section), [`credit`], [`feedforward`] (all of them),
+//! - What happens: [`message`] and [`pass`] (one section), [`credit`], [`feedforward`] (all of them), [`recurrent`],
 //!   [`schedule`] (who learns when, and how fast), [`unlock`] (synthetic inputs).
 //! - How good it is: [`quality`].
 //! - Around it: [`data`], [`run`] (training loop, events, run folder, checkpoints), [`backend`],
@@ -102,6 +102,7 @@ pub mod message;
 pub mod optimizer;
 pub mod pass;
 pub mod quality;
+pub mod recurrent;
 pub mod run;
 pub mod schedule;
 pub mod section;
@@ -119,6 +120,10 @@ pub use loss::{Loss, Reduction};
 pub use optimizer::Optimizer;
 pub use pass::{Input, LocalGradients, Pass};
 pub use quality::Quality;
+pub use recurrent::{
+    Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick, Unrolled,
+    Window, WindowStep,
+};
 pub use schedule::{Drops, Sparse};
 pub use section::{Activation, Conv, ConvConfig, Dense, DenseConfig, Mlp, Pool, PoolKind, Section};
 pub use synthesizer::{

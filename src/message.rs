@@ -32,9 +32,24 @@ pub fn cut(message: Tensor<2>) -> Tensor<2> {
 ///
 /// If the shapes differ or `message` is not on a tape.
 pub fn inject(message: Tensor<2>, delta: Tensor<2>) -> Gradients {
+    surrogate(message, delta).backward()
+}
+
+/// [`inject`] at several messages of one tape, whose gradients add up; there is at least one.
+pub(crate) fn inject_all(messages: impl IntoIterator<Item = [Tensor<2>; 2]>) -> Gradients {
+    messages
+        .into_iter()
+        .map(|[message, delta]| surrogate(message, delta))
+        .reduce(|a, b| a + b)
+        .expect("there is a message to inject at")
+        .backward()
+}
+
+/// `<h, delta>`, with `delta` as a constant.
+fn surrogate(message: Tensor<2>, delta: Tensor<2>) -> Tensor<1> {
     let [batch, features] = message.dims();
     assert_shape!(delta, [batch, features]);
-    (message * delta.inner().autodiff()).sum().backward()
+    (message * delta.inner().autodiff()).sum()
 }
 
 /// The gradient that arrived at a [`cut`] input: `delta` of the message below, without a tape.

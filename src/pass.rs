@@ -83,7 +83,7 @@ impl Pass {
         input: Input,
         forward: impl FnOnce(&M, Tensor<2>) -> Tensor<2>,
     ) -> Self {
-        let module = module.clone().map(&mut Track);
+        let module = tracked(module);
         let (input, wants_input) = input.into_parts();
         let input = if wants_input {
             cut(input)
@@ -98,10 +98,7 @@ impl Pass {
             let below = wants_input.then(|| {
                 receive(&input, &mut gradients).unwrap_or_else(|| input.inner().zeros_like())
             });
-            module.visit(&mut Collect {
-                gradients: &mut gradients,
-                parameters,
-            });
+            collect(&module, &mut gradients, parameters);
             below
         })
     }
@@ -137,7 +134,23 @@ impl Pass {
     }
 }
 
-/// Takes the gradients of a module's parameters out of those of a backward pass.
+/// A copy of a module on the tape.
+pub(crate) fn tracked<M: Module>(module: &M) -> M {
+    module.clone().map(&mut Track)
+}
+
+/// Takes the gradients of a tracked module's parameters out of those of a backward pass.
+pub(crate) fn collect<M: Module>(
+    module: &M,
+    gradients: &mut Gradients,
+    parameters: &mut GradientsParams,
+) {
+    module.visit(&mut Collect {
+        gradients,
+        parameters,
+    });
+}
+
 struct Collect<'a> {
     gradients: &'a mut Gradients,
     parameters: &'a mut GradientsParams,

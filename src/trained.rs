@@ -11,6 +11,7 @@ use burn_pack::{Reader, Writer};
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, Pass};
+use crate::recurrent::{Core, Sequence, Tick, Unrolled};
 use crate::section::Section;
 
 /// A module and its own optimizer.
@@ -154,6 +155,32 @@ impl<S: Section> AnySection for Trained<S> {
 
     fn observer(&self) -> Box<dyn AnySection> {
         Box::new(Trained::observer(self))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self.module()
+    }
+}
+
+/// A recurrent core of any type with its optimizer.
+pub(crate) trait AnyCore: AnyTrained {
+    fn state_features(&self) -> usize;
+    fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick;
+    fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled;
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<C: Core> AnyCore for Trained<C> {
+    fn state_features(&self) -> usize {
+        self.module().state_features()
+    }
+
+    fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick {
+        self.module().step(input, state)
+    }
+
+    fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled {
+        self.module().unroll(sequence, state)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -1,0 +1,191 @@
+//! Recurrent cores: one network, applied to itself through time.
+
+use burn::module::{Module, ModuleDisplay};
+use burn::optim::GradientsParams;
+use burn::tensor::{Tensor, assert_shape};
+
+use crate::message::{cut, inject_all, receive};
+use crate::pass::{collect, tracked};
+
+/// A recurrent core, `(y_t, s_t) = f(x_t, s_{t-1})`: any burn module with a step.
+///
+/// A state of several parts, such as that of an LSTM, has them side by side.
+pub trait Core: Module + ModuleDisplay + 'static {
+    /// Features of the state.
+    fn state_features(&self) -> usize;
+
+    /// One step: input `[batch, inputs]` and state `[batch, state]` to output `[batch, outputs]`
+    /// and state.
+    fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick;
+
+    /// All steps of a window, remembered so that gradients can go back through time.
+    ///
+    /// By default autodiff does it. Override it only where a closed form is cheaper, and test it
+    /// against [`Unrolled::on_tape`].
+    fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled {
+        Unrolled::on_tape(self, sequence, state)
+    }
+}
+
+/// What comes of one step.
+#[derive(Debug, Clone)]
+pub struct Tick {
+    /// `y_t`, `[batch, outputs]`
+    pub output: Tensor<2>,
+    /// `s_t`, `[batch, state]`
+    pub state: Tensor<2>,
+}
+
+/// What goes into the steps of a window.
+#[derive(Debug, Clone)]
+pub struct Sequence {
+    /// `x_t`, `[steps, batch, inputs]`
+    pub inputs: Tensor<3>,
+    /// Before each step one for a sequence that goes on and zero for one that begins, which
+    /// starts from the zero state: `[steps, batch]`. None if none begins.
+    pub keeps: Option<Tensor<2>>,
+}
+
+impl Sequence {
+    /// `[steps, batch, inputs]`
+    pub fn dims(&self) -> [usize; 3] {
+        self.inputs.dims()
+    }
+
+    /// `x_t`, `[batch, inputs]`.
+    pub fn input(&self, t: usize) -> Tensor<2> {
+        let [_, batch, features] = self.dims();
+        let input = self.inputs.clone().slice([t..t + 1]);
+        input.reshape([batch, features])
+    }
+
+    /// The same from after the first zeroing on: for a state that has seen to it.
+    pub(crate) fn begun(mut self) -> Self {
+        self.keeps = self.keeps.map(|keeps| {
+            let [_, batch] = keeps.dims();
+            let begun = Tensor::ones([1, batch], &keeps.device());
+            keeps.slice_assign([0..1, 0..batch], begun)
+        });
+        self
+    }
+
+    /// The same values without a tape.
+    pub(crate) fn off_tape(self) -> Self {
+        Self {
+            inputs: self.inputs.inner(),
+            keeps: self.keeps.map(Tensor::inner),
+        }
+    }
+
+    /// The state before step `t`, with that of the sequences that begin set to zero.
+    pub fn kept(&self, state: Tensor<2>, t: usize) -> Tensor<2> {
+        match &self.keeps {
+            Some(keeps) => {
+                let [_, batch, _] = self.dims();
+                let keep = keeps.clone().slice([t..t + 1]).reshape([batch, 1]);
+                state * keep
+            }
+            None => state,
+        }
+    }
+}
+
+/// Gradients of the loss at what a window sends out.
+pub struct Deltas {
+    /// At every output, `[steps, batch, outputs]`.
+    pub outputs: Tensor<3>,
+    /// At the state after the first step, `[batch, state]`, beyond what comes through later steps.
+    pub first: Option<Tensor<2>>,
+    /// At the state after the last step, `[batch, state]`: the future.
+    pub last: Option<Tensor<2>>,
+}
+
+/// The way back through a window: registers the gradients of the parameters and returns that of
+/// the state before the first step.
+type Back = dyn FnOnce(Deltas, &mut GradientsParams) -> Tensor<2> + Send;
+
+/// The steps of a window and the way back through them.
+pub struct Unrolled {
+    /// `y_t`, `[steps, batch, outputs]`, without a tape.
+    pub outputs: Tensor<3>,
+    /// The state after the first step, `[batch, state]`.
+    pub first: Tensor<2>,
+    /// The state after the last step, `[batch, state]`.
+    pub last: Tensor<2>,
+    back: Box<Back>,
+}
+
+impl Unrolled {
+    /// A window whose way back is given in closed form. It must agree with autodiff.
+    pub fn new(
+        outputs: Tensor<3>,
+        [first, last]: [Tensor<2>; 2],
+        back: impl FnOnce(Deltas, &mut GradientsParams) -> Tensor<2> + Send + 'static,
+    ) -> Self {
+        Self {
+            outputs,
+            first,
+            last,
+            back: Box::new(back),
+        }
+    }
+
+    /// A window of any core, by autodiff.
+    ///
+    /// # Panics
+    ///
+    /// If there is no step.
+    pub fn on_tape<C: Core>(core: &C, sequence: Sequence, state: Tensor<2>) -> Self {
+        let core = tracked(core);
+        let sequence = Sequence {
+            inputs: sequence.inputs.inner().autodiff(),
+            keeps: sequence.keeps.map(|keeps| keeps.inner().autodiff()),
+        };
+        let before = cut(state);
+        let [steps, batch, _] = sequence.dims();
+        assert!(steps > 0, "a window needs a step");
+        let (mut outputs, mut states) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
+        for t in 0..steps {
+            let state = states.last().unwrap_or(&before).clone();
+            let tick = core.step(sequence.input(t), sequence.kept(state, t));
+            outputs.push(tick.output);
+            states.push(tick.state);
+        }
+        let outputs = Tensor::cat(outputs, 0);
+        let (first, last) = (states[0].clone(), states[steps - 1].clone());
+        let [_, features] = outputs.dims();
+        Self::new(
+            outputs.clone().inner().reshape([steps, batch, features]),
+            [first.clone().inner(), last.clone().inner()],
+            move |deltas, parameters| {
+                let at_outputs = [outputs, deltas.outputs.reshape([steps * batch, features])];
+                let at_first = deltas.first.map(|delta| [first, delta]);
+                let at_last = deltas.last.map(|delta| [last, delta]);
+                let all = [Some(at_outputs), at_first, at_last];
+                let mut gradients = inject_all(all.into_iter().flatten());
+                let delta = receive(&before, &mut gradients);
+                collect(&core, &mut gradients, parameters);
+                delta.unwrap_or_else(|| before.inner().zeros_like())
+            },
+        )
+    }
+
+    /// Sends gradients back through the window: those of the parameters, and that at the state
+    /// before the first step, `[batch, state]`.
+    ///
+    /// # Panics
+    ///
+    /// If a shape is not that of what it belongs to.
+    pub fn back(self, deltas: Deltas) -> (GradientsParams, Tensor<2>) {
+        let [steps, batch, outputs] = self.outputs.dims();
+        let [_, state] = self.last.dims();
+        let at_outputs = &deltas.outputs;
+        assert_shape!(at_outputs, [steps, batch, outputs]);
+        for delta in [&deltas.first, &deltas.last].into_iter().flatten() {
+            assert_shape!(delta, [batch, state]);
+        }
+        let mut parameters = GradientsParams::new();
+        let state = (self.back)(deltas, &mut parameters);
+        (parameters, state)
+    }
+}
