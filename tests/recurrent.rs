@@ -33,20 +33,20 @@ fn targets(steps: usize, seed: u64, device: &Device) -> Tensor<3> {
 fn part(whole: &Window, from: usize, to: usize) -> Window {
     let [steps, _, _] = whole.sequence.dims();
     let slice = |from: usize, to: usize| Sequence {
-        inputs: whole.sequence.inputs.clone().slice([from..to]),
+        inputs: whole.sequence.inputs.clone().narrow(0, from, to - from),
         keeps: whole
             .sequence
             .keeps
             .clone()
-            .map(|keeps| keeps.slice([from..to])),
+            .map(|keeps| keeps.narrow(0, from, to - from)),
     };
     Window {
         sequence: slice(from, to),
-        targets: whole.targets.clone().slice([from..to]),
+        targets: whole.targets.clone().narrow(0, from, to - from),
         weights: whole
             .weights
             .clone()
-            .map(|weights| weights.slice([from..to])),
+            .map(|weights| weights.narrow(0, from, to - from)),
         next: (to < steps).then(|| slice(to, to + 1)),
     }
 }
@@ -306,7 +306,7 @@ fn sequences_that_begin_start_anew() {
         sequence.sequence.keeps = Some(tensor(keeps, [6, BATCH], device));
         let (outputs, state) = network(device).predict(&sequence.sequence, None);
         let (expected, last) = network(device).predict(&fresh.sequence, None);
-        let outputs = values(outputs.slice([3..6]));
+        let outputs = values(outputs.narrow(0, 3, 3));
         checks.close("outputs", &outputs, &values(expected), 1e-6);
         checks.close("state", &values(state), &values(last), 1e-6);
 
@@ -514,7 +514,7 @@ fn answers_beyond_the_window(future: Option<f64>, device: &Device) -> f64 {
     let (mut right, mut asked) = (0, 0);
     for from in (2..STEPS + 2).step_by(2) {
         let inputs = |from: usize, to: usize| Sequence {
-            inputs: sequence.inputs.clone().slice([from..to]),
+            inputs: sequence.inputs.clone().narrow(0, from, to - from),
             keeps: None,
         };
         let targets = &bits[(from - 2) * STREAMS..from * STREAMS];

@@ -55,7 +55,7 @@ impl Sequence {
     /// `x_t`, `[batch, inputs]`.
     pub fn input(&self, t: usize) -> Tensor<2> {
         let [_, batch, features] = self.dims();
-        let input = self.inputs.clone().slice([t..t + 1]);
+        let input = self.inputs.clone().narrow(0, t, 1);
         input.reshape([batch, features])
     }
 
@@ -82,7 +82,7 @@ impl Sequence {
         match &self.keeps {
             Some(keeps) => {
                 let [_, batch, _] = self.dims();
-                let keep = keeps.clone().slice([t..t + 1]).reshape([batch, 1]);
+                let keep = keeps.clone().narrow(0, t, 1).reshape([batch, 1]);
                 state * keep
             }
             None => state,

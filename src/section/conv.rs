@@ -199,7 +199,7 @@ impl Section for Conv {
     }
 
     /// On the host the convolution is one product, and so are both its gradients: see
-    /// [`crate::host::convolution`].
+    /// `host::convolution`.
     fn pass(&self, input: Input) -> Pass {
         if host::suits(&input.device()) {
             self.host_pass(input)
