@@ -12,7 +12,7 @@ pub(super) fn activate(activation: Activation, z: &mut [f32]) {
             .iter_mut()
             .for_each(|z| *z = if *z <= 0.0 { 0.0 } else { *z }),
         Activation::Tanh => z.iter_mut().for_each(|z| *z = z.tanh()),
-        Activation::Sigmoid => z.iter_mut().for_each(|z| *z = 1.0 / (1.0 + exp(-*z))),
+        Activation::Sigmoid => z.iter_mut().for_each(|z| *z = sigmoid(*z)),
     }
 }
 
@@ -26,6 +26,19 @@ pub(super) fn differentiate(activation: Activation, h: &[f32], delta: &mut [f32]
         Activation::Tanh => pairs.for_each(|(d, &h)| *d *= 1.0 - h * h),
         Activation::Sigmoid => pairs.for_each(|(d, &h)| *d *= h * (1.0 - h)),
     }
+}
+
+/// `1 / (1 + e^-x)`
+#[inline(always)]
+pub(super) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// The hyperbolic tangent without branches, so that it vectorises; within `2e-7` of it, which is
+/// less exact than the standard library's for small values.
+#[inline(always)]
+pub(super) fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (1.0 + exp(2.0 * x))
 }
 
 /// `e^x` without branches, so that it vectorises; within two units in the last place of the
@@ -60,7 +73,7 @@ fn exp(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::exp;
+    use super::{exp, tanh};
 
     #[test]
     fn exp_is_exact_to_a_few_units_in_the_last_place() {
@@ -73,5 +86,15 @@ mod tests {
             );
         }
         assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn tanh_is_near_the_standard_librarys() {
+        for i in -2_000..=2_000 {
+            let x = i as f32 * 0.01;
+            let (ours, std) = (tanh(x), x.tanh());
+            assert!((ours - std).abs() <= 2e-7, "tanh({x}) = {std}, not {ours}");
+        }
+        assert!(tanh(f32::NAN).is_nan());
     }
 }

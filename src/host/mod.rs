@@ -2,7 +2,7 @@
 //!
 //! Where the backend's memory is the host's own ([`suits`]), what stands around the matrix products
 //! of a training step is fused here: small layers whole ([`dense`]), bias, batch norm and
-//! activation of the others ([`finish`]), pooling ([`pool`]), the products themselves ([`product`],
+//! activation of the others ([`finish`]), pooling ([`pool`]), the gates of an LSTM ([`lstm`]), the products themselves ([`product`],
 //! [`convolution`]), and the update rule ([`adam`]). Taken one tensor operation at a time they cost
 //! as much as the products. The compiler vectorises the loops for the processor at hand; tests hold
 //! all of them against autodiff and burn.
@@ -12,6 +12,7 @@ pub(crate) mod convolution;
 pub(crate) mod dense;
 mod elementwise;
 pub(crate) mod finish;
+pub(crate) mod lstm;
 pub(crate) mod pool;
 pub(crate) mod product;
 

@@ -69,15 +69,28 @@ impl<'a> Matrix<'a> {
 /// If `A` has not as many columns as `B` has rows.
 pub(crate) fn product(a: Matrix, b: Matrix) -> Vec<f32> {
     let mut out = vec![0.0; a.rows * b.columns];
+    on_all_threads(&mut out, false, a, b);
+    out
+}
+
+/// `out <- out + A B`. With several kernel threads each makes some of the rows.
+///
+/// # Panics
+///
+/// If the sizes do not fit.
+pub(crate) fn accumulate(out: &mut [f32], a: Matrix, b: Matrix) {
+    on_all_threads(out, true, a, b);
+}
+
+fn on_all_threads(out: &mut [f32], add: bool, a: Matrix, b: Matrix) {
     let rows = a.rows.div_ceil(rayon::current_num_threads()).max(1);
     if rows >= a.rows {
-        write_product(&mut out, a, b);
+        multiply(out, add, a, b);
     } else {
         out.par_chunks_mut(rows * b.columns)
             .enumerate()
-            .for_each(|(i, out)| write_product(out, a.rows_from(i * rows, rows), b));
+            .for_each(|(i, out)| multiply(out, add, a.rows_from(i * rows, rows), b));
     }
-    out
 }
 
 /// `out <- A B`, on this thread.

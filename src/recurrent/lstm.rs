@@ -1,10 +1,13 @@
 //! The long short-term memory.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor, activation, assert_shape};
 use rand::Rng;
 
-use super::core::{Core, Tick};
+use super::core::{Core, Deltas, Sequence, Tick, Unrolled};
+use crate::host::lstm::{self, Cells};
+use crate::host::product::{Matrix, accumulate, product};
+use crate::host::{self, Values};
 use crate::init::Init;
 
 /// How to build an [`Lstm`].
@@ -120,6 +123,172 @@ impl Core for Lstm {
             output,
         }
     }
+
+    fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled {
+        if host::suits(&state.device()) {
+            self.host_unroll(&sequence, state)
+        } else {
+            Unrolled::on_tape(self, sequence, state)
+        }
+    }
+}
+
+impl Lstm {
+    /// On the host: what the inputs send into the gates is one product for all steps, and so are
+    /// the gradients of both weights.
+    fn host_unroll(&self, sequence: &Sequence, state: Tensor<2>) -> Unrolled {
+        let ([steps, batch, inputs], units) = (sequence.dims(), self.units());
+        assert_shape!(state, [batch, 2 * units]);
+        assert!(steps > 0, "a window needs a step");
+        let device = state.device();
+        let size = batch * units;
+        let x = Values::of(sequence.inputs.clone());
+        let keeps = sequence.keeps.clone().map(Values::of);
+        let keeps = keeps.as_ref().map(Values::as_slice);
+        let [input_weight, state_weight] =
+            [&self.input_weight, &self.state_weight].map(|weight| Values::of(weight.val().inner()));
+        let bias = Values::of(self.bias.val().inner());
+
+        // The sums into the gates, which become the gates.
+        let mut gates = vec![0.0; steps * 4 * size];
+        for row in gates.chunks_exact_mut(4 * units) {
+            row.copy_from_slice(bias.as_slice());
+        }
+        let x_matrix = Matrix::new(x.as_slice(), inputs);
+        accumulate(
+            &mut gates,
+            x_matrix,
+            Matrix::new(input_weight.as_slice(), 4 * units),
+        );
+        let u = Matrix::new(state_weight.as_slice(), 4 * units);
+        let [mut outputs, mut cells, mut squashed] = [(); 3].map(|()| vec![0.0; steps * size]);
+        let [mut h_before, mut c_before] = [(); 2].map(|()| vec![0.0; steps * size]);
+        let [start_h, start_c] = parts(Values::of(state).as_slice(), units);
+        for (t, gates) in gates.chunks_exact_mut(4 * size).enumerate() {
+            let here = t * size..(t + 1) * size;
+            for (before, made, start) in [
+                (&mut h_before, &outputs, &start_h),
+                (&mut c_before, &cells, &start_c),
+            ] {
+                let made = if t == 0 {
+                    start
+                } else {
+                    &made[(t - 1) * size..t * size]
+                };
+                before[here.clone()].copy_from_slice(made);
+                if let Some(keeps) = keeps {
+                    scale_rows(
+                        &mut before[here.clone()],
+                        &keeps[t * batch..(t + 1) * batch],
+                    );
+                }
+            }
+            accumulate(gates, Matrix::new(&h_before[here.clone()], units), u);
+            let kept = Cells {
+                before: &c_before[here.clone()],
+                squashed: &mut squashed[here.clone()],
+            };
+            lstm::forward(
+                gates,
+                units,
+                kept,
+                &mut cells[here.clone()],
+                &mut outputs[here],
+            );
+        }
+        let state_after = |t: usize| {
+            let here = t * size..(t + 1) * size;
+            let state = joined([&outputs[here.clone()], &cells[here]], units);
+            host::tensor(state, [batch, 2 * units], &device)
+        };
+        let states = [state_after(0), state_after(steps - 1)];
+        let outputs = host::tensor(outputs, [steps, batch, units], &device);
+
+        let ids = [self.input_weight.id, self.state_weight.id, self.bias.id];
+        let keeps = sequence.keeps.clone();
+        Unrolled::new(outputs, states, move |deltas, parameters| {
+            let Deltas {
+                outputs,
+                first,
+                last,
+            } = deltas;
+            let outputs = Values::of(outputs);
+            let keeps = keeps.map(Values::of);
+            let zeros = || vec![0.0; size];
+            let halves = |state: Option<Tensor<2>>| {
+                state.map_or([zeros(), zeros()], |s| {
+                    parts(Values::of(s).as_slice(), units)
+                })
+            };
+            let [mut dh, mut dc] = halves(last);
+            let mut first = Some(halves(first));
+            let u = Matrix::new(state_weight.as_slice(), 4 * units).transposed();
+            for (t, gates) in gates.chunks_exact_mut(4 * size).enumerate().rev() {
+                let here = t * size..(t + 1) * size;
+                add(&mut dh, &outputs.as_slice()[here.clone()]);
+                if t == 0
+                    && let Some([h, c]) = first.take()
+                {
+                    add(&mut dh, &h);
+                    add(&mut dc, &c);
+                }
+                let kept = Cells {
+                    before: &c_before[here.clone()],
+                    squashed: &mut squashed[here],
+                };
+                lstm::backward(gates, units, kept, &dh, &mut dc);
+                dh = product(Matrix::new(gates, 4 * units), u);
+                if let Some(keeps) = &keeps {
+                    let keeps = &keeps.as_slice()[t * batch..(t + 1) * batch];
+                    scale_rows(&mut dh, keeps);
+                    scale_rows(&mut dc, keeps);
+                }
+            }
+            let dz = Matrix::new(&gates, 4 * units);
+            let of_weight = |before: &[f32], rows: usize| {
+                let gradient = product(Matrix::new(before, rows).transposed(), dz);
+                host::tensor(gradient, [rows, 4 * units], &device)
+            };
+            parameters.register(ids[0], of_weight(x.as_slice(), inputs));
+            parameters.register(ids[1], of_weight(&h_before, units));
+            let mut bias = vec![0.0; 4 * units];
+            gates
+                .chunks_exact(4 * units)
+                .for_each(|row| add(&mut bias, row));
+            parameters.register(ids[2], host::tensor(bias, [4 * units], &device));
+            host::tensor(joined([&dh, &dc], units), [batch, 2 * units], &device)
+        })
+    }
+}
+
+/// `to <- to + from`
+fn add(to: &mut [f32], from: &[f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
+    }
+}
+
+/// Each row times its number.
+fn scale_rows(rows: &mut [f32], by: &[f32]) {
+    for (row, by) in rows.chunks_exact_mut(rows.len() / by.len()).zip(by) {
+        row.iter_mut().for_each(|value| *value *= by);
+    }
+}
+
+/// `h` and `c` of a state `[batch, 2 * units]`.
+fn parts(state: &[f32], units: usize) -> [Vec<f32>; 2] {
+    [0, units].map(|start| {
+        let rows = state.chunks_exact(2 * units);
+        rows.flat_map(|row| &row[start..start + units])
+            .copied()
+            .collect()
+    })
+}
+
+/// A state from its parts.
+fn joined([h, c]: [&[f32]; 2], units: usize) -> Vec<f32> {
+    let rows = h.chunks_exact(units).zip(c.chunks_exact(units));
+    rows.flat_map(|(h, c)| h.iter().chain(c)).copied().collect()
 }
 
 /// The two parts of a state, `[batch, units]` each.
