@@ -1,78 +1,111 @@
 //! The gates of a long short-term memory, forward and backward, in loops that vectorise.
 //!
-//! Gates lie side by side in the order i, f, g, o: `[batch, 4 * units]`.
+//! Gates lie side by side in the order i, f, g, o: `[batch, 4 * units]`. All else is
+//! `[batch, units]`.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
-use super::elementwise::{sigmoid, tanh};
+use super::elementwise::{activate, tanh};
+use crate::section::Activation;
 
-/// What one step keeps for its way back, beside the gates themselves.
-pub(crate) struct Cells<'a> {
-    /// `c_{t-1}`, `[batch, units]`
+/// One step forward.
+pub(crate) struct Forward<'a> {
+    pub units: usize,
+    /// The sum of all that goes into the gates; becomes the gates.
+    pub gates: &'a mut [f32],
+    /// `c_{t-1}`
     pub before: &'a [f32],
-    /// `tanh(c_t)`, `[batch, units]`
+    /// Becomes `c_t = f c_{t-1} + i g`.
+    pub cell: &'a mut [f32],
+    /// Becomes `tanh(c_t)`.
     pub squashed: &'a mut [f32],
+    /// Becomes `h_t = o tanh(c_t)`.
+    pub output: &'a mut [f32],
 }
 
-/// One step: `z`, the sum of all that goes into the gates, becomes the gates;
-/// `c_t = f c_{t-1} + i g` and `h_t = o tanh(c_t)`, both `[batch, units]`.
-pub(crate) fn forward(z: &mut [f32], units: usize, cells: Cells, cell: &mut [f32], h: &mut [f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let rows = z.chunks_exact_mut(4 * units);
-            let before = cells.before.chunks_exact(units);
-            let squashed = cells.squashed.chunks_exact_mut(units);
-            let made = cell.chunks_exact_mut(units).zip(h.chunks_exact_mut(units));
-            for (((z, before), squashed), (cell, h)) in rows.zip(before).zip(squashed).zip(made) {
-                let [i, f, g, o] = gates_mut(z, units);
-                for gate in [&mut *i, &mut *f, &mut *o] {
-                    gate.iter_mut().for_each(|z| *z = sigmoid(*z));
-                }
-                g.iter_mut().for_each(|z| *z = tanh(*z));
-                for k in 0..units {
-                    cell[k] = f[k] * before[k] + i[k] * g[k];
-                    squashed[k] = tanh(cell[k]);
-                    h[k] = o[k] * squashed[k];
-                }
+impl Forward<'_> {
+    pub fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let units = self.units;
+        let rows = self.gates.chunks_exact_mut(4 * units);
+        let before = self.before.chunks_exact(units);
+        let cells = self.cell.chunks_exact_mut(units);
+        let squashed = self.squashed.chunks_exact_mut(units);
+        let outputs = self.output.chunks_exact_mut(units);
+        let made = cells.zip(squashed).zip(outputs);
+        for ((row, before), ((cell, squashed), output)) in rows.zip(before).zip(made) {
+            // i and f lie side by side.
+            let (sigmoids, rest) = row.split_at_mut(2 * units);
+            let (g, o) = rest.split_at_mut(units);
+            activate(Activation::Sigmoid, sigmoids);
+            activate(Activation::Sigmoid, o);
+            for z in g.iter_mut() {
+                *z = tanh(*z);
             }
-        },
-    );
-}
-
-/// The way back through one step: from `dL/dh_t` and `dL/dc_t`. The gates become `dL/dz`, and
-/// `dL/dc_t` becomes `dL/dc_{t-1}`.
-pub(crate) fn backward(gates: &mut [f32], units: usize, cells: Cells, dh: &[f32], dc: &mut [f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let rows = gates.chunks_exact_mut(4 * units);
-            let before = cells.before.chunks_exact(units);
-            let squashed = cells.squashed.chunks_exact(units);
-            let deltas = dh.chunks_exact(units).zip(dc.chunks_exact_mut(units));
-            for (((gates, before), squashed), (dh, dc)) in
-                rows.zip(before).zip(squashed).zip(deltas)
-            {
-                let [i, f, g, o] = gates_mut(gates, units);
-                for k in 0..units {
-                    let tanh = squashed[k];
-                    let (input, forget, new, output) = (i[k], f[k], g[k], o[k]);
-                    let dcell = dc[k] + dh[k] * output * (1.0 - tanh * tanh);
-                    i[k] = dcell * new * input * (1.0 - input);
-                    f[k] = dcell * before[k] * forget * (1.0 - forget);
-                    g[k] = dcell * input * (1.0 - new * new);
-                    o[k] = dh[k] * tanh * output * (1.0 - output);
-                    dc[k] = dcell * forget;
-                }
+            let (i, f) = sigmoids.split_at(units);
+            for k in 0..units {
+                cell[k] = f[k] * before[k] + i[k] * g[k];
+                squashed[k] = tanh(cell[k]);
+                output[k] = o[k] * squashed[k];
             }
-        },
-    );
+        }
+    }
 }
 
-#[inline(always)]
-fn gates_mut(row: &mut [f32], units: usize) -> [&mut [f32]; 4] {
-    let (i, rest) = row.split_at_mut(units);
-    let (f, rest) = rest.split_at_mut(units);
-    let (g, o) = rest.split_at_mut(units);
-    [i, f, g, &mut o[..units]]
+/// The way back through one step.
+pub(crate) struct Backward<'a> {
+    pub units: usize,
+    /// The gates; become `dL/dz`, the gradient at the sums into them.
+    pub gates: &'a mut [f32],
+    /// `c_{t-1}`
+    pub before: &'a [f32],
+    /// `tanh(c_t)`
+    pub squashed: &'a [f32],
+    /// `dL/dh_t`
+    pub dh: &'a [f32],
+    /// `dL/dc_t` but for what comes through `h_t`; becomes `dL/dc_{t-1}`.
+    pub dc: &'a mut [f32],
+}
+
+impl Backward<'_> {
+    pub fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let units = self.units;
+        let rows = self.gates.chunks_exact_mut(4 * units);
+        let before = self.before.chunks_exact(units);
+        let squashed = self.squashed.chunks_exact(units);
+        let deltas = self.dh.chunks_exact(units);
+        let deltas = deltas.zip(self.dc.chunks_exact_mut(units));
+        for (((row, before), squashed), (dh, dc)) in rows.zip(before).zip(squashed).zip(deltas) {
+            let (i, rest) = row.split_at_mut(units);
+            let (f, rest) = rest.split_at_mut(units);
+            let (g, o) = rest.split_at_mut(units);
+            for k in 0..units {
+                let tanh = squashed[k];
+                let (input, forget, new, output) = (i[k], f[k], g[k], o[k]);
+                let dcell = dc[k] + dh[k] * output * (1.0 - tanh * tanh);
+                i[k] = dcell * new * input * (1.0 - input);
+                f[k] = dcell * before[k] * forget * (1.0 - forget);
+                g[k] = dcell * input * (1.0 - new * new);
+                o[k] = dh[k] * tanh * output * (1.0 - output);
+                dc[k] = dcell * forget;
+            }
+        }
+    }
 }

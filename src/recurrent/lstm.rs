@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, activation, assert_shape};
 use rand::Rng;
 
 use super::core::{Core, Deltas, Sequence, Tick, Unrolled};
-use crate::host::lstm::{self, Cells};
+use crate::host::lstm::{Backward, Forward};
 use crate::host::product::{Matrix, accumulate, product};
 use crate::host::{self, Values};
 use crate::init::Init;
@@ -184,17 +184,15 @@ impl Lstm {
                 }
             }
             accumulate(gates, Matrix::new(&h_before[here.clone()], units), u);
-            let kept = Cells {
-                before: &c_before[here.clone()],
-                squashed: &mut squashed[here.clone()],
-            };
-            lstm::forward(
-                gates,
+            let step = Forward {
                 units,
-                kept,
-                &mut cells[here.clone()],
-                &mut outputs[here],
-            );
+                gates,
+                before: &c_before[here.clone()],
+                cell: &mut cells[here.clone()],
+                squashed: &mut squashed[here.clone()],
+                output: &mut outputs[here],
+            };
+            step.run();
         }
         let state_after = |t: usize| {
             let here = t * size..(t + 1) * size;
@@ -232,11 +230,15 @@ impl Lstm {
                     add(&mut dh, &h);
                     add(&mut dc, &c);
                 }
-                let kept = Cells {
+                let step = Backward {
+                    units,
+                    gates,
                     before: &c_before[here.clone()],
-                    squashed: &mut squashed[here],
+                    squashed: &squashed[here],
+                    dh: &dh,
+                    dc: &mut dc,
                 };
-                lstm::backward(gates, units, kept, &dh, &mut dc);
+                step.run();
                 dh = product(Matrix::new(gates, 4 * units), u);
                 if let Some(keeps) = &keeps {
                     let keeps = &keeps.as_slice()[t * batch..(t + 1) * batch];
