@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::core::{Core, Deltas, Sequence, Tick, Unrolled};
 use crate::host::lstm::{Backward, Forward};
-use crate::host::product::{Matrix, accumulate, product};
+use crate::host::product::{Matrix, accumulate, product, transpose};
 use crate::host::{self, Values};
 use crate::init::Init;
 
@@ -220,7 +220,8 @@ impl Lstm {
             };
             let [mut dh, mut dc] = halves(last);
             let mut first = Some(halves(first));
-            let u = Matrix::new(state_weight.as_slice(), 4 * units).transposed();
+            let transposed = transpose(state_weight.as_slice(), 4 * units);
+            let u = Matrix::new(&transposed, units);
             for (t, gates) in gates.chunks_exact_mut(4 * size).enumerate().rev() {
                 let here = t * size..(t + 1) * size;
                 add(&mut dh, &outputs.as_slice()[here.clone()]);
