@@ -1,0 +1,110 @@
+//! The figures of the steps since the last record: on the device until they are read.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Tensor;
+
+use super::{Figure, Network, Progress, Scalars};
+use crate::error::{Error, Result};
+
+/// What must stay finite in the steps since the last record.
+pub(super) struct Losses {
+    /// Steps that have been read.
+    read: usize,
+    pending: Vec<Pending>,
+    /// Over the steps read since the last record.
+    means: BTreeMap<Figure, Mean>,
+}
+
+/// The figures of one step, in the order of what they are.
+struct Pending {
+    what: Vec<Figure>,
+    figures: Tensor<1>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    sum: f64,
+    count: usize,
+}
+
+impl Losses {
+    pub fn new(step: usize) -> Self {
+        Self {
+            read: step,
+            pending: Vec::new(),
+            means: BTreeMap::new(),
+        }
+    }
+
+    /// Steps that have not been read.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub fn add(&mut self, figures: Vec<(Figure, Tensor<1>)>) {
+        let (what, figures) = figures.into_iter().unzip();
+        self.pending.push(Pending {
+            what,
+            figures: Tensor::cat(figures, 0),
+        });
+    }
+
+    /// Reads what is pending; the losses of those steps, in their order.
+    ///
+    /// # Errors
+    ///
+    /// At the first step with a figure that is not finite.
+    pub fn read(&mut self, network: &impl Network) -> Result<Vec<f64>> {
+        if self.pending.is_empty() {
+            return Ok(Vec::new());
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let (layouts, figures): (Vec<_>, Vec<_>) =
+            pending.into_iter().map(|p| (p.what, p.figures)).unzip();
+        let values: Vec<f32> = Tensor::cat(figures, 0)
+            .into_data()
+            .try_into_vec()
+            .expect("losses are f32");
+        let mut values = values.into_iter();
+        let mut losses = Vec::with_capacity(layouts.len());
+        for what in layouts {
+            self.read += 1;
+            let figures: Vec<(Figure, f32)> = what.into_iter().zip(&mut values).collect();
+            let culprits = figures.iter().filter(|(_, value)| !value.is_finite());
+            if let Some((culprit, _)) = culprits.min_by_key(|(figure, _)| *figure) {
+                return Err(Error::NotFinite {
+                    what: network.culprit(*culprit),
+                    step: self.read,
+                });
+            }
+            for (figure, value) in figures {
+                let value = f64::from(value);
+                let mean = self.means.entry(figure).or_default();
+                mean.sum += value;
+                mean.count += 1;
+                if figure == Figure::Loss {
+                    losses.push(value);
+                }
+            }
+        }
+        Ok(losses)
+    }
+
+    pub fn take_means(&mut self, network: &impl Network, progress: Progress) -> Scalars {
+        let means = std::mem::take(&mut self.means);
+        let mean = |figure: Figure| means.get(&figure).map(|mean| mean.sum / mean.count as f64);
+        let of_interfaces = |figure: fn(usize) -> Figure| {
+            let interfaces = 0..network.interface_names().len();
+            interfaces.map(|i| mean(figure(i))).collect()
+        };
+        Scalars {
+            step: progress.step,
+            seconds: progress.seconds,
+            loss: mean(Figure::Loss).unwrap_or(0.0),
+            synthesizer_losses: of_interfaces(Figure::Synthesizer),
+            input_losses: of_interfaces(Figure::InputModel),
+            auxiliary_losses: of_interfaces(Figure::Auxiliary),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What a run needs to know of the network that it trains, whatever its kind.
+
+use burn::optim::{StateSink, StateSource};
+use burn::tensor::Tensor;
+
+use crate::error::Result;
+use crate::interface::Contract;
+
+/// A network as a run keeps it: names for its logs, and its state for a checkpoint.
+pub trait Network {
+    /// The name of every interface, in the order of their [contracts](Self::contracts).
+    fn interface_names(&self) -> Vec<&str>;
+
+    /// The terms of all interfaces, which a checkpoint keeps.
+    fn contracts(&self) -> Vec<Contract>;
+
+    /// What a figure belongs to, for an error that says that it is not finite.
+    fn culprit(&self, figure: Figure) -> String;
+
+    /// The first part with a parameter that is NaN or infinite.
+    fn find_not_finite(&self) -> Option<String>;
+
+    /// Writes parameters, optimizer states and whatever else the next step depends on.
+    ///
+    /// # Errors
+    ///
+    /// If a parameter cannot be written.
+    fn save(&self, sink: &mut StateSink) -> Result<()>;
+
+    /// Reads back what [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    ///
+    /// If a parameter is missing or has another shape.
+    fn load(&mut self, source: &mut StateSource) -> Result<()>;
+}
+
+/// A network that a run can train.
+pub trait Learner: Network {
+    /// What it learns from in one step.
+    type Batch;
+
+    /// What else its steps depend on.
+    type Schedule;
+
+    /// One step, counted from 0, and its figures, `[1]` each, which stay on the device until they
+    /// are read.
+    fn learn(
+        &mut self,
+        batch: Self::Batch,
+        schedule: &Self::Schedule,
+        step: usize,
+    ) -> Vec<(Figure, Tensor<1>)>;
+
+    /// Multiplies all learning rates by `factor`, which replaces the factor set before.
+    fn set_rate_factor(&mut self, factor: f64);
+}
+
+/// What a figure of a step is. All of them must stay finite; the order is that of suspicion: the
+/// lowest section whose output is not finite spoils all above it, and a synthesizer, an input model
+/// or an auxiliary model the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Figure {
+    /// The sum of a section's output.
+    Output(usize),
+    /// The loss of the synthesizer of an interface.
+    Synthesizer(usize),
+    /// The loss of the input model there.
+    InputModel(usize),
+    /// The loss of the auxiliary task there.
+    Auxiliary(usize),
+    /// The loss.
+    Loss,
+}
