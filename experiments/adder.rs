@@ -10,8 +10,8 @@ use clap::{Args, ValueEnum};
 use dni::data::{Adder, Examples, Order, Stream, generator};
 use dni::run::{Plan, Progress, Task};
 use dni::{
-    Activation, Backend, Batch, Chain, Dense, DenseConfig, Init, Interface, Loss, Optimizer,
-    Quality, Reduction, TargetScale,
+    Activation, Backend, Batch, Chain, Dense, DenseConfig, Init, Interface, Lessons, Loss,
+    Optimizer, Quality, Reduction, TargetScale,
 };
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +108,7 @@ enum Rule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    pub run: Common,
+    pub run: Common<Method>,
     preset: Option<Preset>,
     shuffle: bool,
     bits: usize,
@@ -401,7 +401,7 @@ impl Settings {
         Ok(interface.with_scale(self.target_scale))
     }
 
-    fn plan(&self, method: Method) -> Plan {
+    fn plan(&self, method: Method) -> Plan<Lessons> {
         let record_every = (self.run.steps / 200).clamp(1, 100);
         Plan {
             record_every,
@@ -415,11 +415,13 @@ impl Settings {
 impl comparison::Settings for Settings {
     const NAME: &'static str = "adder";
 
-    fn common(&self) -> &Common {
+    type Method = Method;
+
+    fn common(&self) -> &Common<Method> {
         &self.run
     }
 
-    fn common_mut(&mut self) -> &mut Common {
+    fn common_mut(&mut self) -> &mut Common<Method> {
         &mut self.run
     }
 
@@ -457,7 +459,7 @@ impl Sums {
     }
 }
 
-impl Task for Sums {
+impl Task<Chain> for Sums {
     fn batch(&mut self, step: usize) -> Batch {
         let (input, target) = self.data.train.rows(self.order.rows(step), &self.device);
         with_label(input, target)

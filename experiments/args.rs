@@ -98,6 +98,13 @@ pub struct LengthArgs {
     #[arg(long, value_name = "N", value_parser = positive)]
     pub epochs: Option<usize>,
 
+    #[command(flatten)]
+    pub seeds: SeedArgs,
+}
+
+/// From which seeds it learns.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SeedArgs {
     /// Seed of everything random [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

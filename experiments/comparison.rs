@@ -1,16 +1,16 @@
 //! What a call of an experiment is: methods side by side, each from several seeds, one run after
 //! another, in a folder that can be resumed.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use dni::run::{Plan, Progress, Task};
-use dni::{Backend, Chain};
+use dni::Backend;
+use dni::run::{Learner, Plan, Progress, Task};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::{Format, LengthArgs, MachineArgs, Misuse, OutputArgs, set};
-use crate::method::Method;
+use crate::args::{Format, LengthArgs, MachineArgs, Misuse, OutputArgs, SeedArgs, set};
 use crate::output;
 use crate::session::{self, Session};
 use crate::table::Table;
@@ -21,8 +21,11 @@ pub trait Settings: Clone + PartialEq + Serialize + DeserializeOwned {
     /// The name of the experiment.
     const NAME: &'static str;
 
-    fn common(&self) -> &Common;
-    fn common_mut(&mut self) -> &mut Common;
+    /// The ways to train that it compares.
+    type Method: Copy + PartialEq + Display;
+
+    fn common(&self) -> &Common<Self::Method>;
+    fn common_mut(&mut self) -> &mut Common<Self::Method>;
 
     /// Refuses what could not be trained, before anything is.
     fn check(&self) -> Result<(), Misuse>;
@@ -31,23 +34,28 @@ pub trait Settings: Clone + PartialEq + Serialize + DeserializeOwned {
 /// The settings that all experiments share.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Common {
+pub struct Common<M> {
     pub experiment: String,
     pub backend: Backend,
     pub kernel_threads: usize,
-    pub methods: Vec<Method>,
+    pub methods: Vec<M>,
     pub seed: u64,
     pub seeds: usize,
     pub steps: usize,
     pub batch_size: usize,
 }
 
-impl Common {
+impl<M: PartialEq + Display> Common<M> {
     /// Changes what flags were given for, but for a length in epochs.
     pub fn set(&mut self, length: &LengthArgs, machine: &MachineArgs) {
         set(&mut self.steps, &length.steps);
-        set(&mut self.seed, &length.seed);
-        set(&mut self.seeds, &length.seeds);
+        self.set_seeds(&length.seeds, machine);
+    }
+
+    /// The same without a length.
+    pub fn set_seeds(&mut self, seeds: &SeedArgs, machine: &MachineArgs) {
+        set(&mut self.seed, &seeds.seed);
+        set(&mut self.seeds, &seeds.seeds);
         if let Some(backend) = machine.backend {
             self.backend = backend.resolve();
         }
@@ -112,10 +120,10 @@ pub struct Comparison<S> {
 }
 
 /// One run of a comparison.
-pub struct Run<'a, S> {
+pub struct Run<'a, S: Settings> {
     /// The settings of this run alone.
     pub settings: S,
-    pub method: Method,
+    pub method: S::Method,
     pub seed: u64,
     pub device: &'a Device,
     pub folder: PathBuf,
@@ -223,15 +231,15 @@ impl<S: Settings> Comparison<S> {
 
 impl<S: Settings> Run<'_, S> {
     /// Trains, from the checkpoint if there is one.
-    pub fn train(
+    pub fn train<L: Learner>(
         &self,
-        chain: &mut Chain,
-        task: &mut dyn Task,
-        plan: &Plan,
+        learner: &mut L,
+        task: &mut impl Task<L>,
+        plan: &Plan<L::Schedule>,
     ) -> anyhow::Result<Progress> {
         let settings = session::write_settings(&self.settings)?;
         self.session
-            .train(&self.label, &self.folder, &settings, chain, task, plan)
+            .train(&self.label, &self.folder, &settings, learner, task, plan)
     }
 
     /// Says how the run went on stderr.

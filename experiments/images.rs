@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use dni::data::{ImageSet, Images, Order, Stream, generator};
 use dni::run::{Plan, Progress, Task};
-use dni::{Backend, Batch, Chain, Quality, Sparse, TargetScale};
+use dni::{Backend, Batch, Chain, Lessons, Quality, Sparse, TargetScale};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{
@@ -149,7 +149,7 @@ pub enum Preset {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    pub run: Common,
+    pub run: Common<Method>,
     preset: Option<Preset>,
     data: Source,
     /// None here and below for all there are.
@@ -333,7 +333,7 @@ impl Settings {
         self.network.chain(&parts, rng)
     }
 
-    fn plan(&self, method: Method, seed: u64) -> anyhow::Result<Plan> {
+    fn plan(&self, method: Method, seed: u64) -> anyhow::Result<Plan<Lessons>> {
         let record_every = match self.network.model {
             Model::Fcn => 100,
             // Its steps are slow, and Ctrl-C waits for a record.
@@ -341,14 +341,17 @@ impl Settings {
         };
         let record_every = (self.run.steps / 200).clamp(1, record_every);
         let sparse = Some(self.update_probability).filter(|&p| p < 1.0);
-        Ok(Plan {
+        let lessons = Lessons {
             sparse: sparse.map(|p| Sparse::new(p, seed)).transpose()?,
+            ..Lessons::from(method.credit())
+        };
+        Ok(Plan {
             drops: self.lr_schedule.drops(self.run.steps),
             record_every,
             evaluate_every: self.eval_every,
             check_every: self.run.check_every(record_every),
             save_every: std::time::Duration::from_secs(10),
-            ..Plan::new(self.run.steps, method.credit())
+            ..Plan::new(self.run.steps, lessons)
         })
     }
 }
@@ -356,11 +359,13 @@ impl Settings {
 impl comparison::Settings for Settings {
     const NAME: &'static str = "images";
 
-    fn common(&self) -> &Common {
+    type Method = Method;
+
+    fn common(&self) -> &Common<Method> {
         &self.run
     }
 
-    fn common_mut(&mut self) -> &mut Common {
+    fn common_mut(&mut self) -> &mut Common<Method> {
         &mut self.run
     }
 
@@ -423,18 +428,18 @@ impl<'a> Batches<'a> {
     }
 }
 
-impl Task for Batches<'_> {
+impl Task<Chain> for Batches<'_> {
     fn batch(&mut self, step: usize) -> Batch {
         let (input, target) = self.set.train.rows(self.order.rows(step), &self.device);
         with_label(input, target)
     }
 
-    fn evaluate(&mut self, chain: &Chain) -> BTreeMap<String, f64> {
+    fn evaluate(&mut self, chain: &Chain) -> dni::Result<BTreeMap<String, f64>> {
         let measures = Measures::of(chain, &self.set.test, &self.device);
-        BTreeMap::from([
+        Ok(BTreeMap::from([
             ("test_error".to_string(), measures.error),
             ("test_loss".to_string(), measures.loss),
-        ])
+        ]))
     }
 }
 

@@ -7,7 +7,9 @@ mod adder;
 mod args;
 mod backends;
 mod bench;
+mod budget;
 mod comparison;
+mod copy;
 mod export;
 mod images;
 mod method;
@@ -15,6 +17,7 @@ mod network;
 mod output;
 mod progress;
 mod rates;
+mod recurrent;
 mod session;
 mod sheet;
 mod source;
@@ -52,6 +55,8 @@ enum Command {
     Adder(Box<adder::AdderArgs>),
     /// Images by networks of any depth: decoupled, sparsely updated, completely unlocked
     Images(Box<images::ImagesArgs>),
+    /// Copy and Repeat Copy by recurrent networks whose windows have a synthetic future
+    Copy(Box<copy::CopyArgs>),
     /// Time training steps on several backends
     Bench(Box<bench::BenchArgs>),
     /// List backends, what works on this machine, and what to install
@@ -71,6 +76,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Adder(args) => adder::run(*args),
         Command::Images(args) => images::run(*args),
+        Command::Copy(args) => copy::run(*args),
         Command::Bench(args) => bench::run(*args),
         Command::Backends(args) => backends::run(args),
     };

@@ -18,16 +18,7 @@ pub struct Bar {
 
 impl Bar {
     pub fn new(label: &str, quiet: bool) -> Self {
-        let style = ProgressStyle::with_template(
-            "{prefix} {bar:30} {pos}/{len} steps, {rate}, {eta} left{msg}",
-        )
-        .expect("the template is well-formed")
-        .with_key(
-            "rate",
-            |state: &ProgressState, text: &mut dyn fmt::Write| {
-                let _ = write!(text, "{:.0}/s", state.per_sec());
-            },
-        );
+        let style = style("{prefix} {bar:30} {pos}/{len} steps, {rate}, {eta} left{msg}");
         Self {
             bar: ProgressBar::with_draw_target(None, target(quiet))
                 .with_style(style)
@@ -42,7 +33,12 @@ impl Listener for Bar {
     fn hear(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Started { step, steps } => {
-                self.bar.set_length(*steps as u64);
+                match steps {
+                    Some(steps) => self.bar.set_length(*steps as u64),
+                    None => self
+                        .bar
+                        .set_style(style("{prefix} {pos} steps, {rate}, {elapsed}{msg}")),
+                }
                 self.bar.set_position(*step as u64);
                 self.bar.reset_eta();
             }
@@ -65,6 +61,16 @@ impl Listener for Bar {
         }
         Ok(())
     }
+}
+
+/// A style with a rate.
+fn style(template: &str) -> ProgressStyle {
+    let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+        let _ = write!(text, "{:.0}/s", state.per_sec());
+    };
+    ProgressStyle::with_template(template)
+        .expect("the template is well-formed")
+        .with_key("rate", rate)
 }
 
 /// Shows downloads, if stderr is a terminal.

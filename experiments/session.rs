@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use dni::Chain;
-use dni::run::{Outcome, Plan, Progress, RunFolder, Task, train};
+use dni::run::{Learner, Outcome, Plan, Progress, RunFolder, Task, train};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -76,25 +75,28 @@ impl Session {
     /// Trains one run of the session, from its checkpoint if it has one.
     ///
     /// `label` names it on the screen, `folder` is its own.
-    pub fn train(
+    pub fn train<L: Learner>(
         &self,
         label: &str,
         folder: &Path,
         settings: &str,
-        chain: &mut Chain,
-        task: &mut dyn Task,
-        plan: &Plan,
+        learner: &mut L,
+        task: &mut impl Task<L>,
+        plan: &Plan<L::Schedule>,
     ) -> anyhow::Result<Progress> {
-        let (mut run_folder, start) = match RunFolder::open(folder, settings, chain)? {
-            Some((run_folder, checkpoint)) => (run_folder, checkpoint.restore(chain)?),
+        let (mut run_folder, start) = match RunFolder::open(folder, settings, learner)? {
+            Some((run_folder, checkpoint)) => {
+                task.recall(checkpoint.notes());
+                (run_folder, checkpoint.restore(learner)?)
+            }
             None => (
-                RunFolder::create(folder, settings, chain)?,
+                RunFolder::create(folder, settings, learner)?,
                 Progress::default(),
             ),
         };
         let mut bar = Bar::new(label, self.quiet);
         let outcome = train(
-            chain,
+            learner,
             task,
             plan,
             start,

@@ -119,7 +119,7 @@ impl DataArgs {
         const LOOKED_AT: usize = 1_000;
         let source = self.data.unwrap_or(Source::Glyphs);
         let limits = [Some(LOOKED_AT), Some(1)];
-        let seed = length.seed.unwrap_or(1);
+        let seed = length.seeds.seed.unwrap_or(1);
         let set = source.load(self.data_dir.as_deref(), seed, limits, quiet)?;
         sheet::write(path, &set.train)?;
         if !quiet {

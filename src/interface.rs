@@ -41,6 +41,33 @@ pub struct Contract {
     pub reduction: Reduction,
     /// Whether the section above trains on synthetic inputs.
     pub synthetic_inputs: bool,
+    /// How a recurrent network uses it; none in a chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub future: Option<FutureTerms>,
+}
+
+/// How the synthetic gradient at the end of a window is used.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FutureTerms {
+    /// What it is multiplied by where the core learns from it.
+    pub scale: f64,
+    /// Whether it is also scaled in what the synthesizer learns from.
+    pub scales_targets: bool,
+    /// Whether there is the auxiliary task.
+    pub auxiliary: bool,
+}
+
+impl fmt::Display for FutureTerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "as a future of scale {}", self.scale)?;
+        if self.scales_targets {
+            f.write_str(" in its targets, too")?;
+        }
+        if self.auxiliary {
+            f.write_str(", with the auxiliary task")?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Contract {
@@ -63,7 +90,11 @@ impl fmt::Display for Contract {
                 Reduction::Mean => "mean",
                 Reduction::Sum => "summed",
             }
-        )
+        )?;
+        match &self.future {
+            Some(future) => write!(f, ", {future}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -122,6 +153,7 @@ impl Interface {
             scale: self.scale,
             reduction: self.reduction,
             synthetic_inputs: self.input_model.is_some(),
+            future: None,
         }
     }
 

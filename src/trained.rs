@@ -58,6 +58,9 @@ pub(crate) trait AnyTrained: Send {
     /// Whether every parameter is a finite number.
     fn is_finite(&self) -> bool;
 
+    /// Where its parameters lie; the default device if it has none.
+    fn device(&self) -> Device;
+
     /// Writes parameters as `prefix.parameters.path` and optimizer states as `prefix.optimizer.*`.
     fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()>;
 
@@ -91,6 +94,12 @@ impl<M: Module> AnyTrained for Trained<M> {
         finite.0
     }
 
+    fn device(&self) -> Device {
+        let devices = self.module().devices();
+        let device = devices.into_iter().next().unwrap_or_default();
+        device.without_autodiff()
+    }
+
     fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()> {
         // `valid` brings the running statistics of batch norm up to date, of which a record
         // would miss the last step.
@@ -108,7 +117,6 @@ impl<M: Module> AnyTrained for Trained<M> {
         let module = self.module().clone();
         let mut paths = Paths::default();
         module.visit(&mut paths);
-        let device = module.devices().first().cloned();
         let mut tensors = Vec::new();
         for path in &paths.found {
             let data = source
@@ -127,10 +135,10 @@ impl<M: Module> AnyTrained for Trained<M> {
         }
         let record = ModuleRecord::from_bytes(Writer::new(tensors).into_bytes()?)?;
         self.module = Some(module.try_load_record(record)?);
-        if let Some(device) = device {
-            let device: Device = device.without_autodiff();
+        let parameters = paths.found.len();
+        if parameters > 0 {
             self.optimizer
-                .load(&optimizer(prefix), paths.found.len(), source, &device)?;
+                .load(&optimizer(prefix), parameters, source, &self.device())?;
         }
         Ok(())
     }

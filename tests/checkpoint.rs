@@ -13,9 +13,11 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, SgdConfig};
 use burn::tensor::{Device, Tensor};
 use common::{on_devices, on_every_device, random, seeded, values};
-use dni::run::{Checkpoint, Event, Listener, Outcome, Plan, Progress, RunFolder, Task, train};
+use dni::run::{
+    Checkpoint, Event, Listener, Notes, Outcome, Plan, Progress, RunFolder, Task, train,
+};
 use dni::{
-    Activation, Backend, Batch, Chain, Credit, Dense, DenseConfig, Error, Interface,
+    Activation, Backend, Batch, Chain, Credit, Dense, DenseConfig, Error, Interface, Lessons,
     LinearSynthesizerConfig, Loss, MlpSynthesizerConfig, Optimizer, Reduction, TargetScale,
 };
 
@@ -88,7 +90,7 @@ impl Batches {
     }
 }
 
-impl Task for Batches {
+impl Task<Chain> for Batches {
     fn batch(&mut self, step: usize) -> Batch {
         self.asked += 1;
         let rng = &mut seeded(1_000 + step as u64);
@@ -107,7 +109,7 @@ impl Task for Batches {
     }
 }
 
-fn plan(steps: usize) -> Plan {
+fn plan(steps: usize) -> Plan<Lessons> {
     Plan {
         record_every: 1,
         check_every: 1,
@@ -140,8 +142,8 @@ impl Place {
     fn train(
         &self,
         chain: &mut Chain,
-        task: &mut dyn Task,
-        plan: &Plan,
+        task: &mut impl Task<Chain>,
+        plan: &Plan<Lessons>,
         listeners: &mut [&mut dyn Listener],
         stop: &AtomicBool,
     ) -> dni::Result<Outcome> {
@@ -156,7 +158,7 @@ impl Place {
     }
 
     /// Trains without listeners what must go well.
-    fn finish(&self, chain: &mut Chain, plan: &Plan, device: &Device) {
+    fn finish(&self, chain: &mut Chain, plan: &Plan<Lessons>, device: &Device) {
         let stop = AtomicBool::new(false);
         let outcome = self
             .train(chain, &mut Batches::new(device), plan, &mut [], &stop)
@@ -174,6 +176,7 @@ fn state(chain: &Chain) -> Vec<u8> {
     Checkpoint::write(
         &place.checkpoint(),
         chain,
+        &Notes::new(),
         Progress::default(),
         SETTINGS,
         &[],
@@ -296,7 +299,7 @@ struct Stopping<'a> {
     stop: &'a AtomicBool,
 }
 
-impl Task for Stopping<'_> {
+impl Task<Chain> for Stopping<'_> {
     fn batch(&mut self, step: usize) -> Batch {
         if step == self.at {
             self.stop.store(true, Ordering::Relaxed);
@@ -443,8 +446,15 @@ fn another_optimizer_is_refused() {
         let mut task = Batches::new(device);
         chain.step(task.batch(0), Credit::Backprop);
         let progress = Progress::default();
-        Checkpoint::write(&place.checkpoint(), &chain, progress, SETTINGS, &[])
-            .expect("a checkpoint can be written");
+        Checkpoint::write(
+            &place.checkpoint(),
+            &chain,
+            &Notes::new(),
+            progress,
+            SETTINGS,
+            &[],
+        )
+        .expect("a checkpoint can be written");
         for (j, other) in optimizers.into_iter().enumerate() {
             let checkpoint = Checkpoint::read(&place.checkpoint()).expect("it is whole");
             let outcome = checkpoint.restore(&mut with(other));
@@ -574,9 +584,12 @@ fn in_a_warm_up_synthesizers_learn_and_sections_follow_backprop() {
     on_devices(&[Backend::Flex, Backend::Ndarray], |device, checks| {
         let run = |steps, warm_up, credit| {
             let mut chain = network(Terms::default(), 1, device);
-            let plan = Plan {
+            let schedule = Lessons {
                 warm_up,
-                credit,
+                ..Lessons::from(credit)
+            };
+            let plan = Plan {
+                schedule,
                 ..plan(steps)
             };
             let place = Place::new();

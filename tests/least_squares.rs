@@ -5,7 +5,7 @@ mod common;
 
 use burn::tensor::{Device, Tensor, activation};
 use common::{on_devices, on_every_device, random, seeded, tensor, values};
-use dni::run::{Checkpoint, Progress};
+use dni::run::{Checkpoint, Notes, Progress};
 use dni::{
     Backend, Batch, Chain, Credit, DenseConfig, Interface, LeastSquaresSynthesizerConfig, Loss,
     Optimizer, TargetScale,
@@ -246,7 +246,8 @@ fn a_checkpoint_keeps_what_was_seen() {
             step: 5,
             seconds: 1.0,
         };
-        Checkpoint::write(&path, &chain, progress, "", &[]).expect("it can be written");
+        Checkpoint::write(&path, &chain, &Notes::new(), progress, "", &[])
+            .expect("it can be written");
         let mut restored = network(device);
         let checkpoint = Checkpoint::read(&path).expect("it is whole");
         checkpoint.restore(&mut restored).expect("it fits");

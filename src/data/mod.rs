@@ -2,6 +2,7 @@
 
 mod adder;
 mod cifar;
+mod copying;
 pub mod fetch;
 mod glyphs;
 mod idx;
@@ -10,6 +11,7 @@ mod library;
 
 pub use adder::Adder;
 pub use cifar::read_cifar;
+pub use copying::{CopyEpisodes, CopyLevel};
 pub use glyphs::glyphs;
 pub use idx::read_idx;
 pub use images::{ImageSet, ImageShape, Images};
@@ -32,6 +34,8 @@ pub enum Stream {
     Examples,
     /// The order of the examples in one epoch, counted from 0.
     Epoch(u64),
+    /// What is drawn anew for one episode, counted from 0.
+    Episode(u64),
     /// Which sections learn in one step, counted from 0.
     Updates(u64),
 }
@@ -44,6 +48,7 @@ pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
         Stream::Parameters => 0,
         Stream::Examples => 1,
         Stream::Epoch(epoch) => 2 + epoch,
+        Stream::Episode(episode) => (1 << 62) + episode,
         Stream::Updates(step) => u64::MAX - step,
     });
     rng

@@ -3,14 +3,15 @@
 //! [`Chain::step`] is the reference: one thread, every section in turn, in the paper's order. Every
 //! other schedule must agree with it.
 
+mod learn;
 mod step;
 
-use burn::optim::{StateSink, StateSource};
+pub use learn::Lessons;
+
 use burn::tensor::Tensor;
 
 use crate::credit::Credit;
-use crate::error::Result;
-use crate::interface::{Contract, Interface, Prediction};
+use crate::interface::{Interface, Prediction};
 use crate::loss::{Loss, Reduction};
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, Pass};
@@ -342,46 +343,5 @@ impl Chain {
             interfaces: self.interfaces.iter().map(Interface::observer).collect(),
             ..*self
         }
-    }
-
-    /// The first section or interface, from the bottom up, with a parameter that is NaN or
-    /// infinite.
-    pub fn find_not_finite(&self) -> Option<String> {
-        let interface = |i: usize| self.interfaces.get(i);
-        self.sections.iter().enumerate().find_map(|(i, s)| {
-            if !s.section.is_finite() {
-                return Some(format!("section '{}'", s.name));
-            }
-            interface(i)
-                .filter(|interface| !interface.is_finite())
-                .map(|_| format!("the synthesizer on top of section '{}'", s.name))
-        })
-    }
-
-    /// The terms of all interfaces, which a checkpoint keeps.
-    pub fn contracts(&self) -> Vec<Contract> {
-        self.interfaces.iter().map(Interface::contract).collect()
-    }
-
-    /// Writes parameters and optimizer states of all sections and synthesizers.
-    pub(crate) fn save(&self, sink: &mut StateSink) -> Result<()> {
-        for (i, s) in self.sections.iter().enumerate() {
-            s.section.save(&format!("section.{i}"), sink)?;
-        }
-        for (i, interface) in self.interfaces.iter().enumerate() {
-            interface.save(&format!("interface.{i}"), sink)?;
-        }
-        Ok(())
-    }
-
-    /// Reads back what [`save`](Self::save) wrote.
-    pub(crate) fn load(&mut self, source: &mut StateSource) -> Result<()> {
-        for (i, s) in self.sections.iter_mut().enumerate() {
-            s.section.load(&format!("section.{i}"), source)?;
-        }
-        for (i, interface) in self.interfaces.iter_mut().enumerate() {
-            interface.load(&format!("interface.{i}"), source)?;
-        }
-        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::GradientsParams;
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::message::{cut, inject_all, receive};
 use crate::pass::{collect, tracked};
@@ -57,6 +57,12 @@ impl Sequence {
         let [_, batch, features] = self.dims();
         let input = self.inputs.clone().narrow(0, t, 1);
         input.reshape([batch, features])
+    }
+
+    /// The [`keeps`](Self::keeps) of sequences that all begin with the window, `[steps, batch]`.
+    pub fn beginning([steps, batch]: [usize; 2], device: &Device) -> Tensor<2> {
+        let begin = Tensor::zeros([1, batch], device);
+        Tensor::ones([steps, batch], device).slice_assign([0..1, 0..batch], begin)
     }
 
     /// The same from after the first zeroing on: for a state that has seen to it.

@@ -13,6 +13,7 @@
 
 mod core;
 mod gru;
+mod learn;
 mod lstm;
 
 pub use self::core::{Core, Deltas, Sequence, Tick, Unrolled};
@@ -21,7 +22,7 @@ pub use lstm::{Lstm, LstmConfig};
 
 use burn::tensor::{Device, Tensor, assert_shape};
 
-use crate::interface::Interface;
+use crate::interface::{Contract, FutureTerms, Interface};
 use crate::loss::{Loss, Reduction};
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, LocalGradients};
@@ -109,6 +110,19 @@ impl Future {
     /// The interface.
     pub fn interface(&self) -> &Interface {
         &self.interface
+    }
+
+    /// The terms of the interface.
+    pub fn contract(&self) -> Contract {
+        let terms = FutureTerms {
+            scale: self.scale,
+            scales_targets: self.scales_targets,
+            auxiliary: self.auxiliary.is_some(),
+        };
+        Contract {
+            future: Some(terms),
+            ..self.interface.contract()
+        }
     }
 
     /// `delta_hat` at the state after a window, zero for sequences that end there.
@@ -283,6 +297,26 @@ impl Recurrent {
                 gradient * weights.clone().reshape([steps * batch, 1])
             }
             None => gradient,
+        }
+    }
+
+    /// The weighted loss of every answer of a window, `[steps, batch]`.
+    ///
+    /// # Panics
+    ///
+    /// If a shape does not fit.
+    pub fn losses(&self, outputs: Tensor<3>, window: &Window) -> Tensor<2> {
+        let [steps, batch, features] = outputs.dims();
+        let [outputs, targets] = [outputs, window.targets.clone().inner()]
+            .map(|tensor| tensor.reshape([steps * batch, features]));
+        let losses = self.loss.of_each(outputs, targets);
+        let losses = losses.reshape([steps, batch]);
+        match &window.weights {
+            Some(weights) => {
+                assert_shape!(weights, [steps, batch]);
+                losses * weights.clone().inner()
+            }
+            None => losses,
         }
     }
 

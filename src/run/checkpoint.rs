@@ -13,9 +13,14 @@ use burn_pack::{Reader, Scalar, Writer};
 
 use super::folder::write_atomically;
 use crate::error::{Error, Result};
-use crate::feedforward::Chain;
 use crate::interface::Contract;
-use crate::run::Progress;
+use crate::run::{Network, Progress};
+
+/// What a [task](super::Task) wants to remember, by name.
+pub type Notes = BTreeMap<String, f64>;
+
+/// What the names of notes begin with among the scalars.
+const NOTE: &str = "task.";
 
 /// A checkpoint read from disk and found whole.
 pub struct Checkpoint {
@@ -23,11 +28,13 @@ pub struct Checkpoint {
     settings: String,
     log_lengths: Vec<u64>,
     contracts: Vec<Contract>,
+    notes: Notes,
     state: StateSource,
 }
 
 impl Checkpoint {
-    /// Writes the state of `chain` after `progress` to `path`, in one piece or not at all.
+    /// Writes the state of a network and of its task after `progress` to `path`, in one piece or
+    /// not at all.
     ///
     /// `settings` are the run's own, and `log_lengths` the lengths of its log files in bytes.
     ///
@@ -36,13 +43,14 @@ impl Checkpoint {
     /// If the file cannot be written.
     pub fn write(
         path: &Path,
-        chain: &Chain,
+        network: &impl Network,
+        notes: &Notes,
         progress: Progress,
         settings: &str,
         log_lengths: &[u64],
     ) -> Result<()> {
         let mut sink = StateSink::default();
-        chain.save(&mut sink)?;
+        network.save(&mut sink)?;
         let tensors = sink
             .tensors
             .into_iter()
@@ -53,12 +61,15 @@ impl Checkpoint {
             .collect();
         let mut writer = Writer::new(tensors)
             .with_metadata("settings", settings)
-            .with_metadata("contracts", &json(&chain.contracts()))
+            .with_metadata("contracts", &json(&network.contracts()))
             .with_metadata("logs", &json(&log_lengths))
             .with_scalar("step", Scalar::UInt(progress.step as u64))
             .with_scalar("seconds", Scalar::Float(progress.seconds));
         for (name, value) in sink.scalars {
             writer = writer.with_scalar(&name, value);
+        }
+        for (name, value) in notes {
+            writer = writer.with_scalar(&format!("{NOTE}{name}"), Scalar::Float(*value));
         }
         let mut bytes = writer.into_bytes()?.to_vec();
         let checksum = crc32fast::hash(&bytes);
@@ -101,6 +112,11 @@ impl Checkpoint {
             step: *step as usize,
             seconds: *seconds,
         };
+        let notes = scalars.iter().filter_map(|(name, value)| match value {
+            Scalar::Float(value) => Some((name.strip_prefix(NOTE)?.to_string(), *value)),
+            _ => None,
+        });
+        let notes = notes.collect();
         let mut state = StateSource::new(scalars);
         for tensor in reader.into_tensors()? {
             let (name, dtype, shape, _, bytes) = tensor.into_parts()?;
@@ -113,6 +129,7 @@ impl Checkpoint {
                 .map_err(|_| damaged("its entry 'logs' is no list"))?,
             contracts: serde_json::from_str(text("contracts")?)
                 .map_err(|_| damaged("its entry 'contracts' is no list of contracts"))?,
+            notes,
             state,
         })
     }
@@ -132,15 +149,20 @@ impl Checkpoint {
         &self.log_lengths
     }
 
-    /// Puts the state into a chain that was built as the saved one was.
+    /// What the task noted.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// Puts the state into a network that was built as the saved one was.
     ///
     /// # Errors
     ///
     /// If its synthesizers were trained under other terms, or a parameter is missing or has
     /// another shape.
-    pub fn restore(mut self, chain: &mut Chain) -> Result<Progress> {
-        self.check_contracts(&chain.contracts())?;
-        chain.load(&mut self.state)?;
+    pub fn restore(mut self, network: &mut impl Network) -> Result<Progress> {
+        self.check_contracts(&network.contracts())?;
+        network.load(&mut self.state)?;
         Ok(self.progress)
     }
 

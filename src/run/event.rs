@@ -14,8 +14,8 @@ pub enum Event {
     Started {
         /// Steps done so far.
         step: usize,
-        /// Steps in all.
-        steps: usize,
+        /// Steps in all; none if time alone ends the run.
+        steps: Option<usize>,
     },
     /// A few more steps are done.
     Progress(Scalars),
@@ -60,6 +60,8 @@ pub struct Scalars {
     pub synthesizer_losses: Vec<Option<f64>>,
     /// The same of its input model, `1/2 |h_hat - h|^2`.
     pub input_losses: Vec<Option<f64>>,
+    /// The same of its auxiliary task.
+    pub auxiliary_losses: Vec<Option<f64>>,
 }
 
 /// Someone who wants to know.

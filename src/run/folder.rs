@@ -4,9 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, Event, Listener, Progress, Scalars};
+use super::{Checkpoint, Event, Listener, Network, Notes, Progress, Scalars};
 use crate::error::{Error, Result};
-use crate::feedforward::Chain;
+use crate::interface::Contract;
 
 /// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (the figures) and
 /// `checkpoint.bpk`.
@@ -18,8 +18,8 @@ pub struct RunFolder {
     settings: String,
     events: BufWriter<File>,
     scalars: BufWriter<File>,
-    /// The interfaces with a synthesizer, and those with an input model.
-    columns: [Vec<usize>; 2],
+    /// The interfaces with a synthesizer, with an input model, and with an auxiliary task.
+    columns: [Vec<usize>; 3],
 }
 
 impl RunFolder {
@@ -34,7 +34,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// If it holds a run or files of these names already, or cannot be written.
-    pub fn create(path: &Path, settings: &str, chain: &Chain) -> Result<Self> {
+    pub fn create(path: &Path, settings: &str, network: &impl Network) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
         let settings_path = path.join(Self::SETTINGS);
         // A run that was killed before its first checkpoint left the same settings, and begins
@@ -65,9 +65,9 @@ impl RunFolder {
             settings: settings.to_string(),
             events: BufWriter::new(log(Self::EVENTS)?),
             scalars: BufWriter::new(log(Self::SCALARS)?),
-            columns: columns_of(chain),
+            columns: columns_of(network),
         };
-        folder.write_header(chain)?;
+        folder.write_header(network)?;
         Ok(folder)
     }
 
@@ -76,7 +76,11 @@ impl RunFolder {
     /// # Errors
     ///
     /// If the checkpoint or a log is damaged, or was made under other settings.
-    pub fn open(path: &Path, settings: &str, chain: &Chain) -> Result<Option<(Self, Checkpoint)>> {
+    pub fn open(
+        path: &Path,
+        settings: &str,
+        network: &impl Network,
+    ) -> Result<Option<(Self, Checkpoint)>> {
         let checkpoint_path = path.join(Self::CHECKPOINT);
         if !checkpoint_path.exists() {
             return Ok(None);
@@ -98,7 +102,7 @@ impl RunFolder {
             settings: settings.to_string(),
             events: reopen(&path.join(Self::EVENTS), *events)?,
             scalars: reopen(&path.join(Self::SCALARS), *scalars)?,
-            columns: columns_of(chain),
+            columns: columns_of(network),
         };
         Ok(Some((folder, checkpoint)))
     }
@@ -113,18 +117,26 @@ impl RunFolder {
     /// # Errors
     ///
     /// If a file cannot be written.
-    pub fn save(&mut self, chain: &Chain, progress: Progress) -> Result<()> {
+    pub fn save(
+        &mut self,
+        network: &impl Network,
+        notes: &Notes,
+        progress: Progress,
+    ) -> Result<()> {
         let lengths = [
             sync(&mut self.events, &self.path.join(Self::EVENTS))?,
             sync(&mut self.scalars, &self.path.join(Self::SCALARS))?,
         ];
         let path = self.path.join(Self::CHECKPOINT);
-        Checkpoint::write(&path, chain, progress, &self.settings, &lengths)
+        Checkpoint::write(&path, network, notes, progress, &self.settings, &lengths)
     }
 
-    fn write_header(&mut self, chain: &Chain) -> Result<()> {
-        let names = chain.interface_names();
-        let columns = self.columns.iter().zip(["synthesizer", "input"]);
+    fn write_header(&mut self, network: &impl Network) -> Result<()> {
+        let names = network.interface_names();
+        let columns = self
+            .columns
+            .iter()
+            .zip(["synthesizer", "input", "auxiliary"]);
         let losses = columns.flat_map(|(columns, model)| {
             let of_interface = |i: &usize| format!("{model}_loss_{}", names[*i]);
             columns.iter().map(of_interface).collect::<Vec<_>>()
@@ -139,7 +151,11 @@ impl RunFolder {
             scalars.seconds.to_string(),
             scalars.loss.to_string(),
         ];
-        let losses = [&scalars.synthesizer_losses, &scalars.input_losses];
+        let losses = [
+            &scalars.synthesizer_losses,
+            &scalars.input_losses,
+            &scalars.auxiliary_losses,
+        ];
         for (columns, losses) in self.columns.iter().zip(losses) {
             let of_interface = |i: &usize| losses.get(*i).copied().flatten();
             let cell = |loss: Option<f64>| loss.map_or_else(String::new, |loss| loss.to_string());
@@ -175,12 +191,18 @@ impl Listener for RunFolder {
     }
 }
 
-/// Which interfaces have a synthesizer, which an input model.
-fn columns_of(chain: &Chain) -> [Vec<usize>; 2] {
-    let interfaces = chain.interfaces();
-    let unlocked = |i: &usize| interfaces[*i].contract().synthetic_inputs;
-    let all = 0..interfaces.len();
-    [all.clone().collect(), all.filter(unlocked).collect()]
+/// Which interfaces have a synthesizer, which an input model, which an auxiliary task.
+fn columns_of(network: &impl Network) -> [Vec<usize>; 3] {
+    let contracts = network.contracts();
+    let with = |has: fn(&Contract) -> bool| {
+        let all = 0..contracts.len();
+        all.filter(|i| has(&contracts[*i])).collect()
+    };
+    [
+        with(|_| true),
+        with(|contract| contract.synthetic_inputs),
+        with(|contract| contract.future.is_some_and(|future| future.auxiliary)),
+    ]
 }
 
 /// Opens a log to append to it, cut to the length that it had at the checkpoint.

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use super::{Figure, Network, Progress, Scalars};
 use crate::error::{Error, Result};
 
-/// What must stay finite in the steps since the last record.
+/// The figures since the last record, all of which must stay finite.
 pub(super) struct Losses {
     /// Steps that have been read.
     read: usize,

@@ -3,9 +3,12 @@
 mod checkpoint;
 mod event;
 mod folder;
+mod losses;
+mod network;
 mod train;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Notes};
 pub use event::{Event, Listener, Scalars};
 pub use folder::{RunFolder, write_atomically};
+pub use network::{Figure, Learner, Network};
 pub use train::{Outcome, Plan, Progress, Task, train};

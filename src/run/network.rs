@@ -63,12 +63,20 @@ pub trait Learner: Network {
 pub enum Figure {
     /// The sum of a section's output.
     Output(usize),
-    /// The loss of the synthesizer of an interface.
+    /// The loss of the synthesizer of an interface, `1/2 |delta_hat - delta|^2` per example.
     Synthesizer(usize),
-    /// The loss of the input model there.
+    /// The loss of the input model there, `1/2 |h_hat - h|^2`.
     InputModel(usize),
     /// The loss of the auxiliary task there.
     Auxiliary(usize),
     /// The loss.
     Loss,
+}
+
+impl Figure {
+    /// The mean of `1/2 |residual|^2` over a batch `[batch, features]`.
+    pub(crate) fn loss_of(residual: Tensor<2>) -> Tensor<1> {
+        let [batch, _] = residual.dims();
+        residual.square().sum().mul_scalar(0.5 / batch as f64)
+    }
 }

@@ -4,41 +4,57 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::tensor::Tensor;
-
-use super::{Event, Listener, RunFolder, Scalars};
-use crate::credit::Credit;
+use super::losses::Losses;
+use super::{Event, Learner, Listener, Network, Notes, RunFolder};
 use crate::error::{Error, Result};
-use crate::feedforward::{Batch, Chain, Step};
-use crate::schedule::{Drops, Sparse};
+use crate::schedule::Drops;
 
 /// What a run trains on.
-pub trait Task {
-    /// The batch of a step, counted from 0: a function of the step alone, so that a resumed run
-    /// sees what it would have seen.
-    fn batch(&mut self, step: usize) -> Batch;
+pub trait Task<L: Learner> {
+    /// The batch of a step, counted from 0: a function of the step and of what the task
+    /// [notes](Self::notes), so that a resumed run sees what it would have seen.
+    fn batch(&mut self, step: usize) -> L::Batch;
+
+    /// Hears the loss of every step, in their order, as soon as it has been read. Default: nobody
+    /// listens.
+    fn hear(&mut self, _loss: f64) {}
 
     /// Figures of the network in use, by name, such as the error on a test set: for
     /// [`Event::Evaluated`]. Default: none.
-    fn evaluate(&mut self, _chain: &Chain) -> BTreeMap<String, f64> {
-        BTreeMap::new()
+    ///
+    /// # Errors
+    ///
+    /// If a file that it leaves cannot be written.
+    fn evaluate(&mut self, _learner: &L) -> Result<BTreeMap<String, f64>> {
+        Ok(BTreeMap::new())
     }
+
+    /// Whether training has come to its end before the plan has; asked after every record.
+    /// Default: no.
+    fn is_done(&self) -> bool {
+        false
+    }
+
+    /// What its next batches depend on besides the step, for the checkpoint. Default: nothing.
+    fn notes(&self) -> Notes {
+        Notes::new()
+    }
+
+    /// Takes up what it [noted](Self::notes) when a run goes on.
+    fn recall(&mut self, _notes: &Notes) {}
 }
 
-/// How long and with which credit a run trains.
+/// How long and in which way a run trains.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct Plan<S> {
     /// Steps in all.
     pub steps: usize,
-    /// The credit.
-    pub credit: Credit,
-    /// Which sections learn in which step; none for all of them in every step.
-    pub sparse: Option<Sparse>,
+    /// The time after which it ends all the same, at the next record; none for no limit.
+    pub time: Option<Duration>,
+    /// What steps depend on besides their batches.
+    pub schedule: S,
     /// Drops of the learning rates.
     pub drops: Drops,
-    /// Steps at the start in which sections learn by backprop while synthesizers learn without
-    /// being applied; zero for none.
-    pub warm_up: usize,
     /// Steps between two [`Event::Progress`].
     pub record_every: usize,
     /// Steps between two [evaluations](Task::evaluate); none for no evaluation.
@@ -50,43 +66,19 @@ pub struct Plan {
     pub save_every: Duration,
 }
 
-impl Plan {
-    /// A plan in which every section learns in every step at constant rates, nothing is evaluated,
-    /// losses are looked at every step and recorded every hundredth, and checkpoints are a minute
-    /// apart.
-    pub fn new(steps: usize, credit: Credit) -> Self {
+impl<S> Plan<S> {
+    /// A plan of constant rates in which nothing is evaluated, losses are looked at every step and
+    /// recorded every hundredth, and checkpoints are a minute apart.
+    pub fn new(steps: usize, schedule: impl Into<S>) -> Self {
         Self {
             steps,
-            credit,
-            sparse: None,
+            time: None,
+            schedule: schedule.into(),
             drops: Drops::default(),
-            warm_up: 0,
             record_every: 100,
             evaluate_every: None,
             check_every: 1,
             save_every: Duration::from_secs(60),
-        }
-    }
-
-    /// The credit of a step, counted from 0.
-    fn credit_of(&self, step: usize) -> Credit {
-        if step < self.warm_up && self.credit.uses_synthesizers() {
-            Credit::Mixed { lambda: 1.0 }
-        } else {
-            self.credit
-        }
-    }
-
-    /// One step of training, counted from 0.
-    fn step(&self, chain: &mut Chain, batch: Batch, step: usize) -> Step {
-        chain.set_rate_factor(self.drops.factor(step));
-        let credit = self.credit_of(step);
-        match &self.sparse {
-            Some(sparse) => {
-                let learners = sparse.learners(step, chain.names().len());
-                chain.sparse_step(batch, credit, &learners)
-            }
-            None => chain.step(batch, credit),
         }
     }
 
@@ -101,6 +93,14 @@ impl Plan {
         steps.is_multiple_of(self.record_every)
             || steps == self.steps
             || self.evaluates_after(steps)
+    }
+
+    /// Whether a run that is so far has come to its end.
+    fn is_done(&self, progress: Progress) -> bool {
+        let time_is_up = self
+            .time
+            .is_some_and(|time| progress.seconds >= time.as_secs_f64());
+        progress.step >= self.steps || (time_is_up && self.records_after(progress.step))
     }
 }
 
@@ -122,7 +122,7 @@ pub enum Outcome {
     Interrupted(Progress),
 }
 
-/// Trains `chain` from `start` to the plan's last step.
+/// Trains `learner` from `start` to the end of the plan, or of the task if that comes first.
 ///
 /// The run's folder hears every event before the listeners do, and gets a checkpoint at the start,
 /// from time to time, when `stop` is set, and at the end.
@@ -130,21 +130,21 @@ pub enum Outcome {
 /// # Errors
 ///
 /// If a loss or a parameter is no longer finite, which leaves the last good checkpoint in place, or
-/// if the folder or a listener fails.
+/// if the folder, a listener or an evaluation fails.
 ///
 /// # Panics
 ///
-/// As [`Chain::step`] does.
-pub fn train(
-    chain: &mut Chain,
-    task: &mut dyn Task,
-    plan: &Plan,
+/// As [`Learner::learn`] does.
+pub fn train<L: Learner>(
+    learner: &mut L,
+    task: &mut impl Task<L>,
+    plan: &Plan<L::Schedule>,
     start: Progress,
     folder: &mut RunFolder,
     listeners: &mut [&mut dyn Listener],
     stop: &AtomicBool,
 ) -> Result<Outcome> {
-    if start.step >= plan.steps {
+    if plan.is_done(start) || task.is_done() {
         return Ok(Outcome::Finished(start));
     }
     let mut tell = |folder: &mut RunFolder, event: Event| -> Result<()> {
@@ -157,59 +157,66 @@ pub fn train(
         seconds: start.seconds + clock.elapsed().as_secs_f64(),
     };
     let mut step = start.step;
-    let mut losses = Losses::new(chain, step);
+    let mut losses = Losses::new(step);
     let mut saved = Instant::now();
     tell(
         folder,
         Event::Started {
             step,
-            steps: plan.steps,
+            steps: plan.time.is_none().then_some(plan.steps),
         },
     )?;
     if step == 0 {
-        folder.save(chain, start)?;
+        folder.save(learner, &task.notes(), start)?;
     }
-    // Stopping where figures are recorded leaves those figures, too, as if nothing had happened.
-    while step < plan.steps && !(plan.records_after(step) && stop.load(Ordering::Relaxed)) {
+    let is_finished = loop {
         let batch = task.batch(step);
-        let target = batch.target.clone();
-        let done = plan.step(chain, batch, step);
+        learner.set_rate_factor(plan.drops.factor(step));
+        losses.add(learner.learn(batch, &plan.schedule, step));
         step += 1;
-        losses.add(chain, done, target);
 
         let record = plan.records_after(step);
         if record || losses.pending() >= plan.check_every {
-            losses.read()?;
+            losses
+                .read(learner)?
+                .into_iter()
+                .for_each(|loss| task.hear(loss));
         }
-        if record {
-            let scalars = losses.take_means(now(step));
-            tell(folder, Event::Progress(scalars))?;
-            if plan.evaluates_after(step) {
-                let figures = task.evaluate(chain);
-                tell(folder, Event::Evaluated { step, figures })?;
-            }
-            if saved.elapsed() >= plan.save_every && step < plan.steps {
-                check_parameters(chain, step)?;
-                tell(folder, Event::Saved { step })?;
-                folder.save(chain, now(step))?;
-                saved = Instant::now();
-            }
+        if !record {
+            continue;
         }
-    }
-    losses.read()?;
-    check_parameters(chain, step)?;
+        let scalars = losses.take_means(learner, now(step));
+        tell(folder, Event::Progress(scalars))?;
+        if plan.evaluates_after(step) {
+            let figures = task.evaluate(learner)?;
+            tell(folder, Event::Evaluated { step, figures })?;
+        }
+        // Stopping where figures are recorded leaves those figures, too, as if nothing had
+        // happened.
+        let is_finished = plan.is_done(now(step)) || task.is_done();
+        if is_finished || stop.load(Ordering::Relaxed) {
+            break is_finished;
+        }
+        if saved.elapsed() >= plan.save_every {
+            check_parameters(learner, step)?;
+            tell(folder, Event::Saved { step })?;
+            folder.save(learner, &task.notes(), now(step))?;
+            saved = Instant::now();
+        }
+    };
+    check_parameters(learner, step)?;
     let progress = now(step);
-    let (event, outcome) = if step < plan.steps {
-        (Event::Interrupted { step }, Outcome::Interrupted(progress))
-    } else {
+    let (event, outcome) = if is_finished {
         let seconds = progress.seconds;
         (
             Event::Finished { step, seconds },
             Outcome::Finished(progress),
         )
+    } else {
+        (Event::Interrupted { step }, Outcome::Interrupted(progress))
     };
     tell(folder, event)?;
-    folder.save(chain, progress)?;
+    folder.save(learner, &task.notes(), progress)?;
     Ok(outcome)
 }
 
@@ -218,152 +225,9 @@ pub fn train(
 /// # Errors
 ///
 /// If one is not finite.
-fn check_parameters(chain: &Chain, step: usize) -> Result<()> {
-    match chain.find_not_finite() {
+fn check_parameters(network: &impl Network, step: usize) -> Result<()> {
+    match network.find_not_finite() {
         Some(what) => Err(Error::NotFinite { what, step }),
         None => Ok(()),
     }
-}
-
-/// What must stay finite in the steps since the last record: on the device until it is read.
-struct Losses {
-    /// The name of every section.
-    sections: Vec<String>,
-    /// Steps that have been read.
-    read: usize,
-    pending: Vec<Pending>,
-    /// Over the steps read since the last record.
-    means: BTreeMap<Figure, Mean>,
-}
-
-/// The figures of one step, in the order of what they are.
-struct Pending {
-    what: Vec<Figure>,
-    figures: Tensor<1>,
-}
-
-/// What a figure is. The order is that of suspicion: the lowest section whose output is not finite
-/// spoils all above it, and a synthesizer or an input model the loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Figure {
-    /// The sum of a section's output.
-    Output(usize),
-    /// The loss of the synthesizer on top of a section.
-    Synthesizer(usize),
-    /// The loss of the input model there.
-    InputModel(usize),
-    Loss,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Mean {
-    sum: f64,
-    count: usize,
-}
-
-impl Losses {
-    fn new(chain: &Chain, step: usize) -> Self {
-        Self {
-            sections: chain.names().into_iter().map(String::from).collect(),
-            read: step,
-            pending: Vec::new(),
-            means: BTreeMap::new(),
-        }
-    }
-
-    fn pending(&self) -> usize {
-        self.pending.len()
-    }
-
-    fn add(&mut self, chain: &Chain, step: Step, target: Tensor<2>) {
-        let mut figures = vec![(Figure::Loss, chain.loss().mean(step.output.clone(), target))];
-        figures.extend(losses_of(step.residuals, Figure::Synthesizer));
-        figures.extend(losses_of(step.input_residuals, Figure::InputModel));
-        let outputs = step.messages.into_iter().chain([step.output]).enumerate();
-        figures.extend(outputs.map(|(i, output)| (Figure::Output(i), output.sum())));
-        let (what, figures) = figures.into_iter().unzip();
-        self.pending.push(Pending {
-            what,
-            figures: Tensor::cat(figures, 0),
-        });
-    }
-
-    /// Reads what is pending.
-    ///
-    /// # Errors
-    ///
-    /// At the first step with a figure that is not finite.
-    fn read(&mut self) -> Result<()> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let pending = std::mem::take(&mut self.pending);
-        let (layouts, figures): (Vec<_>, Vec<_>) =
-            pending.into_iter().map(|p| (p.what, p.figures)).unzip();
-        let values: Vec<f32> = Tensor::cat(figures, 0)
-            .into_data()
-            .try_into_vec()
-            .expect("losses are f32");
-        let mut values = values.into_iter();
-        for what in layouts {
-            self.read += 1;
-            let figures: Vec<(Figure, f32)> = what.into_iter().zip(&mut values).collect();
-            let culprits = figures.iter().filter(|(_, value)| !value.is_finite());
-            if let Some((culprit, _)) = culprits.min_by_key(|(figure, _)| *figure) {
-                return Err(Error::NotFinite {
-                    what: self.name(*culprit),
-                    step: self.read,
-                });
-            }
-            for (figure, value) in figures {
-                let mean = self.means.entry(figure).or_default();
-                mean.sum += f64::from(value);
-                mean.count += 1;
-            }
-        }
-        Ok(())
-    }
-
-    fn name(&self, figure: Figure) -> String {
-        match figure {
-            Figure::Output(i) => format!("section '{}'", self.sections[i]),
-            Figure::Synthesizer(i) => {
-                format!("the synthesizer on top of section '{}'", self.sections[i])
-            }
-            Figure::InputModel(i) => {
-                format!("the input model on top of section '{}'", self.sections[i])
-            }
-            Figure::Loss => "the loss".to_string(),
-        }
-    }
-
-    fn take_means(&mut self, progress: Progress) -> Scalars {
-        let means = std::mem::take(&mut self.means);
-        let mean = |figure: Figure| means.get(&figure).map(|mean| mean.sum / mean.count as f64);
-        let of_interfaces = |figure: fn(usize) -> Figure| {
-            let interfaces = 0..self.sections.len() - 1;
-            interfaces.map(|i| mean(figure(i))).collect()
-        };
-        Scalars {
-            step: progress.step,
-            seconds: progress.seconds,
-            loss: mean(Figure::Loss).unwrap_or(0.0),
-            synthesizer_losses: of_interfaces(Figure::Synthesizer),
-            input_losses: of_interfaces(Figure::InputModel),
-        }
-    }
-}
-
-/// The mean of `1/2 |residual|^2` over the batch, for every interface that has one.
-fn losses_of(
-    residuals: Vec<Option<Tensor<2>>>,
-    figure: fn(usize) -> Figure,
-) -> impl Iterator<Item = (Figure, Tensor<1>)> {
-    let residuals = residuals.into_iter().enumerate();
-    residuals.filter_map(move |(i, residual)| {
-        let residual = residual?;
-        let [batch, _] = residual.dims();
-        let loss = residual.square().sum().mul_scalar(0.5 / batch as f64);
-        Some((figure(i), loss))
-    })
 }

@@ -1,0 +1,97 @@
+//! How much a run may cost, as flags have it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A number of steps, or of minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Budget {
+    Steps(usize),
+    Minutes(f64),
+}
+
+impl Budget {
+    /// Steps, up to as many as a file of settings can hold.
+    pub fn steps(self) -> usize {
+        match self {
+            Self::Steps(steps) => steps,
+            Self::Minutes(_) => i64::MAX as usize,
+        }
+    }
+
+    pub fn time(self) -> Option<Duration> {
+        match self {
+            Self::Steps(_) => None,
+            Self::Minutes(minutes) => Some(Duration::from_secs_f64(60.0 * minutes)),
+        }
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Steps(steps) => f.pad(&steps.to_string()),
+            Self::Minutes(minutes) => f.pad(&format!("{minutes}m")),
+        }
+    }
+}
+
+impl FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        /// Hundred years.
+        const MOST_MINUTES: f64 = 5e7;
+        let budget = match text.strip_suffix('m') {
+            Some(minutes) => minutes.parse().ok().map(Self::Minutes),
+            None => text.parse().ok().map(Self::Steps),
+        };
+        budget
+            .filter(|budget| match *budget {
+                Self::Steps(steps) => steps > 0,
+                Self::Minutes(minutes) => minutes > 0.0 && minutes <= MOST_MINUTES,
+            })
+            .ok_or_else(|| {
+                "choose a number of steps, as 20000, or of minutes, as 5m, above 0".to_string()
+            })
+    }
+}
+
+impl TryFrom<String> for Budget {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Budget> for String {
+    fn from(budget: Budget) -> Self {
+        budget.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back_as_what_they_name() {
+        for name in ["1", "20000", "5m", "0.5m"] {
+            assert_eq!(name.parse::<Budget>().unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for name in [
+            "", "0", "-1", "m", "0m", "-1m", "NaNm", "infm", "1e9m", "5 m", "5h",
+        ] {
+            assert!(name.parse::<Budget>().is_err(), "{name}");
+        }
+    }
+}

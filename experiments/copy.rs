@@ -1,0 +1,429 @@
+//! Copy and Repeat Copy by recurrent networks: the paper's section 3.2.
+//!
+//! Claim: with a synthetic future at the end of every window a network learns to remember over more
+//! steps than gradients go back, and over more than by truncated backpropagation through time.
+//! Command: `dni copy`, and `dni copy --repeat`. It takes about a minute on two cores.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use burn::tensor::Device;
+use clap::Args;
+use dni::data::{CopyEpisodes, CopyLevel, Stream, generator};
+use dni::run::{Notes, Plan, Progress, Task};
+use dni::{Backend, Loss, Recurrent, Window};
+use serde::{Deserialize, Serialize};
+
+use crate::args::{MachineArgs, Misuse, OutputArgs, SeedArgs, set};
+use crate::budget::Budget;
+use crate::comparison::{self, Common, Comparison, Run, Settings as _};
+use crate::recurrent::{CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
+use crate::stats;
+use crate::synthesizer::SynthesizerKind;
+use crate::table::Table;
+
+/// Flags of `dni copy`.
+#[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
+pub struct CopyArgs {
+    #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
+    network: RecurrentArgs,
+    #[command(flatten)]
+    length: BudgetArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The task.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Task")]
+pub struct TaskArgs {
+    /// Repeat Copy: the symbols are asked for several times
+    #[arg(long)]
+    repeat: bool,
+}
+
+/// How long it learns, and from which seeds.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Length")]
+pub struct BudgetArgs {
+    /// Length of a run in training steps (windows), as 20000, or in minutes, as 5m [default: 20000]
+    #[arg(long, visible_alias = "steps", value_name = "N|Nm")]
+    budget: Option<Budget>,
+
+    #[command(flatten)]
+    seeds: SeedArgs,
+}
+
+/// Everything that decides what happens: written to the run's folder, and enough to repeat it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    run: Common<RecurrentMethod>,
+    budget: Budget,
+    repeat: bool,
+    network: RecurrentNetwork,
+}
+
+impl Settings {
+    /// `base`, or else the default, changed by the flags that were given.
+    fn from_args(base: Option<&Self>, args: &CopyArgs) -> Self {
+        let mut s = base.cloned().unwrap_or_else(Self::standard);
+        s.run.set_seeds(&args.length.seeds, &args.machine);
+        set(&mut s.budget, &args.length.budget);
+        s.run.steps = s.budget.steps();
+        set(&mut s.run.methods, &args.network.methods);
+        set(&mut s.run.batch_size, &args.network.batch_size);
+        s.network.set(&args.network);
+        s.repeat |= args.task.repeat;
+        s
+    }
+
+    /// What shows the difference in a minute.
+    fn standard() -> Self {
+        let budget = Budget::Steps(20_000);
+        use RecurrentMethod::{Bptt, Dni, DniAux};
+        Self {
+            run: Common {
+                experiment: Self::NAME.to_string(),
+                backend: Backend::Flex,
+                kernel_threads: 1,
+                methods: vec![Bptt, Dni, DniAux],
+                seed: 1,
+                seeds: 1,
+                steps: budget.steps(),
+                batch_size: 32,
+            },
+            budget,
+            repeat: false,
+            network: RecurrentNetwork {
+                core: CoreKind::Lstm,
+                units: 128,
+                unroll: 3,
+                synthesizer: SynthesizerKind::Linear,
+                scale: 1.0,
+                scale_targets: true,
+                lr: 1e-3,
+                synthesizer_lr: None,
+            },
+        }
+    }
+
+    fn plan(&self) -> Plan<()> {
+        /// Evaluations cost nothing here: they say how far the curriculum is.
+        const EVALUATIONS: usize = 20;
+        let record_every = (self.run.steps / 200).clamp(1, 100);
+        let rough = self.run.steps.min(100_000) / EVALUATIONS;
+        let evaluate_every = rough.next_multiple_of(record_every).max(record_every);
+        Plan {
+            time: self.budget.time(),
+            record_every,
+            evaluate_every: Some(evaluate_every),
+            check_every: self.run.check_every(record_every),
+            save_every: Duration::from_secs(10),
+            ..Plan::new(self.run.steps, ())
+        }
+    }
+}
+
+impl comparison::Settings for Settings {
+    const NAME: &'static str = "copy";
+
+    type Method = RecurrentMethod;
+
+    fn common(&self) -> &Common<RecurrentMethod> {
+        &self.run
+    }
+
+    fn common_mut(&mut self) -> &mut Common<RecurrentMethod> {
+        &mut self.run
+    }
+
+    fn check(&self) -> Result<(), Misuse> {
+        self.run.check()?;
+        self.network.check()
+    }
+}
+
+/// Episodes that get harder as soon as they are answered well enough.
+struct Curriculum {
+    seed: u64,
+    batch: usize,
+    unroll: usize,
+    repeat: bool,
+    device: Device,
+    level: CopyLevel,
+    /// The episodes at hand, drawn when they are needed.
+    episodes: Option<CopyEpisodes>,
+    /// Their number and level, and the step within them.
+    episode: u64,
+    episode_level: CopyLevel,
+    at: usize,
+    /// Windows whose loss has not been heard.
+    asked: VecDeque<Asked>,
+    /// The sum of the losses heard of these episodes, and the steps heard of in all.
+    loss: f64,
+    heard: usize,
+    /// The error of the last episodes in bits.
+    bits: Option<f64>,
+    /// The step at which each level was solved.
+    solved: Vec<usize>,
+}
+
+/// A window that was asked for.
+struct Asked {
+    steps: usize,
+    level: CopyLevel,
+    is_last: bool,
+}
+
+impl Curriculum {
+    /// The error per bit of the answers, in bits, below which the next level comes: the paper's.
+    const GOOD_ENOUGH: f64 = 0.15;
+
+    fn new(settings: &Settings, seed: u64, device: &Device) -> Self {
+        Self {
+            seed,
+            batch: settings.run.batch_size,
+            unroll: settings.network.unroll,
+            repeat: settings.repeat,
+            device: device.clone(),
+            level: CopyLevel::FIRST,
+            episodes: None,
+            episode: 0,
+            episode_level: CopyLevel::FIRST,
+            at: 0,
+            asked: VecDeque::new(),
+            loss: 0.0,
+            heard: 0,
+            bits: None,
+            solved: Vec::new(),
+        }
+    }
+
+    /// The levels solved, each with its step.
+    fn solved(&self) -> Vec<Solved> {
+        let levels = std::iter::successors(Some(CopyLevel::FIRST), |level| {
+            Some(level.next(self.repeat))
+        });
+        let levels = levels.zip(&self.solved);
+        levels
+            .map(|(level, &step)| Solved {
+                symbols: level.symbols,
+                repeats: level.repeats,
+                step,
+            })
+            .collect()
+    }
+
+    /// The measure of the paper's table for the hardest level solved: the symbols that were copied,
+    /// or the steps of an episode of Repeat Copy.
+    fn longest(&self) -> usize {
+        self.solved().last().map_or(0, |solved| {
+            let level = CopyLevel {
+                symbols: solved.symbols,
+                repeats: solved.repeats,
+            };
+            if self.repeat {
+                level.steps()
+            } else {
+                level.symbols
+            }
+        })
+    }
+}
+
+impl Task<Recurrent> for Curriculum {
+    fn batch(&mut self, _step: usize) -> Window {
+        if self.at == 0 {
+            self.episode_level = self.level;
+        }
+        let (seed, level, batch) = (self.seed, self.episode_level, self.batch);
+        let stream = Stream::Episode(self.episode);
+        let episodes = self
+            .episodes
+            .get_or_insert_with(|| CopyEpisodes::draw(level, batch, &mut generator(seed, stream)));
+        let window = episodes.window(self.at, self.unroll, &self.device);
+        let [steps, _, _] = window.sequence.dims();
+        self.at += steps;
+        let is_last = window.next.is_none();
+        self.asked.push_back(Asked {
+            steps,
+            level,
+            is_last,
+        });
+        if is_last {
+            (self.episodes, self.at) = (None, 0);
+            self.episode += 1;
+        }
+        window
+    }
+
+    fn hear(&mut self, loss: f64) {
+        let asked = self.asked.pop_front();
+        let asked = asked.expect("there is a loss for every window, and no other");
+        self.heard += 1;
+        self.loss += loss * asked.steps as f64;
+        if !asked.is_last {
+            return;
+        }
+        let answered = asked.level.answers() * CopyEpisodes::OUTPUTS;
+        let bits = self.loss / answered as f64 / std::f64::consts::LN_2;
+        self.loss = 0.0;
+        self.bits = Some(bits);
+        if bits < Self::GOOD_ENOUGH && asked.level == self.level {
+            self.solved.push(self.heard);
+            self.level = self.level.next(self.repeat);
+        }
+    }
+
+    fn evaluate(&mut self, _network: &Recurrent) -> dni::Result<BTreeMap<String, f64>> {
+        let mut figures = BTreeMap::from([("longest".to_string(), self.longest() as f64)]);
+        figures.extend(self.bits.map(|bits| ("bits".to_string(), bits)));
+        Ok(figures)
+    }
+
+    fn notes(&self) -> Notes {
+        let mut notes = Notes::new();
+        let mut note = |name: &str, value: f64| notes.insert(name.to_string(), value);
+        for (name, level) in [("level", self.level), ("episode", self.episode_level)] {
+            note(&format!("{name}.symbols"), level.symbols as f64);
+            note(&format!("{name}.repeats"), level.repeats as f64);
+        }
+        note("episode", self.episode as f64);
+        note("at", self.at as f64);
+        note("loss", self.loss);
+        note("heard", self.heard as f64);
+        if let Some(bits) = self.bits {
+            note("bits", bits);
+        }
+        for (i, &step) in self.solved.iter().enumerate() {
+            note(&format!("solved.{i}"), step as f64);
+        }
+        notes
+    }
+
+    fn recall(&mut self, notes: &Notes) {
+        let note = |name: &str| notes.get(name).copied();
+        let count = |name: &str| note(name).unwrap_or_default() as usize;
+        let level = |name: &str| CopyLevel {
+            symbols: count(&format!("{name}.symbols")),
+            repeats: count(&format!("{name}.repeats")),
+        };
+        (self.level, self.episode_level) = (level("level"), level("episode"));
+        self.episode = count("episode") as u64;
+        self.at = count("at");
+        self.loss = note("loss").unwrap_or_default();
+        self.heard = count("heard");
+        self.bits = note("bits");
+        let solved = (0..).map_while(|i| note(&format!("solved.{i}")));
+        self.solved = solved.map(|step| step as usize).collect();
+    }
+}
+
+/// All results of a call.
+#[derive(Debug, Serialize)]
+struct Report {
+    experiment: &'static str,
+    backend: Backend,
+    repeat: bool,
+    unroll: usize,
+    results: Vec<RunResult>,
+}
+
+/// The result of one run.
+#[derive(Debug, Serialize)]
+struct RunResult {
+    method: RecurrentMethod,
+    seed: u64,
+    steps: usize,
+    seconds: f64,
+    steps_per_second: f64,
+    /// Of the longest sequence that it has learned: for Copy the symbols, for Repeat Copy the steps.
+    longest: usize,
+    /// The error per bit of the last answers, in bits; none if no episode has ended.
+    bits: Option<f64>,
+    solved: Vec<Solved>,
+    run_dir: String,
+}
+
+/// A level that was solved.
+#[derive(Debug, Serialize)]
+struct Solved {
+    symbols: usize,
+    repeats: usize,
+    /// The training step after which it was.
+    step: usize,
+}
+
+/// `dni copy`.
+pub fn run(args: CopyArgs) -> anyhow::Result<()> {
+    let comparison = Comparison::open(&args.machine, &args.output, |base| {
+        Settings::from_args(base, &args)
+    })?;
+    let settings = &comparison.settings;
+    let report = Report {
+        experiment: Settings::NAME,
+        backend: settings.run.backend,
+        repeat: settings.repeat,
+        unroll: settings.network.unroll,
+        results: comparison.run(run_one)?,
+    };
+    comparison.print(&report, args.output.format, |report| report.table(settings))
+}
+
+/// Trains one run.
+fn run_one(run: &Run<Settings>) -> anyhow::Result<RunResult> {
+    let settings = &run.settings;
+    let task = (
+        Loss::BinaryCrossEntropy,
+        CopyEpisodes::INPUTS,
+        CopyEpisodes::OUTPUTS,
+    );
+    let mut network = settings
+        .network
+        .build(run.method, run.seed, task, run.device)?;
+    let mut curriculum = Curriculum::new(settings, run.seed, run.device);
+    let Progress { step, seconds } = run.train(&mut network, &mut curriculum, &settings.plan())?;
+    let longest = curriculum.longest();
+    run.say(&format!(
+        "{step} steps in {seconds:.1} s, longest {longest}"
+    ));
+    Ok(RunResult {
+        method: run.method,
+        seed: run.seed,
+        steps: step,
+        seconds,
+        steps_per_second: step as f64 / seconds,
+        longest,
+        bits: curriculum.bits,
+        solved: curriculum.solved(),
+        run_dir: run.folder.display().to_string(),
+    })
+}
+
+impl Report {
+    /// A row for each method: means over the seeds, with their standard deviation.
+    fn table(&self, settings: &Settings) -> Table {
+        let mut table = Table::new(["method", "longest", "levels solved", "steps/s"]);
+        for method in &settings.run.methods {
+            let results = self.results.iter().filter(|r| r.method == *method);
+            let results: Vec<&RunResult> = results.collect();
+            let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> f64| {
+                let figures: Vec<f64> = results.iter().map(|r| figure(r)).collect();
+                stats::summary(&figures, digits)
+            };
+            table.add([
+                method.to_string(),
+                summary(1, &|r| r.longest as f64),
+                summary(1, &|r| r.solved.len() as f64),
+                summary(0, &|r| r.steps_per_second),
+            ]);
+        }
+        table
+    }
+}

@@ -1,0 +1,284 @@
+//! What the recurrent experiments share: the ways to train, and the network.
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::Device;
+use clap::{Args, ValueEnum};
+use dni::data::{Stream, generator};
+use dni::{
+    Core, DenseConfig, Future, GruConfig, Init, Loss, LstmConfig, Optimizer, Recurrent, TargetScale,
+};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::args::{Misuse, check_rates, positive, rate, set};
+use crate::synthesizer::SynthesizerKind;
+
+/// A way to train a recurrent network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum RecurrentMethod {
+    /// Truncated backpropagation through time.
+    Bptt,
+    /// With a synthetic future at the end of every window.
+    Dni,
+    /// And the auxiliary task.
+    DniAux,
+}
+
+impl RecurrentMethod {
+    const ALL: [Self; 3] = [Self::Bptt, Self::Dni, Self::DniAux];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bptt => "bptt",
+            Self::Dni => "dni",
+            Self::DniAux => "dni-aux",
+        }
+    }
+}
+
+impl fmt::Display for RecurrentMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for RecurrentMethod {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|method| method.name() == text);
+        found.ok_or_else(|| "choose from bptt, dni and dni-aux".to_string())
+    }
+}
+
+impl TryFrom<String> for RecurrentMethod {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<RecurrentMethod> for String {
+    fn from(method: RecurrentMethod) -> Self {
+        method.to_string()
+    }
+}
+
+/// The core of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CoreKind {
+    /// Long short-term memory
+    Lstm,
+    /// Gated recurrent units
+    Gru,
+}
+
+/// The network and how it learns.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Network")]
+pub struct RecurrentArgs {
+    /// Methods, separated by commas: bptt (truncated backpropagation through time), dni (with a
+    /// synthetic future at the end of every window), dni-aux (and the auxiliary task) [default: all
+    /// three]
+    #[arg(
+        long = "method",
+        visible_alias = "methods",
+        value_name = "METHODS",
+        value_delimiter = ','
+    )]
+    pub methods: Option<Vec<RecurrentMethod>>,
+
+    /// Steps of a window, T: gradients go back so far
+    #[arg(long, value_name = "T", value_parser = positive)]
+    pub unroll: Option<usize>,
+
+    /// What is unrolled [default: lstm]
+    #[arg(long, value_enum)]
+    pub core: Option<CoreKind>,
+
+    /// Units of the core
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub units: Option<usize>,
+
+    /// Shape of the synthesizer: linear, linear:RANK, rls:RANK (of that rank by recursive least
+    /// squares) or mlp:UNITS, with x between several hidden layers
+    #[arg(long, value_name = "KIND")]
+    pub synthesizer: Option<SynthesizerKind>,
+
+    /// What the synthetic gradient is multiplied by where the core learns from it; 0.1 in the paper
+    #[arg(long, value_name = "X", value_parser = scale)]
+    pub scale: Option<f64>,
+
+    /// Whether it is also multiplied in what the synthesizer learns from; if not, every window is
+    /// unrolled twice unless the scale is 1 [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub scale_targets: Option<bool>,
+
+    /// Learning rate of the network
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub lr: Option<f64>,
+
+    /// Learning rate of the synthesizer and of the auxiliary task's model [default: that of the
+    /// network]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub synthesizer_lr: Option<f64>,
+
+    /// Sequences side by side
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub batch_size: Option<usize>,
+}
+
+/// A finite number from 0.
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
+        _ => Err("it must be a number from 0".to_string()),
+    }
+}
+
+/// The settings of a recurrent network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecurrentNetwork {
+    pub core: CoreKind,
+    pub units: usize,
+    /// Steps of a window.
+    pub unroll: usize,
+    pub synthesizer: SynthesizerKind,
+    pub scale: f64,
+    pub scale_targets: bool,
+    pub lr: f64,
+    /// None for the rate of the network, or the synthesizer's own.
+    pub synthesizer_lr: Option<f64>,
+}
+
+impl RecurrentNetwork {
+    /// Changes what flags were given for.
+    pub fn set(&mut self, args: &RecurrentArgs) {
+        set(&mut self.core, &args.core);
+        set(&mut self.units, &args.units);
+        set(&mut self.unroll, &args.unroll);
+        set(&mut self.synthesizer, &args.synthesizer);
+        set(&mut self.scale, &args.scale);
+        set(&mut self.scale_targets, &args.scale_targets);
+        set(&mut self.lr, &args.lr);
+        self.synthesizer_lr = args.synthesizer_lr.or(self.synthesizer_lr);
+    }
+
+    /// Refuses what cannot be built.
+    pub fn check(&self) -> Result<(), Misuse> {
+        const MOST_UNITS: usize = 1 << 13;
+        if self.units == 0 || self.unroll == 0 {
+            return Err(Misuse(
+                "units and the steps of a window must be at least 1".to_string(),
+            ));
+        }
+        let hidden = self.synthesizer.hidden().into_iter();
+        if hidden.chain([self.units]).any(|units| units > MOST_UNITS) {
+            return Err(Misuse(format!(
+                "a layer would have over {MOST_UNITS} units; choose fewer"
+            )));
+        }
+        if !(self.scale >= 0.0 && self.scale.is_finite()) {
+            return Err(Misuse(format!(
+                "the scale must be a number from 0, not {}",
+                self.scale
+            )));
+        }
+        use SynthesizerKind::{Conv, Label, Linear, LowRank, Mlp, Probe, Rls};
+        match self.synthesizer {
+            Linear | LowRank(_) | Rls(_) | Mlp(_) => {}
+            Probe(_) | Label | Conv(_) => {
+                return Err(Misuse(format!(
+                    "the synthesizer '{}' is for networks of images; choose linear, linear:RANK, \
+                     rls:RANK or mlp:UNITS",
+                    self.synthesizer
+                )));
+            }
+        }
+        check_rates(&[Some(self.lr), self.synthesizer_lr])
+    }
+
+    fn synthesizer_lr(&self) -> f64 {
+        let rate = self.synthesizer_lr.or(self.synthesizer.own_rate());
+        rate.unwrap_or(self.lr)
+    }
+
+    /// Builds it. Core and readout start alike under every method.
+    pub fn build(
+        &self,
+        method: RecurrentMethod,
+        seed: u64,
+        (loss, inputs, outputs): (Loss, usize, usize),
+        device: &Device,
+    ) -> Result<Recurrent, Misuse> {
+        let rng = &mut generator(seed, Stream::Parameters);
+        match self.core {
+            CoreKind::Lstm => {
+                let core = LstmConfig::new(inputs, self.units).init(rng, device);
+                self.around(core, method, (loss, outputs), rng, device)
+            }
+            CoreKind::Gru => {
+                let core = GruConfig::new(inputs, self.units).init(rng, device);
+                self.around(core, method, (loss, outputs), rng, device)
+            }
+        }
+    }
+
+    /// A network around a core.
+    fn around(
+        &self,
+        core: impl Core,
+        method: RecurrentMethod,
+        (loss, outputs): (Loss, usize),
+        rng: &mut impl Rng,
+        device: &Device,
+    ) -> Result<Recurrent, Misuse> {
+        let state = core.state_features();
+        let adam = || Optimizer::adam(self.lr);
+        let readout = DenseConfig::new(self.units, outputs).linear();
+        let readout = readout.init(rng, device);
+        let network = Recurrent::new(loss, (core, adam()), (readout, adam()));
+        if method == RecurrentMethod::Bptt {
+            return Ok(network);
+        }
+        let optimizer = Optimizer::adam(self.synthesizer_lr());
+        let interface = self
+            .synthesizer
+            .interface(state, 0, optimizer, rng, device)?
+            .with_scale(TargetScale::PerExample);
+        let future = Future::new(interface)
+            .with_scale(self.scale)
+            .with_scaled_targets(self.scale_targets);
+        Ok(network.with_future(match method {
+            RecurrentMethod::DniAux => {
+                // Like the synthesizer it begins with predicting nothing.
+                let model = DenseConfig::new(state, state)
+                    .linear()
+                    .with_init(Init::Zeros);
+                let rate = self.synthesizer_lr.unwrap_or(self.lr);
+                future.with_auxiliary(model.init(rng, device), Optimizer::adam(rate))
+            }
+            _ => future,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back_as_what_they_name() {
+        for name in ["bptt", "dni", "dni-aux"] {
+            let method: RecurrentMethod = name.parse().unwrap();
+            assert_eq!(method.to_string(), name);
+        }
+        assert!("backprop".parse::<RecurrentMethod>().is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! A chain as a run trains it.
+
+use burn::optim::{StateSink, StateSource};
+use burn::tensor::Tensor;
+
+use super::{Batch, Chain, Step};
+use crate::credit::Credit;
+use crate::error::Result;
+use crate::interface::{Contract, Interface};
+use crate::run::{Figure, Learner, Network};
+use crate::schedule::Sparse;
+
+/// Which credit sections learn with, and which of them learn when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lessons {
+    /// The credit.
+    pub credit: Credit,
+    /// Which sections learn in which step; none for all of them in every step.
+    pub sparse: Option<Sparse>,
+    /// Steps at the start in which sections learn by backprop while synthesizers learn without
+    /// being applied; zero for none.
+    pub warm_up: usize,
+}
+
+impl From<Credit> for Lessons {
+    /// Every section learns in every step, from the first on.
+    fn from(credit: Credit) -> Self {
+        Self {
+            credit,
+            sparse: None,
+            warm_up: 0,
+        }
+    }
+}
+
+impl Lessons {
+    /// The credit of a step, counted from 0.
+    fn credit_of(&self, step: usize) -> Credit {
+        if step < self.warm_up && self.credit.uses_synthesizers() {
+            Credit::Mixed { lambda: 1.0 }
+        } else {
+            self.credit
+        }
+    }
+}
+
+impl Learner for Chain {
+    type Batch = Batch;
+    type Schedule = Lessons;
+
+    fn learn(&mut self, batch: Batch, lessons: &Lessons, step: usize) -> Vec<(Figure, Tensor<1>)> {
+        let target = batch.target.clone();
+        let credit = lessons.credit_of(step);
+        let done = match &lessons.sparse {
+            Some(sparse) => {
+                let learners = sparse.learners(step, self.names().len());
+                self.sparse_step(batch, credit, &learners)
+            }
+            None => self.step(batch, credit),
+        };
+        self.figures(done, target)
+    }
+
+    fn set_rate_factor(&mut self, factor: f64) {
+        Chain::set_rate_factor(self, factor);
+    }
+}
+
+impl Chain {
+    fn figures(&self, step: Step, target: Tensor<2>) -> Vec<(Figure, Tensor<1>)> {
+        let mut figures = vec![(Figure::Loss, self.loss.mean(step.output.clone(), target))];
+        figures.extend(losses_of(step.residuals, Figure::Synthesizer));
+        figures.extend(losses_of(step.input_residuals, Figure::InputModel));
+        let outputs = step.messages.into_iter().chain([step.output]).enumerate();
+        figures.extend(outputs.map(|(i, output)| (Figure::Output(i), output.sum())));
+        figures
+    }
+}
+
+/// The loss of every interface that has a residual.
+fn losses_of(
+    residuals: Vec<Option<Tensor<2>>>,
+    figure: fn(usize) -> Figure,
+) -> impl Iterator<Item = (Figure, Tensor<1>)> {
+    let residuals = residuals.into_iter().enumerate();
+    residuals.filter_map(move |(i, residual)| Some((figure(i), Figure::loss_of(residual?))))
+}
+
+impl Network for Chain {
+    fn interface_names(&self) -> Vec<&str> {
+        Chain::interface_names(self)
+    }
+
+    fn contracts(&self) -> Vec<Contract> {
+        self.interfaces.iter().map(Interface::contract).collect()
+    }
+
+    fn culprit(&self, figure: Figure) -> String {
+        let on_top = |what: &str, i: usize| {
+            let below = &self.sections[i].name;
+            format!("{what} on top of section '{below}'")
+        };
+        match figure {
+            Figure::Output(i) => format!("section '{}'", self.sections[i].name),
+            Figure::Synthesizer(i) => on_top("the synthesizer", i),
+            Figure::InputModel(i) => on_top("the input model", i),
+            Figure::Auxiliary(i) => on_top("the auxiliary task", i),
+            Figure::Loss => "the loss".to_string(),
+        }
+    }
+
+    fn find_not_finite(&self) -> Option<String> {
+        let figures = self.sections.iter().enumerate().flat_map(|(i, s)| {
+            let interface = self.interfaces.get(i);
+            let section = (!s.section.is_finite()).then_some(Figure::Output(i));
+            let synthesizer = interface
+                .filter(|interface| !interface.is_finite())
+                .map(|_| Figure::Synthesizer(i));
+            [section, synthesizer]
+        });
+        figures.flatten().next().map(|figure| self.culprit(figure))
+    }
+
+    fn save(&self, sink: &mut StateSink) -> Result<()> {
+        for (i, s) in self.sections.iter().enumerate() {
+            s.section.save(&format!("section.{i}"), sink)?;
+        }
+        for (i, interface) in self.interfaces.iter().enumerate() {
+            interface.save(&format!("interface.{i}"), sink)?;
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, source: &mut StateSource) -> Result<()> {
+        for (i, s) in self.sections.iter_mut().enumerate() {
+            s.section.load(&format!("section.{i}"), source)?;
+        }
+        for (i, interface) in self.interfaces.iter_mut().enumerate() {
+            interface.load(&format!("interface.{i}"), source)?;
+        }
+        Ok(())
+    }
+}
