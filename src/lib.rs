@@ -121,8 +121,8 @@ pub use optimizer::Optimizer;
 pub use pass::{Input, LocalGradients, Pass};
 pub use quality::Quality;
 pub use recurrent::{
-    Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick, Unrolled,
-    Window, WindowStep,
+    Arrived, Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick,
+    Unrolled, Window, WindowGradients, WindowStep,
 };
 pub use schedule::{Drops, Sparse};
 pub use section::{Activation, Conv, ConvConfig, Dense, DenseConfig, Mlp, Pool, PoolKind, Section};
