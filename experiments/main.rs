@@ -8,6 +8,7 @@ mod args;
 mod backends;
 mod bench;
 mod budget;
+mod clocks;
 mod comparison;
 mod copy;
 mod export;
@@ -57,6 +58,8 @@ enum Command {
     Images(Box<images::ImagesArgs>),
     /// Copy and Repeat Copy by recurrent networks whose windows have a synthetic future
     Copy(Box<copy::CopyArgs>),
+    /// Two recurrent networks that tick at different rates, counting digits in a stream
+    Clocks(Box<clocks::ClocksArgs>),
     /// Time training steps on several backends
     Bench(Box<bench::BenchArgs>),
     /// List backends, what works on this machine, and what to install
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Adder(args) => adder::run(*args),
         Command::Images(args) => images::run(*args),
         Command::Copy(args) => copy::run(*args),
+        Command::Clocks(args) => clocks::run(*args),
         Command::Bench(args) => bench::run(*args),
         Command::Backends(args) => backends::run(args),
     };

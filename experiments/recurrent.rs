@@ -12,7 +12,7 @@ use dni::{
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::args::{Misuse, check_rates, positive, rate, set};
+use crate::args::{Misuse, check_rates, positive, rate, scale, set};
 use crate::synthesizer::SynthesizerKind;
 
 /// A way to train a recurrent network.
@@ -133,14 +133,6 @@ pub struct RecurrentArgs {
     pub batch_size: Option<usize>,
 }
 
-/// A finite number from 0.
-fn scale(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
-        _ => Err("it must be a number from 0".to_string()),
-    }
-}
-
 /// The settings of a recurrent network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -190,17 +182,7 @@ impl RecurrentNetwork {
                 self.scale
             )));
         }
-        use SynthesizerKind::{Conv, Label, Linear, LowRank, Mlp, Probe, Rls};
-        match self.synthesizer {
-            Linear | LowRank(_) | Rls(_) | Mlp(_) => {}
-            Probe(_) | Label | Conv(_) => {
-                return Err(Misuse(format!(
-                    "the synthesizer '{}' is for networks of images; choose linear, linear:RANK, \
-                     rls:RANK or mlp:UNITS",
-                    self.synthesizer
-                )));
-            }
-        }
+        self.synthesizer.check_for_sequences()?;
         check_rates(&[Some(self.lr), self.synthesizer_lr])
     }
 

@@ -3,6 +3,7 @@
 mod adder;
 mod cifar;
 mod copying;
+mod counting;
 pub mod fetch;
 mod glyphs;
 mod idx;
@@ -12,6 +13,7 @@ mod library;
 pub use adder::Adder;
 pub use cifar::read_cifar;
 pub use copying::{CopyEpisodes, CopyLevel};
+pub use counting::DigitStream;
 pub use glyphs::glyphs;
 pub use idx::read_idx;
 pub use images::{ImageSet, ImageShape, Images};
@@ -36,6 +38,8 @@ pub enum Stream {
     Epoch(u64),
     /// What is drawn anew for one episode, counted from 0.
     Episode(u64),
+    /// What is drawn anew for one span of a stream of digits, counted from 0.
+    Digits(u64),
     /// Which sections learn in one step, counted from 0.
     Updates(u64),
 }
@@ -49,6 +53,7 @@ pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
         Stream::Examples => 1,
         Stream::Epoch(epoch) => 2 + epoch,
         Stream::Episode(episode) => (1 << 62) + episode,
+        Stream::Digits(span) => (1 << 61) + span,
         Stream::Updates(step) => u64::MAX - step,
     });
     rng
