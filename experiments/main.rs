@@ -24,6 +24,7 @@ mod source;
 mod stats;
 mod synthesizer;
 mod table;
+mod text;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -57,6 +58,8 @@ enum Command {
     Images(Box<images::ImagesArgs>),
     /// Copy and Repeat Copy by recurrent networks whose windows have a synthetic future
     Copy(Box<copy::CopyArgs>),
+    /// A character language model by the same
+    Text(Box<text::TextArgs>),
     /// Time training steps on several backends
     Bench(Box<bench::BenchArgs>),
     /// List backends, what works on this machine, and what to install
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Adder(args) => adder::run(*args),
         Command::Images(args) => images::run(*args),
         Command::Copy(args) => copy::run(*args),
+        Command::Text(args) => text::run(*args),
         Command::Bench(args) => bench::run(*args),
         Command::Backends(args) => backends::run(args),
     };
