@@ -1,4 +1,4 @@
-//! Data: sets of examples on the host, and the order in which batches are drawn from them.
+//! Data: sets of examples on the host, the order in which batches are drawn from them, and texts.
 
 mod adder;
 mod cifar;
@@ -7,7 +7,11 @@ pub mod fetch;
 mod glyphs;
 mod idx;
 mod images;
+mod lanes;
+mod language;
 mod library;
+mod shakespeare;
+mod text;
 
 pub use adder::Adder;
 pub use cifar::read_cifar;
@@ -15,7 +19,11 @@ pub use copying::{CopyEpisodes, CopyLevel};
 pub use glyphs::glyphs;
 pub use idx::read_idx;
 pub use images::{ImageSet, ImageShape, Images};
+pub use lanes::{Lanes, Reading};
+pub use language::Language;
 pub use library::{ImageLibrary, Places};
+pub use shakespeare::shakespeare;
+pub use text::{Alphabet, Corpus};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
@@ -36,6 +44,10 @@ pub enum Stream {
     Epoch(u64),
     /// What is drawn anew for one episode, counted from 0.
     Episode(u64),
+    /// The characters of one part of a generated text, counted from 0.
+    Text(u64),
+    /// What a trained model writes.
+    Sample,
     /// Which sections learn in one step, counted from 0.
     Updates(u64),
 }
@@ -48,7 +60,10 @@ pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
         Stream::Parameters => 0,
         Stream::Examples => 1,
         Stream::Epoch(epoch) => 2 + epoch,
+        // Neither epochs nor steps are ever so many.
+        Stream::Sample => 1 << 61,
         Stream::Episode(episode) => (1 << 62) + episode,
+        Stream::Text(part) => (1 << 63) + part,
         Stream::Updates(step) => u64::MAX - step,
     });
     rng
