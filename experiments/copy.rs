@@ -103,7 +103,10 @@ impl Settings {
         /// Evaluations cost nothing here: they say how far the curriculum is.
         const EVALUATIONS: usize = 20;
         let record_every = (self.run.steps / 200).clamp(1, 100);
-        let evaluate_every = self.budget.share(EVALUATIONS).next_multiple_of(record_every);
+        let evaluate_every = self
+            .budget
+            .share(EVALUATIONS)
+            .next_multiple_of(record_every);
         Plan {
             time: self.budget.time(),
             record_every,

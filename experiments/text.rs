@@ -163,9 +163,7 @@ impl Settings {
             return Corpus::read(&self.corpus);
         }
         match self.source {
-            Source::Language => {
-                Ok(Language.corpus([self.characters, HELD_OUT, HELD_OUT], seed))
-            }
+            Source::Language => Ok(Language.corpus([self.characters, HELD_OUT, HELD_OUT], seed)),
             Source::Shakespeare => {
                 let mut bar = DownloadBar::new(quiet);
                 shakespeare(&places(data_dir), &mut |fetched| bar.show(fetched))
@@ -407,10 +405,15 @@ pub fn run(args: TextArgs) -> anyhow::Result<()> {
         results: comparison.run(|run| run_one(run, &args))?,
     };
     comparison.print(&report, args.output.format, |report| report.table(settings))?;
-    let samples = report.results.iter().filter_map(|r| Some((r, r.sample.as_ref()?)));
+    let samples = report
+        .results
+        .iter()
+        .filter_map(|r| Some((r, r.sample.as_ref()?)));
     match args.output.format {
         Format::Text => samples
-            .map(|(r, sample)| output::print(&format!("\n{}, seed {}:\n{sample}\n", r.method, r.seed)))
+            .map(|(r, sample)| {
+                output::print(&format!("\n{}, seed {}:\n{sample}\n", r.method, r.seed))
+            })
             .collect(),
         Format::Json => Ok(()),
     }
@@ -445,14 +448,15 @@ impl RunResult {
         progress: Progress,
         sample: Option<usize>,
     ) -> anyhow::Result<Self> {
-        let best = reader.best.context("the validation text was never looked at")?;
+        let best = reader
+            .best
+            .context("the validation text was never looked at")?;
         Checkpoint::read(&reader.best_path)?.restore(network)?;
         let corpus = reader.corpus;
         let train = &corpus.train[..corpus.train.len().min(corpus.test.len())];
         let sample = sample.filter(|&length| length > 0);
-        let sample = sample.map(|length| {
-            write(network, &corpus.alphabet, length, run.seed, run.device)
-        });
+        let sample =
+            sample.map(|length| write(network, &corpus.alphabet, length, run.seed, run.device));
         let is_language = run.settings.source_name() == LANGUAGE;
         let test = corpus.alphabet.decode(&corpus.test);
         Ok(Self {
@@ -548,14 +552,19 @@ fn write_with(folder: &Path, args: &TextArgs) -> anyhow::Result<()> {
     let backend = backend.map_or(settings.run.backend, |backend| backend.resolve());
     let device = backend.device()?;
     let path = folder.join(ALPHABET);
-    let characters = std::fs::read_to_string(&path).with_context(|| {
-        format!("cannot read '{}'; has the run ended?", path.display())
-    })?;
+    let characters = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read '{}'; has the run ended?", path.display()))?;
     let alphabet = Alphabet::new(&characters)?;
     let seed = args.length.seed().unwrap_or(settings.run.seed);
     let mut network = settings.network(method, seed, &alphabet, &device)?;
     Checkpoint::read(&folder.join(BEST))?.restore(&mut network)?;
-    let text = write(&network, &alphabet, args.sample.unwrap_or(LENGTH), seed, &device);
+    let text = write(
+        &network,
+        &alphabet,
+        args.sample.unwrap_or(LENGTH),
+        seed,
+        &device,
+    );
     output::print(&format!("{text}\n"))
 }
 
