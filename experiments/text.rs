@@ -410,11 +410,12 @@ pub fn run(args: TextArgs) -> anyhow::Result<()> {
         .iter()
         .filter_map(|r| Some((r, r.sample.as_ref()?)));
     match args.output.format {
-        Format::Text => samples
-            .map(|(r, sample)| {
+        Format::Text => {
+            let mut samples = samples;
+            samples.try_for_each(|(r, sample)| {
                 output::print(&format!("\n{}, seed {}:\n{sample}\n", r.method, r.seed))
             })
-            .collect(),
+        }
         Format::Json => Ok(()),
     }
 }
