@@ -4,7 +4,44 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
+
+use crate::args::{MachineArgs, SeedArgs};
+use crate::comparison::Common;
+
+/// How long it learns, and from which seeds.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Length")]
+pub struct BudgetArgs {
+    /// Length of a run in training steps (windows), as 20000, or in minutes, as 5m [default: copy
+    /// 20000, text 3000]
+    #[arg(long, visible_alias = "steps", value_name = "N|Nm")]
+    budget: Option<Budget>,
+
+    #[command(flatten)]
+    seeds: SeedArgs,
+}
+
+impl BudgetArgs {
+    /// The seed that was given.
+    pub fn seed(&self) -> Option<u64> {
+        self.seeds.seed
+    }
+
+    /// Changes what flags were given for; the budget, `base` if there was none.
+    pub fn set<M: PartialEq + fmt::Display>(
+        &self,
+        common: &mut Common<M>,
+        base: Budget,
+        machine: &MachineArgs,
+    ) -> Budget {
+        common.set_seeds(&self.seeds, machine);
+        let budget = self.budget.unwrap_or(base);
+        common.steps = budget.steps();
+        budget
+    }
+}
 
 /// A number of steps, or of minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -20,6 +57,14 @@ impl Budget {
         match self {
             Self::Steps(steps) => steps,
             Self::Minutes(_) => i64::MAX as usize,
+        }
+    }
+
+    /// Steps in one of so many parts, at least one; of a time nobody knows how many there are.
+    pub fn share(self, parts: usize) -> usize {
+        match self {
+            Self::Steps(steps) => (steps / parts).max(1),
+            Self::Minutes(_) => 500,
         }
     }
 

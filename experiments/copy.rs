@@ -14,8 +14,8 @@ use dni::run::{Notes, Plan, Progress, Task};
 use dni::{Backend, Loss, Recurrent, Window};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{MachineArgs, Misuse, OutputArgs, SeedArgs, set};
-use crate::budget::Budget;
+use crate::args::{MachineArgs, Misuse, OutputArgs, set};
+use crate::budget::{Budget, BudgetArgs};
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
 use crate::recurrent::{CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
 use crate::stats;
@@ -47,18 +47,6 @@ pub struct TaskArgs {
     repeat: bool,
 }
 
-/// How long it learns, and from which seeds.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Length")]
-pub struct BudgetArgs {
-    /// Length of a run in training steps (windows), as 20000, or in minutes, as 5m [default: 20000]
-    #[arg(long, visible_alias = "steps", value_name = "N|Nm")]
-    budget: Option<Budget>,
-
-    #[command(flatten)]
-    seeds: SeedArgs,
-}
-
 /// Everything that decides what happens: written to the run's folder, and enough to repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,9 +61,7 @@ impl Settings {
     /// `base`, or else the default, changed by the flags that were given.
     fn from_args(base: Option<&Self>, args: &CopyArgs) -> Self {
         let mut s = base.cloned().unwrap_or_else(Self::standard);
-        s.run.set_seeds(&args.length.seeds, &args.machine);
-        set(&mut s.budget, &args.length.budget);
-        s.run.steps = s.budget.steps();
+        s.budget = args.length.set(&mut s.run, s.budget, &args.machine);
         set(&mut s.run.methods, &args.network.methods);
         set(&mut s.run.batch_size, &args.network.batch_size);
         s.network.set(&args.network);
@@ -117,8 +103,10 @@ impl Settings {
         /// Evaluations cost nothing here: they say how far the curriculum is.
         const EVALUATIONS: usize = 20;
         let record_every = (self.run.steps / 200).clamp(1, 100);
-        let rough = self.run.steps.min(100_000) / EVALUATIONS;
-        let evaluate_every = rough.next_multiple_of(record_every).max(record_every);
+        let evaluate_every = self
+            .budget
+            .share(EVALUATIONS)
+            .next_multiple_of(record_every);
         Plan {
             time: self.budget.time(),
             record_every,

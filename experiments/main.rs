@@ -25,6 +25,7 @@ mod source;
 mod stats;
 mod synthesizer;
 mod table;
+mod text;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -60,6 +61,8 @@ enum Command {
     Copy(Box<copy::CopyArgs>),
     /// Two recurrent networks that tick at different rates, counting digits in a stream
     Clocks(Box<clocks::ClocksArgs>),
+    /// A character language model by the same
+    Text(Box<text::TextArgs>),
     /// Time training steps on several backends
     Bench(Box<bench::BenchArgs>),
     /// List backends, what works on this machine, and what to install
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Command::Images(args) => images::run(*args),
         Command::Copy(args) => copy::run(*args),
         Command::Clocks(args) => clocks::run(*args),
+        Command::Text(args) => text::run(*args),
         Command::Bench(args) => bench::run(*args),
         Command::Backends(args) => backends::run(args),
     };

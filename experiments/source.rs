@@ -101,7 +101,7 @@ impl Source {
 }
 
 /// Where data sets are: DNI_CACHE_DIR and DNI_DATA_URL stand for the cache and the servers.
-fn places(data_dir: Option<&Path>) -> Places {
+pub fn places(data_dir: Option<&Path>) -> Places {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let usual = Places::usual();
     Places {

@@ -110,6 +110,17 @@ pub enum Error {
         found: String,
     },
 
+    /// A file is not a text that can be learned from.
+    #[error("'{}' cannot be read as a text: {reason}; {cure}", path.display())]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        cure: &'static str,
+    },
+
     /// A folder has some files of a data set but not all.
     #[error(
         "the file '{}' of the data set '{set}' is missing, of which other files are there; put it \

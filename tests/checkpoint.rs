@@ -14,7 +14,7 @@ use burn::optim::{AdamConfig, SgdConfig};
 use burn::tensor::{Device, Tensor};
 use common::{on_devices, on_every_device, random, seeded, values};
 use dni::run::{
-    Checkpoint, Event, Listener, Notes, Outcome, Plan, Progress, RunFolder, Task, train,
+    Checkpoint, Event, Listener, Network, Notes, Outcome, Plan, Progress, RunFolder, Task, train,
 };
 use dni::{
     Activation, Backend, Batch, Chain, Credit, Dense, DenseConfig, Error, Interface, Lessons,
@@ -654,7 +654,10 @@ fn listeners_hear_what_happens_in_order() {
     let mut heard = Vec::new();
     let mut listener = Listen(|event: &Event| {
         heard.push(match event {
-            Event::Started { step, steps } => format!("started {step}/{steps}"),
+            Event::Started { step, steps } => {
+                let steps = steps.expect("no time limit was set");
+                format!("started {step}/{steps}")
+            }
             Event::Progress(scalars) => format!("progress {}", scalars.step),
             Event::Evaluated { step, .. } => format!("evaluated {step}"),
             Event::Saved { step } => format!("saved {step}"),
@@ -766,7 +769,7 @@ fn a_network_that_is_not_finite_is_never_saved() {
         let mut chain =
             Chain::new(Loss::SquaredError).section("only", section, Optimizer::sgd(1e300));
         let plan = Plan {
-            credit: Credit::Backprop,
+            schedule: Credit::Backprop.into(),
             save_every,
             ..plan(steps)
         };

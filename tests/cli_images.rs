@@ -158,7 +158,8 @@ fn the_test_error_is_recorded_on_the_way() {
         .filter(|event| event["event"] == "evaluated")
         .collect();
     let steps: Vec<_> = evaluations.iter().map(|e| e["step"].as_u64()).collect();
-    assert_eq!(steps, [Some(5), Some(10)]);
+    // And after the last step.
+    assert_eq!(steps, [Some(5), Some(10), Some(12)]);
     for evaluation in &evaluations {
         let error = evaluation["figures"]["test_error"].as_f64();
         assert!(error.is_some_and(|e| (0.0..=1.0).contains(&e)));

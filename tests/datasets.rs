@@ -3,16 +3,16 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use common::TempDir;
-use dni::data::fetch::{Fetched, Remote, fetch};
+use common::server::{PATIENCE, Server, entries, places, send, write};
+use dni::data::fetch::{Checksum, Fetched, Remote, fetch};
 use dni::data::{ImageLibrary, Images, Places, read_cifar, read_idx};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -37,13 +37,6 @@ fn gzipped(bytes: &[u8]) -> Vec<u8> {
 /// Three images of 2 x 3 pixels, whose values count up.
 fn pixels() -> Vec<u8> {
     (0..18).collect()
-}
-
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
-    fs::create_dir_all(folder).expect("a folder can be made");
-    let path = folder.join(name);
-    fs::write(&path, bytes).expect("a file can be written");
-    path
 }
 
 fn read_pair(images: &[u8], labels: &[u8]) -> dni::Result<Images> {
@@ -236,73 +229,9 @@ proptest! {
 
 // Downloads.
 
-/// What a server does when it is asked for a path.
-type Answer = Box<dyn Fn(&str, &mut TcpStream) + Send>;
-
-/// A server on loopback that counts the requests.
-struct Server {
-    base: String,
-    requests: Arc<AtomicUsize>,
-}
-
-impl Server {
-    fn start(answer: Answer) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
-        let address = listener.local_addr().expect("it is bound");
-        let requests = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&requests);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { return };
-                counted.fetch_add(1, Ordering::Relaxed);
-                let mut reader = BufReader::new(stream.try_clone().expect("it is open"));
-                let mut line = String::new();
-                let _ = reader.read_line(&mut line);
-                let path = line.split(' ').nth(1).unwrap_or_default().to_string();
-                while reader.read_line(&mut line).is_ok_and(|length| length > 2) {}
-                answer(&path, &mut stream);
-            }
-        });
-        Self {
-            base: format!("http://{address}/"),
-            requests,
-        }
-    }
-
-    /// A server that has these files.
-    fn with(files: Vec<(String, Vec<u8>)>) -> Self {
-        Self::start(Box::new(move |path, stream| {
-            match files.iter().find(|(name, _)| name == path) {
-                Some((_, bytes)) => send(stream, bytes.len(), bytes),
-                None => {
-                    let _ = stream.write_all(
-                        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-                    );
-                }
-            }
-        }))
-    }
-}
-
-fn send(stream: &mut TcpStream, promised: usize, bytes: &[u8]) {
-    let head =
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {promised}\r\nConnection: close\r\n\r\n");
-    let _ = stream.write_all(head.as_bytes());
-    let _ = stream.write_all(bytes);
-}
-
 fn md5_of(bytes: &[u8]) -> String {
     let digest = Md5::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-const PATIENCE: Duration = Duration::from_millis(500);
-
-fn entries(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
 }
 
 #[test]
@@ -314,7 +243,7 @@ fn a_file_is_fetched_whole_and_checked() {
     let remote = Remote {
         base: &server.base,
         name: "a.gz",
-        md5: &md5_of(&content),
+        checksum: Checksum::Md5(&md5_of(&content)),
     };
     let heard = Mutex::new(Vec::new());
     let path = fetch(remote, &folder, PATIENCE, &mut |fetched: &Fetched| {
@@ -384,23 +313,13 @@ fn a_download_that_fails_leaves_nothing() {
         let remote = Remote {
             base: &server.base,
             name: "a",
-            md5: &right,
+            checksum: Checksum::Md5(&right),
         };
         let error = fetch(remote, place.path(), PATIENCE, &mut |_| {});
         let error = error.expect_err(name).to_string();
         assert!(error.contains(&server.base), "{name}: {error}");
         assert!(error.contains(word), "{name}: {error}");
         assert!(entries(place.path()).is_empty(), "{name}");
-    }
-}
-
-fn places(cache: &Path) -> Places {
-    Places {
-        data: None,
-        cache: cache.to_path_buf(),
-        burn_cache: None,
-        base: Some("http://127.0.0.1:9/".to_string()),
-        patience: PATIENCE,
     }
 }
 

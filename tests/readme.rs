@@ -29,6 +29,13 @@ fn shortened(arguments: Vec<String>) -> Vec<String> {
             ("--test-examples", "16"),
             ("--batch-size", "8"),
         ],
+        "copy" => &[("--budget", "20"), ("--units", "8"), ("--batch-size", "4")],
+        "text" => &[
+            ("--budget", "3"),
+            ("--units", "8"),
+            ("--batch-size", "4"),
+            ("--characters", "200"),
+        ],
         _ if has("--epochs") => &[],
         _ if has("--preset") => &[("--steps", "20")],
         _ => &[

@@ -7,7 +7,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use md5::{Digest, Md5};
+use md5::Md5;
+use sha2::Sha256;
+use sha2::digest::{Digest, DynDigest};
 
 use crate::error::{Error, Result};
 
@@ -29,15 +31,61 @@ pub struct Remote<'a> {
     pub base: &'a str,
     /// Its name there and here.
     pub name: &'a str,
-    /// Its MD5 in hexadecimal digits.
-    pub md5: &'a str,
+    /// What its content must come to.
+    pub checksum: Checksum<'a>,
+}
+
+/// A checksum of a file, in lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksum<'a> {
+    /// Its MD5.
+    Md5(&'a str),
+    /// Its SHA-256.
+    Sha256(&'a str),
+}
+
+impl<'a> Checksum<'a> {
+    /// The name of the method.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Md5(_) => "MD5",
+            Self::Sha256(_) => "SHA-256",
+        }
+    }
+
+    /// What a file must come to.
+    pub fn expected(self) -> &'a str {
+        match self {
+            Self::Md5(digits) | Self::Sha256(digits) => digits,
+        }
+    }
+
+    /// What these bytes come to.
+    pub fn of(self, bytes: &[u8]) -> String {
+        let mut hash = self.hasher();
+        hash.update(bytes);
+        hexadecimal(hash)
+    }
+
+    fn hasher(self) -> Box<dyn DynDigest> {
+        match self {
+            Self::Md5(_) => Box::new(Md5::new()),
+            Self::Sha256(_) => Box::new(Sha256::new()),
+        }
+    }
+}
+
+fn hexadecimal(hash: Box<dyn DynDigest>) -> String {
+    let bytes = hash.finalize();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// No file here is nearly as large.
 const MOST_BYTES: u64 = 1 << 29;
 const CHUNK: usize = 1 << 16;
 
-/// Downloads a file into `folder`, under a temporary name until it is whole and has the right MD5.
+/// Downloads a file into `folder`, under a temporary name until it is whole and has the right
+/// checksum.
 ///
 /// A server that says nothing for as long as `patience` has failed.
 ///
@@ -77,7 +125,7 @@ fn download(
     };
     let parts = request(address.clone(), patience);
     let mut file = File::create(path).map_err(Error::io("create", path))?;
-    let mut hash = Md5::new();
+    let mut hash = remote.checksum.hasher();
     let mut fetched = Fetched {
         name: remote.name.to_string(),
         done: 0,
@@ -108,11 +156,13 @@ fn download(
         }
         progress(&fetched);
     }
-    let found: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    if found != remote.md5 {
+    let (found, checksum) = (hexadecimal(hash), remote.checksum);
+    if found != checksum.expected() {
         return Err(failed(format!(
-            "its MD5 is {found}, not {}, after {} bytes",
-            remote.md5, fetched.done
+            "its {} is {found}, not {}, after {} bytes",
+            checksum.method(),
+            checksum.expected(),
+            fetched.done
         )));
     }
     file.sync_all().map_err(Error::io("write", path))

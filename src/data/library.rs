@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 
-use super::fetch::{Fetched, Remote, fetch};
+use super::fetch::{Checksum, Fetched, Remote, fetch};
 use super::{ImageSet, ImageShape, read_cifar, read_idx};
 use crate::error::{Error, Result};
 
@@ -260,7 +260,7 @@ impl ImageLibrary {
                 let remote = Remote {
                     base: &base,
                     name,
-                    md5,
+                    checksum: Checksum::Md5(md5),
                 };
                 // Two processes may be at it.
                 let own = cache.join(format!("{}.part", std::process::id()));
@@ -278,7 +278,7 @@ impl ImageLibrary {
             let remote = Remote {
                 base: &base,
                 name: &format!("{name}-{kind}.gz"),
-                md5,
+                checksum: Checksum::Md5(md5),
             };
             fetch(remote, cache, places.patience, progress)?;
         }

@@ -1,4 +1,4 @@
-//! Data: sets of examples on the host, and the order in which batches are drawn from them.
+//! Data: sets of examples on the host, the order in which batches are drawn from them, and texts.
 
 mod adder;
 mod cifar;
@@ -8,7 +8,11 @@ pub mod fetch;
 mod glyphs;
 mod idx;
 mod images;
+mod lanes;
+mod language;
 mod library;
+mod shakespeare;
+mod text;
 
 pub use adder::Adder;
 pub use cifar::read_cifar;
@@ -17,7 +21,11 @@ pub use counting::DigitStream;
 pub use glyphs::glyphs;
 pub use idx::read_idx;
 pub use images::{ImageSet, ImageShape, Images};
+pub use lanes::{Lanes, Reading};
+pub use language::Language;
 pub use library::{ImageLibrary, Places};
+pub use shakespeare::shakespeare;
+pub use text::{Alphabet, Corpus};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
@@ -40,6 +48,10 @@ pub enum Stream {
     Episode(u64),
     /// What is drawn anew for one span of a stream of digits, counted from 0.
     Digits(u64),
+    /// The characters of one part of a generated text, counted from 0.
+    Text(u64),
+    /// What a trained model writes.
+    Sample,
     /// Which sections learn in one step, counted from 0.
     Updates(u64),
 }
@@ -52,8 +64,11 @@ pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
         Stream::Parameters => 0,
         Stream::Examples => 1,
         Stream::Epoch(epoch) => 2 + epoch,
+        // Neither epochs nor steps are ever so many.
+        Stream::Sample => 1 << 60,
         Stream::Episode(episode) => (1 << 62) + episode,
         Stream::Digits(span) => (1 << 61) + span,
+        Stream::Text(part) => (1 << 63) + part,
         Stream::Updates(step) => u64::MAX - step,
     });
     rng

@@ -57,7 +57,8 @@ pub struct Plan<S> {
     pub drops: Drops,
     /// Steps between two [`Event::Progress`].
     pub record_every: usize,
-    /// Steps between two [evaluations](Task::evaluate); none for no evaluation.
+    /// Steps between two [evaluations](Task::evaluate), of which there is one after the last step,
+    /// too; none for no evaluation.
     pub evaluate_every: Option<usize>,
     /// Steps between two looks at the losses for NaN and infinity. Each look waits for the
     /// device, so every step is right for a CPU only.
@@ -85,7 +86,7 @@ impl<S> Plan<S> {
     /// Whether the network is to be evaluated after so many steps.
     fn evaluates_after(&self, steps: usize) -> bool {
         self.evaluate_every
-            .is_some_and(|every| steps.is_multiple_of(every))
+            .is_some_and(|every| steps.is_multiple_of(every) || steps == self.steps)
     }
 
     /// Whether figures are to be recorded after so many steps.

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod program;
+pub mod server;
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};
