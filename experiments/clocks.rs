@@ -1,9 +1,10 @@
 //! Two networks that tick at different rates, on a stream of digits: the paper's multi-network
 //! system.
 //!
-//! Claim of the paper, not reproduced yet (see README.md): where the gradient at the fast network's messages is predicted, the fast network learns at
-//! every tick of the slow one instead of once in a whole span, so that both learn faster than if
-//! they are coupled, and the slow one learns better than if none comes back.
+//! The paper's claim, not reproduced yet (README.md here): where the gradient at the fast network's
+//! messages is predicted, the fast network learns at every tick of the slow one instead of once in a
+//! whole span, so that both learn faster than if they are coupled, and the slow one learns better
+//! than if none comes back.
 //! Command: `dni clocks`. It takes about two minutes on two cores.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! A character language model by recurrent networks: the paper's section 3.2, its Penn Treebank.
 //!
-//! Claim: with a synthetic future at the end of every window a network models text better than by
+//! The paper's claim, not reproduced yet (README.md here):
+//! with a synthetic future at the end of every window a network models text better than by
 //! truncated backpropagation through time over the same window.
 //! Command: `dni text`. It takes about two minutes on two cores.
 
