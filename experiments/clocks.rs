@@ -25,6 +25,7 @@ use crate::args::{
     MachineArgs, Misuse, OutputArgs, SeedArgs, check_rates, positive, rate, scale, set,
 };
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
+use crate::recurrent::check_parts;
 use crate::source::{DataArgs, Source};
 use crate::stats;
 use crate::synthesizer::SynthesizerKind;
@@ -301,7 +302,6 @@ impl comparison::Settings for Settings {
     }
 
     fn check(&self) -> Result<(), Misuse> {
-        const MOST_UNITS: usize = 1 << 13;
         /// Of the slow network's answer.
         const MOST_PERIOD: usize = 32;
         self.run.check()?;
@@ -310,9 +310,9 @@ impl comparison::Settings for Settings {
                 "the stream is one of digits; choose --data glyphs or --data mnist".to_string(),
             ));
         }
-        if self.period == 0 || self.units == 0 || self.run.batch_size == 0 {
+        if self.period == 0 || self.run.batch_size == 0 {
             return Err(Misuse(
-                "the period, units and streams must be at least 1".to_string(),
+                "the period and streams must be at least 1".to_string(),
             ));
         }
         if self.period > MOST_PERIOD {
@@ -321,19 +321,7 @@ impl comparison::Settings for Settings {
                 self.period.saturating_mul(self.period)
             )));
         }
-        let hidden = self.synthesizer().hidden().into_iter();
-        if hidden.chain([self.units]).any(|units| units > MOST_UNITS) {
-            return Err(Misuse(format!(
-                "a layer would have over {MOST_UNITS} units; choose fewer"
-            )));
-        }
-        if !(self.scale >= 0.0 && self.scale.is_finite()) {
-            return Err(Misuse(format!(
-                "the scale must be a number from 0, not {}",
-                self.scale
-            )));
-        }
-        self.synthesizer().check_for_sequences()?;
+        check_parts(self.units, &self.synthesizer(), self.scale)?;
         if self.eval_every == Some(0) {
             return Err(Misuse(
                 "evaluations must be at least 1 step apart".to_string(),

@@ -133,6 +133,26 @@ pub struct RecurrentArgs {
     pub batch_size: Option<usize>,
 }
 
+/// Refuses units, synthesizers and scales of synthetic gradients that no recurrent network can have.
+pub fn check_parts(units: usize, synthesizer: &SynthesizerKind, scale: f64) -> Result<(), Misuse> {
+    const MOST_UNITS: usize = 1 << 13;
+    if units == 0 {
+        return Err(Misuse("units must be at least 1".to_string()));
+    }
+    let hidden = synthesizer.hidden().into_iter();
+    if hidden.chain([units]).any(|units| units > MOST_UNITS) {
+        return Err(Misuse(format!(
+            "a layer would have over {MOST_UNITS} units; choose fewer"
+        )));
+    }
+    if !(scale >= 0.0 && scale.is_finite()) {
+        return Err(Misuse(format!(
+            "the scale must be a number from 0, not {scale}"
+        )));
+    }
+    synthesizer.check_for_sequences()
+}
+
 /// The settings of a recurrent network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,25 +184,12 @@ impl RecurrentNetwork {
 
     /// Refuses what cannot be built.
     pub fn check(&self) -> Result<(), Misuse> {
-        const MOST_UNITS: usize = 1 << 13;
-        if self.units == 0 || self.unroll == 0 {
+        if self.unroll == 0 {
             return Err(Misuse(
-                "units and the steps of a window must be at least 1".to_string(),
+                "the steps of a window must be at least 1".to_string(),
             ));
         }
-        let hidden = self.synthesizer.hidden().into_iter();
-        if hidden.chain([self.units]).any(|units| units > MOST_UNITS) {
-            return Err(Misuse(format!(
-                "a layer would have over {MOST_UNITS} units; choose fewer"
-            )));
-        }
-        if !(self.scale >= 0.0 && self.scale.is_finite()) {
-            return Err(Misuse(format!(
-                "the scale must be a number from 0, not {}",
-                self.scale
-            )));
-        }
-        self.synthesizer.check_for_sequences()?;
+        check_parts(self.units, &self.synthesizer, self.scale)?;
         check_rates(&[Some(self.lr), self.synthesizer_lr])
     }
 
