@@ -60,6 +60,38 @@ impl WithSimd for Forward<'_> {
     }
 }
 
+/// A state `[batch, 2 * units]` as an interface sees it: the cell through tanh.
+pub(crate) struct View<'a> {
+    pub units: usize,
+    /// The state; becomes `[h; tanh(c)]`.
+    pub message: &'a mut [f32],
+    /// Becomes the derivative, `[1; 1 - tanh(c)^2]`.
+    pub slope: &'a mut [f32],
+}
+
+impl View<'_> {
+    pub fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl WithSimd for View<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let rows = self.message.chunks_exact_mut(2 * self.units);
+        for (message, slope) in rows.zip(self.slope.chunks_exact_mut(2 * self.units)) {
+            let (ones, slope) = slope.split_at_mut(self.units);
+            ones.fill(1.0);
+            for (cell, slope) in message[self.units..].iter_mut().zip(slope) {
+                *cell = tanh(*cell);
+                *slope = 1.0 - *cell * *cell;
+            }
+        }
+    }
+}
+
 /// The way back through one step.
 pub(crate) struct Backward<'a> {
     pub units: usize,

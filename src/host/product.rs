@@ -64,6 +64,29 @@ impl<'a> Matrix<'a> {
         })
     }
 
+    /// Its values, row after row.
+    fn write_to(self, out: &mut [f32]) {
+        if self.column_stride == 1 {
+            let rows = self.values.chunks(self.row_stride);
+            for (out, row) in out.chunks_exact_mut(self.columns).zip(rows) {
+                out.copy_from_slice(&row[..self.columns]);
+            }
+            return;
+        }
+        // So many rows of a panel as stay in the cache until they are whole.
+        const ROWS: usize = 128;
+        for (i, out) in out.chunks_mut(ROWS * self.columns).enumerate() {
+            let first = &self.values[i * ROWS * self.row_stride..];
+            for column in 0..self.columns {
+                let from = first[column * self.column_stride..].iter();
+                let rows = out.chunks_exact_mut(self.columns);
+                for (row, value) in rows.zip(from.step_by(self.row_stride)) {
+                    row[column] = *value;
+                }
+            }
+        }
+    }
+
     /// The distances of rows and of columns.
     fn strides(self) -> [isize; 2] {
         [self.row_stride, self.column_stride]
@@ -93,21 +116,11 @@ pub(crate) struct Panels {
 impl Panels {
     /// The factor `B`.
     pub fn new(b: Matrix) -> Self {
-        // Squares that stay in the cache, whichever way the factor lies.
-        const SIDE: usize = 16;
         let mut values = vec![0.0; b.rows * b.columns];
         let mut rest = &mut values[..];
         for panel in b.panels() {
             let (out, after) = rest.split_at_mut(b.rows * panel.columns);
-            for first_column in (0..panel.columns).step_by(SIDE) {
-                for first_row in (0..b.rows).step_by(SIDE) {
-                    for column in first_column..(first_column + SIDE).min(panel.columns) {
-                        for row in first_row..(first_row + SIDE).min(b.rows) {
-                            out[row * panel.columns + column] = panel.at(row, column);
-                        }
-                    }
-                }
-            }
+            panel.write_to(out);
             rest = after;
         }
         Self {

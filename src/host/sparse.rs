@@ -9,15 +9,17 @@ pub(crate) fn is_sparse(values: &[f32]) -> bool {
     entries * 8 <= values.len()
 }
 
-/// `out <- out + A B` for `A` of `rows` rows, row after row.
+/// `out <- out + A B` for `A` of `inputs` columns, row after row.
 ///
 /// # Panics
 ///
 /// If the sizes do not fit.
-pub(crate) fn accumulate(out: &mut [f32], a: &[f32], rows: usize, b: &[f32]) {
-    let columns = out.len() / rows;
-    let inputs = a.len() / rows;
-    assert!(b.len() == inputs * columns, "the factors do not fit");
+pub(crate) fn accumulate(out: &mut [f32], a: &[f32], inputs: usize, b: &[f32]) {
+    let columns = b.len() / inputs;
+    assert!(
+        a.len() / inputs * columns == out.len(),
+        "the product does not fit into its place"
+    );
     for (out, a) in out.chunks_exact_mut(columns).zip(a.chunks_exact(inputs)) {
         for (k, entry) in entries(a) {
             add_row(out, entry, &b[k * columns..(k + 1) * columns]);
@@ -25,13 +27,13 @@ pub(crate) fn accumulate(out: &mut [f32], a: &[f32], rows: usize, b: &[f32]) {
     }
 }
 
-/// `A^T B` for `A` and `B` of `rows` rows, row after row.
+/// `A^T B` for `A` of `inputs` columns, row after row.
 ///
 /// # Panics
 ///
 /// If the sizes do not fit.
-pub(crate) fn transposed_product(a: &[f32], rows: usize, b: &[f32]) -> Vec<f32> {
-    let [inputs, columns] = [a, b].map(|matrix| matrix.len() / rows);
+pub(crate) fn transposed_product(a: &[f32], inputs: usize, b: &[f32]) -> Vec<f32> {
+    let columns = b.len() / (a.len() / inputs);
     let mut out = vec![0.0; inputs * columns];
     for (a, b) in a.chunks_exact(inputs).zip(b.chunks_exact(columns)) {
         for (k, entry) in entries(a) {
@@ -89,13 +91,13 @@ mod tests {
         let (a, b) = (values(rows, inputs, 11), values(inputs, columns, 1));
         let dz = values(rows, columns, 1);
         let mut out = dz.clone();
-        accumulate(&mut out, &a, rows, &b);
+        accumulate(&mut out, &a, inputs, &b);
         let mut expected = dz.clone();
         let a_matrix = Matrix::new(&a, inputs);
         product::accumulate(&mut expected, a_matrix, Matrix::new(&b, columns));
         assert_eq!(out, expected);
         assert_eq!(
-            transposed_product(&a, rows, &dz),
+            transposed_product(&a, inputs, &dz),
             product::product(a_matrix.transposed(), Matrix::new(&dz, columns))
         );
     }

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, activation, assert_shape};
 use rand::Rng;
 
 use super::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, View};
-use crate::host::lstm::{Backward, Forward};
+use crate::host::lstm::{self, Backward, Forward};
 use crate::host::product::{Matrix, Panels, accumulate, product};
 use crate::host::sparse;
 use crate::host::{self, Values};
@@ -109,6 +109,9 @@ impl Core for Lstm {
     /// The cell as `tanh(c)`, with its derivative for the slope: a cell that is full, which no
     /// gradient reaches any more, is predicted none. Without that it would be driven on for good.
     fn view(&self, state: Tensor<2>) -> View {
+        if host::suits(&state.device()) {
+            return self.host_view(state);
+        }
         let [output, cell] = halves(state, self.units());
         let cell = cell.tanh();
         let slope = cell.clone().square().neg().add_scalar(1.0);
@@ -119,6 +122,9 @@ impl Core for Lstm {
     }
 
     fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick {
+        if host::suits(&state.device()) {
+            return self.host_step(input, state);
+        }
         let units = self.units();
         let [before, cell] = halves(state, units);
         let z = input.matmul(self.input_weight.val())
@@ -147,6 +153,61 @@ impl Core for Lstm {
 }
 
 impl Lstm {
+    fn host_view(&self, state: Tensor<2>) -> View {
+        let (dims, device) = (state.dims(), state.device());
+        let mut message = Values::of(state);
+        let mut slope = vec![0.0; dims[0] * dims[1]];
+        let view = lstm::View {
+            units: self.units(),
+            message: message.as_mut_slice(),
+            slope: &mut slope,
+        };
+        view.run();
+        View {
+            message: message.into_tensor(),
+            slope: Some(host::tensor(slope, dims, &device)),
+        }
+    }
+
+    /// `x W + b`, the part of the sums into the gates that comes from the inputs, for many steps
+    /// at once.
+    fn host_inputs(&self, x: &[f32], inputs: usize) -> Vec<f32> {
+        let weight = Values::of(self.input_weight.val().inner());
+        let bias = Values::of(self.bias.val().inner());
+        let mut gates = bias.as_slice().repeat(x.len() / inputs);
+        if sparse::is_sparse(x) {
+            sparse::accumulate(&mut gates, x, inputs, weight.as_slice());
+        } else {
+            let weight = Matrix::new(weight.as_slice(), 4 * self.units());
+            accumulate(&mut gates, Matrix::new(x, inputs), weight);
+        }
+        gates
+    }
+
+    fn host_step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick {
+        let ([batch, inputs], units, device) = (input.dims(), self.units(), input.device());
+        assert_shape!(state, [batch, 2 * units]);
+        let mut gates = self.host_inputs(Values::of(input).as_slice(), inputs);
+        let weight = Values::of(self.state_weight.val().inner());
+        let [h, before] = parts(Values::of(state).as_slice(), units);
+        let u = Matrix::new(weight.as_slice(), 4 * units);
+        accumulate(&mut gates, Matrix::new(&h, units), u);
+        let [mut cell, mut squashed, mut output] = [(); 3].map(|()| vec![0.0; batch * units]);
+        let step = Forward {
+            units,
+            gates: &mut gates,
+            before: &before,
+            cell: &mut cell,
+            squashed: &mut squashed,
+            output: &mut output,
+        };
+        step.run();
+        Tick {
+            state: host::tensor(joined([&output, &cell], units), [batch, 2 * units], &device),
+            output: host::tensor(output, [batch, units], &device),
+        }
+    }
+
     /// On the host: what the inputs send into the gates is one product for all steps, and so are
     /// the gradients of both weights.
     fn host_unroll(&self, sequence: &Sequence, state: Tensor<2>) -> Unrolled {
@@ -160,25 +221,9 @@ impl Lstm {
         let keeps = keeps.as_ref().map(Values::as_slice);
         let [input_weight, state_weight] =
             [&self.input_weight, &self.state_weight].map(|weight| Values::of(weight.val().inner()));
-        let bias = Values::of(self.bias.val().inner());
 
         // The sums into the gates, which become the gates.
-        let mut gates = vec![0.0; steps * 4 * size];
-        for row in gates.chunks_exact_mut(4 * units) {
-            row.copy_from_slice(bias.as_slice());
-        }
-        let is_sparse = sparse::is_sparse(x.as_slice());
-        if is_sparse {
-            let weight = input_weight.as_slice();
-            sparse::accumulate(&mut gates, x.as_slice(), steps * batch, weight);
-        } else {
-            let x = Matrix::new(x.as_slice(), inputs);
-            accumulate(
-                &mut gates,
-                x,
-                Matrix::new(input_weight.as_slice(), 4 * units),
-            );
-        }
+        let mut gates = self.host_inputs(x.as_slice(), inputs);
         let u = Panels::new(Matrix::new(state_weight.as_slice(), 4 * units));
         let [mut outputs, mut cells, mut squashed] = [(); 3].map(|()| vec![0.0; steps * size]);
         let [mut h_before, mut c_before] = [(); 2].map(|()| vec![0.0; steps * size]);
@@ -267,8 +312,8 @@ impl Lstm {
                 }
             }
             let dz = Matrix::new(&gates, 4 * units);
-            let input_gradient = if is_sparse {
-                sparse::transposed_product(x.as_slice(), steps * batch, &gates)
+            let input_gradient = if sparse::is_sparse(x.as_slice()) {
+                sparse::transposed_product(x.as_slice(), inputs, &gates)
             } else {
                 product(Matrix::new(x.as_slice(), inputs).transposed(), dz)
             };
