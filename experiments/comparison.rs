@@ -103,6 +103,13 @@ impl<M: PartialEq + Display> Common<M> {
         Ok(())
     }
 
+    /// Steps between two comparisons of synthetic gradients with true ones, where figures are
+    /// recorded so often. Each costs about as much as a step: more would slow the run down.
+    pub fn compare_every(&self, record_every: usize) -> usize {
+        let least = (self.steps / 100).max(100);
+        least.next_multiple_of(record_every)
+    }
+
     /// Steps between two looks at the losses, where figures are recorded so often.
     pub fn check_every(&self, record_every: usize) -> usize {
         match self.backend {
@@ -207,6 +214,9 @@ impl<S: Settings> Comparison<S> {
                     session: &self.session,
                 })?);
             }
+        }
+        if !is_alone {
+            self.session.draw_curves()?;
         }
         Ok(results)
     }

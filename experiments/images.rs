@@ -39,7 +39,7 @@ pub struct ImagesArgs {
     training: TrainingArgs,
     #[command(flatten)]
     length: LengthArgs,
-    /// Steps between two looks at the test set [default: none but at the end]
+    /// Steps between two looks at the test set [default: a quarter of all]
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Length")]
     eval_every: Option<usize>,
     #[command(flatten)]
@@ -165,6 +165,7 @@ pub struct Settings {
     lr_schedule: RateSchedule,
     update_probability: f64,
     target_scale: TargetScale,
+    /// None for a quarter of all steps.
     eval_every: Option<usize>,
 }
 
@@ -348,7 +349,8 @@ impl Settings {
         Ok(Plan {
             drops: self.lr_schedule.drops(self.run.steps),
             record_every,
-            evaluate_every: self.eval_every,
+            evaluate_every: Some(self.eval_every.unwrap_or(self.run.steps.div_ceil(4))),
+            compare_every: Some(self.run.compare_every(record_every)),
             check_every: self.run.check_every(record_every),
             save_every: std::time::Duration::from_secs(10),
             ..Plan::new(self.run.steps, lessons)
@@ -440,6 +442,11 @@ impl Task<Chain> for Batches<'_> {
             ("test_error".to_string(), measures.error),
             ("test_loss".to_string(), measures.loss),
         ]))
+    }
+
+    fn compare(&mut self, chain: &Chain) -> Vec<Quality> {
+        let batch = self.batch(0);
+        chain.quality(&batch)
     }
 }
 

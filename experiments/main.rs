@@ -1,4 +1,4 @@
-//! The program: `dni EXPERIMENT`, `dni bench`, `dni backends`.
+//! The program: `dni EXPERIMENT`, then `dni report` and `dni plot`; `dni bench`, `dni backends`.
 //!
 //! Results go to stdout, progress and messages to stderr. It ends with 0 when done, 1 when a run
 //! failed and 2 when it was called wrongly.
@@ -15,12 +15,16 @@ mod export;
 mod images;
 mod method;
 mod network;
+mod origin;
 mod output;
+mod plot;
 mod progress;
 mod rates;
 mod recurrent;
+mod report;
 mod session;
 mod sheet;
+mod shell;
 mod source;
 mod stats;
 mod synthesizer;
@@ -63,6 +67,10 @@ enum Command {
     Clocks(Box<clocks::ClocksArgs>),
     /// A character language model by the same
     Text(Box<text::TextArgs>),
+    /// Compare runs on one HTML page: losses, errors, and how good the synthetic gradients are
+    Report(report::ReportArgs),
+    /// Draw curves of runs as a picture
+    Plot(plot::PlotArgs),
     /// Time training steps on several backends
     Bench(Box<bench::BenchArgs>),
     /// List backends, what works on this machine, and what to install
@@ -85,6 +93,8 @@ fn main() -> ExitCode {
         Command::Copy(args) => copy::run(*args),
         Command::Clocks(args) => clocks::run(*args),
         Command::Text(args) => text::run(*args),
+        Command::Report(args) => report::run(args),
+        Command::Plot(args) => plot::run(args),
         Command::Bench(args) => bench::run(*args),
         Command::Backends(args) => backends::run(args),
     };

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use super::{Checkpoint, Event, Listener, Network, Notes, Progress, Scalars};
 use crate::error::{Error, Result};
 use crate::interface::Contract;
+use crate::report;
 
-/// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (the figures) and
-/// `checkpoint.bpk`.
+/// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (the figures),
+/// `checkpoint.bpk` and, once it has come to an end, `curves.svg`.
 ///
-/// As a listener it writes the logs. They are brought to disk with every checkpoint, which notes
+/// As a listener it writes the logs, and draws them when it hears that training ends. They are brought to disk with every checkpoint, which notes
 /// their lengths: a resumed run cuts off what came after.
 pub struct RunFolder {
     path: PathBuf,
@@ -26,8 +27,10 @@ impl RunFolder {
     /// The name of the settings file.
     pub const SETTINGS: &str = "settings.toml";
     const CHECKPOINT: &str = "checkpoint.bpk";
-    const EVENTS: &str = "events.jsonl";
-    const SCALARS: &str = "scalars.csv";
+    pub(crate) const EVENTS: &str = "events.jsonl";
+    pub(crate) const SCALARS: &str = "scalars.csv";
+    /// The name of the picture of its curves.
+    pub const CURVES: &str = "curves.svg";
 
     /// Makes the folder of a new run.
     ///
@@ -131,6 +134,20 @@ impl RunFolder {
         Checkpoint::write(&path, network, notes, progress, &self.settings, &lengths)
     }
 
+    /// Draws what the logs hold.
+    fn draw_curves(&mut self) -> Result<()> {
+        for (log, name) in [
+            (&mut self.events, Self::EVENTS),
+            (&mut self.scalars, Self::SCALARS),
+        ] {
+            log.flush()
+                .map_err(Error::io("write", self.path.join(name)))?;
+        }
+        let groups = report::read(std::slice::from_ref(&self.path))?;
+        let drawing = report::plot(&groups).to_svg();
+        write_atomically(&self.path.join(Self::CURVES), drawing.as_bytes())
+    }
+
     fn write_header(&mut self, network: &impl Network) -> Result<()> {
         let names = network.interface_names();
         let columns = self
@@ -187,7 +204,11 @@ impl Listener for RunFolder {
         if let Event::Progress(scalars) = event {
             self.write_scalars(scalars)?;
         }
-        self.write_event(event)
+        self.write_event(event)?;
+        match event {
+            Event::Interrupted { .. } | Event::Finished { .. } => self.draw_curves(),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -5,10 +5,12 @@ mod event;
 mod folder;
 mod losses;
 mod network;
+mod origin;
 mod train;
 
 pub use checkpoint::{Checkpoint, Notes};
 pub use event::{Event, Listener, Scalars};
 pub use folder::{RunFolder, write_atomically};
 pub use network::{Figure, Learner, Network};
+pub use origin::Origin;
 pub use train::{Outcome, Plan, Progress, Task, train};
