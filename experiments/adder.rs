@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use dni::data::{Adder, Examples, Order, Stream, generator};
-use dni::run::{Plan, Progress, Task};
+use dni::run::{Checkpoint, Plan, Progress, Task};
 use dni::{
     Activation, Backend, Batch, Chain, Dense, DenseConfig, Init, Interface, Lessons, Loss,
     Optimizer, Quality, Reduction, TargetScale,
@@ -545,6 +545,15 @@ pub fn run(args: AdderArgs) -> anyhow::Result<()> {
     comparison.print(&report, args.output.format, |report| {
         report.table(&comparison.settings)
     })
+}
+
+/// Figures of a run that has been trained, on the sums that it has not seen.
+pub fn evaluate(checkpoint: Checkpoint, device: &Device) -> anyhow::Result<BTreeMap<String, f64>> {
+    let settings: Settings = toml::from_str(checkpoint.settings())?;
+    let (method, seed) = settings.run.only()?;
+    let mut chain = settings.chain(method, seed, device)?;
+    checkpoint.restore(&mut chain)?;
+    Ok(Sums::new(&settings, seed, device)?.evaluate(&chain)?)
 }
 
 /// Trains and measures one run.

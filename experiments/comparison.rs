@@ -46,6 +46,17 @@ pub struct Common<M> {
 }
 
 impl<M: PartialEq + Display> Common<M> {
+    /// The method and the seed of the settings of a single run.
+    pub fn only(&self) -> Result<(M, u64), Misuse>
+    where
+        M: Copy,
+    {
+        match self.methods[..] {
+            [method] => Ok((method, self.seed)),
+            _ => Err(Misuse("these are settings of several runs".to_string())),
+        }
+    }
+
     /// Changes what flags were given for, but for a length in epochs.
     pub fn set(&mut self, length: &LengthArgs, machine: &MachineArgs) {
         set(&mut self.steps, &length.steps);

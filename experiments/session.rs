@@ -224,7 +224,7 @@ pub fn read_settings<S: DeserializeOwned>(folder: &Path, experiment: &str) -> an
 }
 
 /// The experiment that these settings are of, as far as they can be read.
-fn experiment_of(settings: &str) -> Option<String> {
+pub fn experiment_of(settings: &str) -> Option<String> {
     let settings: toml::Table = settings.parse().ok()?;
     let experiment = settings.get("run")?.get("experiment")?.as_str()?;
     Some(experiment.to_string())

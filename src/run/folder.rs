@@ -26,7 +26,8 @@ pub struct RunFolder {
 impl RunFolder {
     /// The name of the settings file.
     pub const SETTINGS: &str = "settings.toml";
-    const CHECKPOINT: &str = "checkpoint.bpk";
+    /// The name of the checkpoint.
+    pub const CHECKPOINT: &str = "checkpoint.bpk";
     pub(crate) const EVENTS: &str = "events.jsonl";
     pub(crate) const SCALARS: &str = "scalars.csv";
     /// The name of the picture of its curves.

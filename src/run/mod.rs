@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod event;
+mod export;
 mod folder;
 mod losses;
 mod network;
