@@ -283,6 +283,57 @@ fn browser() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// The page as a browser has it once its scripts have run.
+fn shown(browser: &Path, place: &Place, page: &str, options: &[&str]) -> String {
+    let output = Command::new(browser)
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--dump-dom",
+        ])
+        .args(["--enable-logging=stderr", "--virtual-time-budget=5000"])
+        .args(options)
+        .arg(format!(
+            "--user-data-dir={}",
+            place.path("profile").display()
+        ))
+        .arg(format!("file://{}", place.path(page).display()))
+        .stdin(Stdio::null())
+        .output()
+        .expect("a browser can be started");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let complaints: Vec<_> = stderr
+        .lines()
+        .filter(|line| line.contains("CONSOLE"))
+        .collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
+    String::from_utf8(output.stdout).expect("a page is UTF-8")
+}
+
+/// Points at the first chart, then leaves out a series and looks at it over wall time, and notes
+/// what is seen.
+const USE: &str = r##"<script>
+const whenDrawn = setInterval(() => {
+  const chart = document.querySelector("figure");
+  if (!chart.querySelector("polyline")) return;
+  clearInterval(whenDrawn);
+  const drawing = chart.querySelector("svg");
+  const box = drawing.getBoundingClientRect();
+  const place = { clientX: box.left + box.width / 2, clientY: box.top + 50 };
+  drawing.dispatchEvent(new PointerEvent("pointermove", place));
+  const values = chart.querySelector(".values").innerText;
+  document.querySelector("#legend button").click();
+  document.querySelector("#across button:last-child").click();
+  const curves = chart.querySelectorAll("polyline").length;
+  const unit = [...chart.querySelectorAll("text")].at(-1).textContent;
+  const csv = chart.view.csv();
+  const buttons = [...chart.querySelectorAll("button")].map((button) => button.innerText);
+  const seen = { values, curves, unit, csv, buttons };
+  document.body.append(Object.assign(document.createElement("output"), { textContent: JSON.stringify(seen) }));
+}, 50);
+</script></body>"##;
+
 #[test]
 fn a_browser_shows_the_page_without_complaint() {
     let Some(browser) = browser() else {
@@ -291,35 +342,16 @@ fn a_browser_shows_the_page_without_complaint() {
     };
     let place = place_with_runs();
     place.run("report runs").succeeds();
-    for (size, scheme) in [("1280,6000", "0"), ("390,12000", "1")] {
-        let output = Command::new(&browser)
-            .args([
-                "--headless=new",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--dump-dom",
-            ])
-            .args(["--enable-logging=stderr", "--virtual-time-budget=5000"])
-            .arg(format!("--window-size={size}"))
-            .arg(format!("--blink-settings=preferredColorScheme={scheme}"))
-            .arg(format!(
-                "--user-data-dir={}",
-                place.path("profile").display()
-            ))
-            .arg(format!(
-                "file://{}",
-                place.path("runs/report.html").display()
-            ))
-            .stdin(Stdio::null())
-            .output()
-            .expect("a browser can be started");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let complaints: Vec<_> = stderr
-            .lines()
-            .filter(|line| line.contains("CONSOLE"))
-            .collect();
-        assert!(complaints.is_empty(), "{complaints:?}");
-        let page = String::from_utf8_lossy(&output.stdout);
+    let desk = [
+        "--window-size=1280,6000",
+        "--blink-settings=preferredColorScheme=0",
+    ];
+    let phone = [
+        "--window-size=390,12000",
+        "--blink-settings=preferredColorScheme=1",
+    ];
+    for options in [desk, phone] {
+        let page = shown(&browser, &place, "runs/report.html", &options);
         let (_, body) = page.split_once("<main").expect("there is a page");
         let (body, _) = body.split_once("</main>").expect("it is whole");
         let count = |word: &str| body.matches(word).count();
@@ -329,4 +361,21 @@ fn a_browser_shows_the_page_without_complaint() {
         assert_eq!(count("<rect"), 2 * 2 * 100);
         assert_eq!(count("NaN"), 0);
     }
+
+    let page = read(place.path("runs/report.html")).replace("</body>", USE);
+    fs::write(place.path("used.html"), page).expect("a file can be written");
+    let page = shown(&browser, &place, "used.html", &desk);
+    let (_, seen) = page.split_once("<output>").expect("it was used");
+    let (seen, _) = seen.split_once("</output>").expect("it is whole");
+    let seen: Value = serde_json::from_str(seen).expect("it is JSON");
+    let values = seen["values"].as_str().expect("a text");
+    for word in ["step ", "backprop", "cdni", " to "] {
+        assert!(values.contains(word), "no {word} in {values}");
+    }
+    assert_eq!(seen["curves"], 2, "one of three was left out");
+    assert_eq!(seen["unit"], "seconds");
+    assert_eq!(seen["buttons"], serde_json::json!(["SVG", "CSV", "log"]));
+    let csv = seen["csv"].as_str().expect("a text");
+    assert_eq!(csv.lines().count(), 1 + 3 * 40);
+    assert!(csv.starts_with("runs,step,seconds,mean,least,most\n\"backprop\",1,"));
 }

@@ -246,30 +246,32 @@ class Chart extends View {
   }
 
   point(event) {
+    if (!this.x) return;
     const box = this.drawing.getBoundingClientRect();
     const at = ((event.clientX - box.left) / box.width) * this.width;
-    const rows = [];
-    let found;
-    for (const series of this.visible()) {
+    const near = this.visible().map((series) => {
       const i = nearest(series[shown.across], (value) => this.x.place(value), at);
-      if (i < 0) continue;
       const place = this.x.place(series[shown.across][i]);
-      if (found === undefined || Math.abs(place - at) < Math.abs(found - at)) found = place;
-      rows.push([series, i]);
-    }
-    if (found === undefined) return this.leave();
+      return { series, i, place, distance: Math.abs(place - at) };
+    });
+    // A curve that has ended, or not begun, has no value here.
+    const isHere = ({ series, i, distance }) =>
+      distance < 8 || (i > 0 && i < series.steps.length - 1);
+    const rows = near.filter(isHere);
+    if (!rows.length) return this.leave();
+    const closest = rows.reduce((a, b) => (a.distance <= b.distance ? a : b));
     const cursor = this.drawing.querySelector(".cursor");
     for (const [name, value] of Object.entries({
-      x1: found, x2: found, y1: EDGE.top, y2: this.height - EDGE.bottom, visibility: "visible",
+      x1: closest.place, x2: closest.place, y1: EDGE.top, y2: this.height - EDGE.bottom, visibility: "visible",
     })) cursor.setAttribute(name, value);
-    this.show(rows, found > this.width / 2);
+    this.show(rows, closest);
   }
 
-  show(rows, isRight) {
+  show(rows, closest) {
     const MOST = 12;
-    const [first, i] = rows[0];
-    const head = `step ${Math.round(first.steps[i])}, ${duration(first.seconds[i])}`;
-    const lines = rows.slice(0, MOST).map(([series, i]) => {
+    const moment = closest.series[shown.across][closest.i];
+    const head = shown.across === "steps" ? `step ${Math.round(moment)}` : duration(moment);
+    const lines = rows.slice(0, MOST).map(({ series, i }) => {
       const [mean, least, most] = ["mean", "least", "most"].map((key) => series[key][i]);
       const range = least < most ? `${short(least)} to ${short(most)}` : "";
       const group = data.groups[series.group];
@@ -280,6 +282,7 @@ class Chart extends View {
     this.values.replaceChildren(head, element("table", {}, ...lines));
     this.values.hidden = false;
     this.values.style.top = "2.4rem";
+    const isRight = closest.place > this.width / 2;
     this.values.style.left = isRight ? `${EDGE.left + 12}px` : "auto";
     this.values.style.right = isRight ? "auto" : "12px";
   }
@@ -322,15 +325,15 @@ class HeatMap extends View {
     const left = Math.min(110, this.width / 4);
     const across = this.rows.flatMap(({ series }) => series[shown.across]);
     this.x = new Axis([0, ...across], [left, this.width - EDGE.right]);
-    const width = (this.width - EDGE.right - left) / COLUMNS;
+    const edge = (column) => Math.round(left + (column * (this.width - EDGE.right - left)) / COLUMNS);
     const rows = [...this.rows].reverse().map(({ name, series }, row) => {
       const places = series[shown.across];
       const label = `<text x="${left - 6}" y="${22 * row + 15}" text-anchor="end">${escaped(name)}</text>`;
       const cells = Array.from({ length: COLUMNS }, (_, column) => {
-        const at = left + (column + 0.5) * width;
-        const i = nearest(places, (value) => this.x.place(value), at);
+        const [from, to] = [edge(column), edge(column + 1)];
+        const i = nearest(places, (value) => this.x.place(value), (from + to) / 2);
         const moment = `step ${Math.round(series.steps[i])}: ${short(series.mean[i])}`;
-        return `<rect x="${(left + column * width).toFixed(1)}" y="${22 * row + 1}" width="${width.toFixed(1)}" ` +
+        return `<rect x="${from}" y="${22 * row + 1}" width="${to - from}" ` +
           `height="20" shape-rendering="crispEdges" fill="${heat(series.mean[i])}"><title>${escaped(name)}, ${moment}</title></rect>`;
       });
       return label + cells.join("");
@@ -398,8 +401,8 @@ function last(chart, group) {
   const series = ofGroup(chart, group);
   if (!series) return undefined;
   const [mean, least, most] = ["mean", "least", "most"].map((key) => series[key].at(-1));
-  return least < most && data.groups[group].runs.length > 1 ?
-    `${short(mean)} (${short(least)} to ${short(most)})` : short(mean);
+  const range = least < most ? `${short(least)} to ${short(most)}` : "";
+  return element("span", {}, short(mean), element("small", {}, range));
 }
 
 function buildRuns() {
@@ -415,19 +418,20 @@ function buildRuns() {
     const ends = cosines.map((chart) => ofGroup(chart, i)?.mean.at(-1)).filter((end) => end !== undefined);
     return [
       element("span", {}, swatch(group), group.label),
-      String(group.runs.length) + (unfinished ? `, ${unfinished} unfinished` : ""),
+      element("span", {}, String(group.runs.length),
+        element("small", {}, unfinished ? `${unfinished} unfinished` : "")),
       short(mean((run) => run.steps)),
       duration(mean((run) => run.seconds)),
       short(mean((run) => run.steps / run.seconds || 0)),
       ...network.map((chart) => last(chart, i)),
-      names.length ? `${names.length} layers: ${abridged(names).join(", ")}` : "none",
+      names.length ? abridged(names).join(", ") : "none",
       ends.length ? abridged(ends.map((end) => end.toFixed(2))).join(", ") : undefined,
     ];
   });
   byId("runs").append(table(header, rows));
 }
 
-const abridged = (list) => list.length <= 6 ? list : [...list.slice(0, 2), "...", ...list.slice(-2)];
+const abridged = (list) => list.length <= 4 ? list : [list[0], list[1], "...", list.at(-1)];
 
 function buildLearning() {
   const figures = charts((chart) => !chart.interface).map((chart) => new Chart(chart, chart.title).figure);
