@@ -177,7 +177,7 @@ impl<S: Settings> Comparison<S> {
             Some(folder) => folder,
             None => session::make_folder(S::NAME)?,
         };
-        let session = Session::new(S::NAME, folder, output.quiet)?;
+        let session = Session::new(S::NAME, folder, output)?;
         if output.resume.is_none() {
             session.create(&session::write_settings(&settings)?)?;
         } else if let Some(asked) = machine.backend

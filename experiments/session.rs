@@ -8,11 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use dni::report;
-use dni::run::{Learner, Outcome, Plan, Progress, RunFolder, Task, train};
+use dni::run::{Learner, Listener, Outcome, Plan, Progress, RunFolder, Task, TensorBoard, train};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::Misuse;
+use crate::args::{Misuse, OutputArgs};
 use crate::origin::origin;
 use crate::output;
 use crate::progress::Bar;
@@ -23,13 +23,19 @@ pub struct Session {
     pub experiment: &'static str,
     pub folder: PathBuf,
     pub quiet: bool,
+    tensorboard: bool,
     stop: Arc<AtomicBool>,
 }
 
 impl Session {
     /// A session whose runs go to `folder`. From now on Ctrl-C asks the run to save and stop; a
     /// second one ends the program at once.
-    pub fn new(experiment: &'static str, folder: PathBuf, quiet: bool) -> anyhow::Result<Self> {
+    pub fn new(
+        experiment: &'static str,
+        folder: PathBuf,
+        output: &OutputArgs,
+    ) -> anyhow::Result<Self> {
+        let quiet = output.quiet;
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         ctrlc::set_handler(move || {
@@ -45,6 +51,7 @@ impl Session {
             experiment,
             folder,
             quiet,
+            tensorboard: output.tensorboard,
             stop,
         })
     }
@@ -99,13 +106,17 @@ impl Session {
             ),
         };
         let mut bar = Bar::new(label, self.quiet);
+        let board = || TensorBoard::create(folder, &learner.interface_names());
+        let mut board = self.tensorboard.then(board).transpose()?;
+        let mut listeners: Vec<&mut dyn Listener> = vec![&mut bar];
+        listeners.extend(board.as_mut().map(|board| board as &mut dyn Listener));
         let outcome = train(
             learner,
             task,
             plan,
             start,
             &mut run_folder,
-            &mut [&mut bar],
+            &mut listeners,
             &self.stop,
         )
         .with_context(|| format!("{label} failed"))?;

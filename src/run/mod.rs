@@ -7,6 +7,7 @@ mod folder;
 mod losses;
 mod network;
 mod origin;
+mod tensorboard;
 mod train;
 
 pub use checkpoint::{Checkpoint, Notes};
@@ -14,4 +15,5 @@ pub use event::{Event, Listener, Scalars};
 pub use folder::{RunFolder, write_atomically};
 pub use network::{Figure, Learner, Network};
 pub use origin::Origin;
+pub use tensorboard::TensorBoard;
 pub use train::{Outcome, Plan, Progress, Task, train};
