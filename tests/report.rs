@@ -355,10 +355,10 @@ fn a_browser_shows_the_page_without_complaint() {
         let (_, body) = page.split_once("<main").expect("there is a page");
         let (body, _) = body.split_once("</main>").expect("it is whole");
         let count = |word: &str| body.matches(word).count();
-        // Two charts of the network, four figures of two interfaces, two heat maps of 100 columns.
+        // Two charts of the network, four figures of two interfaces, two heat maps.
         assert_eq!(count("<svg"), 2 + 4 * 2 + 2);
         assert_eq!(count("<polyline"), 2 * 3 + 4 * 2 * 2);
-        assert_eq!(count("<rect"), 2 * 2 * 100);
+        assert!((2..=4).contains(&count("<path")));
         assert_eq!(count("NaN"), 0);
     }
 

@@ -145,34 +145,62 @@ fn shown(value: &toml::Value) -> String {
     }
 }
 
-/// A short name for every group, made of what differs: the method, and other settings if they fit.
+/// A short name for every group: its method and the other settings that differ, or if these are
+/// too many, its experiment and method.
 fn labels(groups: &[Group]) -> Vec<String> {
     const LONGEST: usize = 48;
     let differences = Group::differences(groups);
-    let label = |group: &Group, i: usize| {
-        let method = group.settings.get("run.methods").cloned();
-        let others = differences.iter().filter(|name| **name != "run.methods");
-        let others = others.map(|name| {
-            let short = name.rsplit('.').next().unwrap_or(name);
-            format!("{short} {}", group.setting(name))
-        });
-        let all: Vec<String> = method.iter().cloned().chain(others).collect();
-        let all = all.join(", ");
-        match method {
-            _ if all.is_empty() => group.folder(),
-            Some(method) if all.chars().count() > LONGEST => format!("{}. {method}", i + 1),
-            None if all.chars().count() > LONGEST => format!("{}. {}", i + 1, group.folder()),
-            _ => all,
-        }
-    };
-    groups
+    let fits = |labels: &[String]| labels.iter().all(|label| label.chars().count() <= LONGEST);
+    let long: Vec<String> = groups.iter().map(|g| g.in_detail(&differences)).collect();
+    if fits(&long) {
+        return long;
+    }
+    let brief: Vec<String> = groups.iter().map(|g| g.in_brief(&differences)).collect();
+    let is_unique = |label| brief.iter().filter(|other| *other == label).count() == 1;
+    let numbered = brief
         .iter()
         .enumerate()
-        .map(|(i, g)| label(g, i))
-        .collect()
+        .map(|(i, label)| match is_unique(label) {
+            true => label.clone(),
+            false => format!("{label} ({})", i + 1),
+        });
+    numbered.collect()
 }
 
 impl Group {
+    const METHOD: &str = "run.methods";
+    const EXPERIMENT: &str = "run.experiment";
+
+    /// Its method and what else differs; its folder if there is neither.
+    fn in_detail(&self, differences: &[&str]) -> String {
+        let method = self.settings.get(Self::METHOD).cloned();
+        let others = differences.iter().filter(|name| **name != Self::METHOD);
+        let others = others.map(|name| {
+            let short = name.rsplit('.').next().unwrap_or(name);
+            format!("{short} {}", self.setting(name))
+        });
+        let all: Vec<String> = method.into_iter().chain(others).collect();
+        if all.is_empty() {
+            self.folder()
+        } else {
+            all.join(", ")
+        }
+    }
+
+    /// Its experiment, if that differs, and its method; its folder if it has none.
+    fn in_brief(&self, differences: &[&str]) -> String {
+        let experiment = differences.contains(&Self::EXPERIMENT);
+        let experiment = experiment.then(|| self.setting(Self::EXPERIMENT));
+        match self.settings.get(Self::METHOD) {
+            Some(method) => [experiment, Some(method)]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" "),
+            None => self.folder(),
+        }
+    }
+
     /// The name of its first run's folder.
     fn folder(&self) -> String {
         let path = self.runs.first().map(|run| run.path.as_path());

@@ -11,6 +11,7 @@ pub(super) struct Presentation {
     /// What it says, for those who do not know it.
     pub meaning: &'static str,
     /// What recorded values are multiplied by: shares become percentages.
+    #[serde(skip)]
     pub factor: f64,
     pub logarithmic: bool,
 }

@@ -37,6 +37,8 @@ function duration(seconds) {
   return `${+(seconds / 3600).toPrecision(3)} h`;
 }
 
+const moment = (across) => shown.across === "steps" ? `step ${Math.round(across)}` : duration(across);
+
 const swatch = (group) =>
   element("span", { class: "swatch", style: `background:${group.colour}` });
 
@@ -82,8 +84,9 @@ class Axis {
   }
 
   ticks() {
-    const all = this.logarithmic ? this.decades() : this.round();
-    return all.filter((value) => value >= this.low && value <= this.high * (1 + 1e-9));
+    const inside = (values) => values.filter((value) => value >= this.low && value <= this.high);
+    const decades = this.logarithmic ? inside(this.decades()) : [];
+    return decades.length > 1 ? decades : inside(this.round());
   }
 
   round() {
@@ -108,7 +111,7 @@ class Axis {
   }
 }
 
-// Views: what is drawn in a figure, anew when something changes and it is in sight.
+// Views: what is drawn in a figure, at first and anew when something changes and it is in sight.
 
 const inSight = new IntersectionObserver(
   (entries) => {
@@ -129,15 +132,19 @@ const resized = new ResizeObserver((entries) => {
 
 class View {
   constructor(title, name, height) {
-    Object.assign(this, { title, name, height, stale: true, inSight: false });
+    Object.assign(this, { title, name, height, stale: true, inSight: true });
     this.drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     this.drawing.setAttribute("role", "img");
     this.drawing.setAttribute("aria-label", title);
+    this.drawing.style.height = `${height}px`;
     this.caption = element("figcaption", {}, element("span", {}, title));
     this.button("SVG", "Download this chart", () => this.saveDrawing());
     this.button("CSV", "Download its data", () =>
       download(`${name}.csv`, "text/csv", this.csv()));
-    this.figure = element("figure", {}, this.caption, this.drawing);
+    this.values = element("div", { class: "values", hidden: "" });
+    this.figure = element("figure", {}, this.caption, this.drawing, this.values);
+    this.drawing.addEventListener("pointermove", (event) => this.point(event));
+    this.drawing.addEventListener("pointerleave", () => this.leave());
     this.figure.view = this;
     inSight.observe(this.figure);
     resized.observe(this.figure);
@@ -158,6 +165,29 @@ class View {
     this.drawing.innerHTML = this.content();
   }
 
+  // What stands where the pointer is.
+  point(event) {
+    if (!this.x) return;
+    const box = this.drawing.getBoundingClientRect();
+    const x = ((event.clientX - box.left) / box.width) * this.width;
+    const y = ((event.clientY - box.top) / box.height) * this.height;
+    const content = this.at(x, y);
+    this.leave();
+    if (!content) return;
+    this.mark?.(content.place);
+    this.values.replaceChildren(...content.parts);
+    this.values.hidden = false;
+    // Beside the pointer, on the side where there is more room.
+    const isRight = x > this.width / 2;
+    this.values.style.left = isRight ? `${EDGE.left + 12}px` : "auto";
+    this.values.style.right = isRight ? "auto" : "12px";
+  }
+
+  leave() {
+    this.values.hidden = true;
+    this.drawing.querySelector(".cursor")?.setAttribute("visibility", "hidden");
+  }
+
   saveDrawing() {
     const copy = this.drawing.cloneNode(true);
     const style = getComputedStyle(document.documentElement);
@@ -175,8 +205,16 @@ class View {
   }
 }
 
-function redraw() {
-  for (const view of views) {
+// Draws what is in sight, a little at a time, so that the page can be used meanwhile.
+function drawAll(waiting) {
+  const LONGEST = 20;
+  const start = performance.now();
+  while (waiting.length && performance.now() - start < LONGEST) waiting.shift().refresh();
+  if (waiting.length) setTimeout(drawAll, 0, waiting);
+}
+
+function redraw(isWanted = () => true) {
+  for (const view of views.filter(isWanted)) {
     view.stale = true;
     view.refresh();
   }
@@ -197,10 +235,6 @@ class Chart extends View {
       this.stale = true;
       this.refresh();
     });
-    this.values = element("div", { class: "values", hidden: "" });
-    this.figure.append(this.values);
-    this.drawing.addEventListener("pointermove", (event) => this.point(event));
-    this.drawing.addEventListener("pointerleave", () => this.leave());
   }
 
   visible() {
@@ -245,32 +279,24 @@ class Chart extends View {
       `stroke-width="1.6" stroke-linejoin="round"/>${dot}`;
   }
 
-  point(event) {
-    if (!this.x) return;
-    const box = this.drawing.getBoundingClientRect();
-    const at = ((event.clientX - box.left) / box.width) * this.width;
+  at(x) {
     const near = this.visible().map((series) => {
-      const i = nearest(series[shown.across], (value) => this.x.place(value), at);
+      const i = nearest(series[shown.across], (value) => this.x.place(value), x);
       const place = this.x.place(series[shown.across][i]);
-      return { series, i, place, distance: Math.abs(place - at) };
+      return { series, i, place, distance: Math.abs(place - x) };
     });
     // A curve that has ended, or not begun, has no value here.
     const isHere = ({ series, i, distance }) =>
       distance < 8 || (i > 0 && i < series.steps.length - 1);
     const rows = near.filter(isHere);
-    if (!rows.length) return this.leave();
+    if (!rows.length) return undefined;
     const closest = rows.reduce((a, b) => (a.distance <= b.distance ? a : b));
-    const cursor = this.drawing.querySelector(".cursor");
-    for (const [name, value] of Object.entries({
-      x1: closest.place, x2: closest.place, y1: EDGE.top, y2: this.height - EDGE.bottom, visibility: "visible",
-    })) cursor.setAttribute(name, value);
-    this.show(rows, closest);
+    const head = moment(closest.series[shown.across][closest.i]);
+    return { place: closest.place, parts: [head, this.rows(rows)] };
   }
 
-  show(rows, closest) {
+  rows(rows) {
     const MOST = 12;
-    const moment = closest.series[shown.across][closest.i];
-    const head = shown.across === "steps" ? `step ${Math.round(moment)}` : duration(moment);
     const lines = rows.slice(0, MOST).map(({ series, i }) => {
       const [mean, least, most] = ["mean", "least", "most"].map((key) => series[key][i]);
       const range = least < most ? `${short(least)} to ${short(most)}` : "";
@@ -279,17 +305,14 @@ class Chart extends View {
         element("td", {}, short(mean)), element("td", { class: "soft" }, range));
     });
     if (rows.length > MOST) lines.push(element("tr", {}, element("td", {}, `and ${rows.length - MOST} more`)));
-    this.values.replaceChildren(head, element("table", {}, ...lines));
-    this.values.hidden = false;
-    this.values.style.top = "2.4rem";
-    const isRight = closest.place > this.width / 2;
-    this.values.style.left = isRight ? `${EDGE.left + 12}px` : "auto";
-    this.values.style.right = isRight ? "auto" : "12px";
+    return element("table", {}, ...lines);
   }
 
-  leave() {
-    this.values.hidden = true;
-    this.drawing.querySelector(".cursor")?.setAttribute("visibility", "hidden");
+  mark(place) {
+    const cursor = this.drawing.querySelector(".cursor");
+    for (const [name, value] of Object.entries({
+      x1: place, x2: place, y1: EDGE.top, y2: this.height - EDGE.bottom, visibility: "visible",
+    })) cursor.setAttribute(name, value);
   }
 
   csv() {
@@ -316,33 +339,50 @@ function nearest(values, place, at) {
 
 class HeatMap extends View {
   constructor(group, rows) {
-    super(data.groups[group].label, `cosines-${group}`, 22 * rows.length + 34);
-    Object.assign(this, { group, rows });
+    super(data.groups[group].label, `cosines-${group}`, HeatMap.ROW * rows.length + EDGE.bottom);
+    Object.assign(this, { group, rows: rows.reverse() });
   }
 
+  static ROW = 22;
+
   content() {
-    const COLUMNS = 100;
     const left = Math.min(110, this.width / 4);
+    const right = this.width - EDGE.right;
+    const bottom = HeatMap.ROW * this.rows.length;
     const across = this.rows.flatMap(({ series }) => series[shown.across]);
-    this.x = new Axis([0, ...across], [left, this.width - EDGE.right]);
-    const edge = (column) => Math.round(left + (column * (this.width - EDGE.right - left)) / COLUMNS);
-    const rows = [...this.rows].reverse().map(({ name, series }, row) => {
-      const places = series[shown.across];
-      const label = `<text x="${left - 6}" y="${22 * row + 15}" text-anchor="end">${escaped(name)}</text>`;
-      const cells = Array.from({ length: COLUMNS }, (_, column) => {
-        const [from, to] = [edge(column), edge(column + 1)];
-        const i = nearest(places, (value) => this.x.place(value), (from + to) / 2);
-        const moment = `step ${Math.round(series.steps[i])}: ${short(series.mean[i])}`;
-        return `<rect x="${from}" y="${22 * row + 1}" width="${to - from}" ` +
-          `height="20" shape-rendering="crispEdges" fill="${heat(series.mean[i])}"><title>${escaped(name)}, ${moment}</title></rect>`;
-      });
-      return label + cells.join("");
-    });
-    const bottom = 22 * this.rows.length;
+    this.x = new Axis([0, ...across], [left, right]);
+    const names = this.rows.map(({ name }, row) =>
+      `<text x="${left - 6}" y="${HeatMap.ROW * row + 15}" text-anchor="end">${escaped(name)}</text>`);
     const ticks = this.x.ticks().map((value) =>
       `<text x="${this.x.place(value)}" y="${bottom + 15}" text-anchor="middle">${short(value)}</text>`);
-    const unit = `<text x="${this.width - EDGE.right}" y="${bottom + 30}" text-anchor="end">${shown.across}</text>`;
-    return rows.join("") + ticks.join("") + unit;
+    const unit = `<text x="${right}" y="${bottom + 30}" text-anchor="end">${shown.across}</text>`;
+    return names.join("") + this.cells() + ticks.join("") + unit;
+  }
+
+  // One path for all cells of a colour: far fewer elements than one for each.
+  cells() {
+    const paths = new Map();
+    this.rows.forEach(({ series }, row) => {
+      const places = series[shown.across].map((value) => this.x.place(value));
+      places.forEach((place, i) => {
+        const from = i ? Math.round((places[i - 1] + place) / 2) : Math.round(this.x.start);
+        const to = Math.round(i + 1 < places.length ? (place + places[i + 1]) / 2 : place);
+        const colour = heat(series.mean[i]);
+        const cell = `M${from} ${HeatMap.ROW * row + 1}H${to}v${HeatMap.ROW - 2}H${from}z`;
+        paths.set(colour, (paths.get(colour) ?? "") + cell);
+      });
+    });
+    const path = ([colour, cells]) =>
+      `<path fill="${colour}" shape-rendering="crispEdges" d="${cells}"/>`;
+    return [...paths].map(path).join("");
+  }
+
+  at(x, y) {
+    const row = this.rows[Math.floor(y / HeatMap.ROW)];
+    if (!row || x < this.x.start) return undefined;
+    const places = row.series[shown.across];
+    const i = nearest(places, (value) => this.x.place(value), x);
+    return { parts: [`${row.name}, ${moment(places[i])}: ${short(row.series.mean[i])}`] };
   }
 
   csv() {
@@ -352,8 +392,9 @@ class HeatMap extends View {
   }
 }
 
-// From wrong (-1, red) through useless (0, grey) to right (1, blue).
-function heat(cosine) {
+// From wrong (-1, red) through useless (0, grey) to right (1, blue), in 41 colours.
+function heat(exact) {
+  const cosine = Math.round(20 * exact) / 20;
   const [from, to] = [[150, 155, 165], cosine < 0 ? [214, 69, 65] : [24, 110, 220]];
   const share = Math.min(Math.abs(cosine), 1);
   const mixed = from.map((value, i) => Math.round(value + share * (to[i] - value)));
@@ -381,7 +422,7 @@ function buildControls() {
     button.addEventListener("click", () => {
       if (!shown.hidden.delete(i)) shown.hidden.add(i);
       button.setAttribute("aria-pressed", !shown.hidden.has(i));
-      redraw();
+      redraw((view) => view instanceof Chart);
     });
     byId("legend").append(button);
   });
@@ -514,3 +555,4 @@ buildLearning();
 buildGradients();
 buildSettings();
 buildOrigin();
+drawAll([...views]);
