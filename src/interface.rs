@@ -175,8 +175,7 @@ impl Interface {
         self.prediction(pass)
     }
 
-    /// `delta_hat = phi'(h) M(phi(h))`: the prediction for a message that the synthesizer sees
-    /// through `phi`.
+    /// `delta_hat = slope M(message)`, elementwise.
     pub(crate) fn predict_view(&self, view: View) -> Prediction {
         let prediction = self.predict(view.message, None);
         match view.slope {

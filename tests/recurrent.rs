@@ -157,6 +157,14 @@ fn exact_future(network: &Recurrent, second: &Window, state: Tensor<2>) -> Tenso
     state
 }
 
+/// What an interface's answer is multiplied by at the beginning of this window.
+fn slope(network: &Recurrent, window: &Window, state: Tensor<2>) -> Tensor<2> {
+    let core = network.core::<Lstm>().expect("it is an LSTM");
+    let tick = core.step(window.sequence.input(0), state);
+    let view = core.view(tick.state);
+    view.slope.expect("an LSTM's cell is squashed")
+}
+
 /// With the exact gradient of the future at the boundary, the windows add up to full
 /// backpropagation through time; without it they do not. What the interface learns from is that
 /// gradient.
@@ -172,7 +180,8 @@ fn an_exact_future_is_full_backpropagation() {
 
         let (_, state) = network(device).predict(&first.sequence, None);
         let exact = exact_future(&network(device), &second, state.clone());
-        for (delta, is_exact) in [(exact.clone(), true), (exact.zeros_like(), false)] {
+        let answer = exact.clone() / slope(&network(device), &second, state.clone());
+        for (delta, is_exact) in [(answer, true), (exact.zeros_like(), false)] {
             let mut one = network(device).with_future(known(delta));
             one.step(first.clone());
             // From the parameters that the first window began with.
@@ -617,4 +626,20 @@ fn a_synthetic_future_reaches_beyond_the_window() {
 #[should_panic(expected = "from 0 on")]
 fn a_negative_scale_is_refused() {
     known(Tensor::zeros([BATCH, 2 * UNITS], &Device::flex())).with_scale(-0.1);
+}
+
+/// However full a cell is, an interface sees it between -1 and 1, and drives it no further.
+#[test]
+fn a_full_cell_is_left_alone() {
+    on_every_device(|device, checks| {
+        let core = LstmConfig::new(INPUTS, UNITS).init(&mut seeded(1), device);
+        let state = Tensor::<1>::from_floats([0.5, -0.5, 0.1, 0.0, 0.0, 0.5, -30.0, 1e4], device);
+        let view = core.view(state.reshape([1, 2 * UNITS]));
+        let half = 0.5_f32.tanh();
+        let message = [0.5, -0.5, 0.1, 0.0, 0.0, half, -1.0, 1.0];
+        let slope = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0 - half * half, 0.0, 0.0];
+        checks.close("message", &values(view.message), &message, 1e-6);
+        let found = view.slope.expect("a cell is squashed");
+        checks.close("slope", &values(found), &slope, 1e-6);
+    });
 }

@@ -50,6 +50,27 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    fn at(self, row: usize, column: usize) -> f32 {
+        self.values[row * self.row_stride + column * self.column_stride]
+    }
+
+    /// Its columns, as many at once as the kernel makes of a result.
+    fn panels(self) -> impl Iterator<Item = Self> {
+        let width = panel_width();
+        (0..self.columns).step_by(width).map(move |first| Self {
+            values: &self.values[first * self.column_stride..],
+            columns: width.min(self.columns - first),
+            ..self
+        })
+    }
+
+    /// The distances of rows and of columns.
+    fn strides(self) -> [isize; 2] {
+        [self.row_stride, self.column_stride]
+            .map(isize::try_from)
+            .map(strided)
+    }
+
     /// At most `count` rows, from `first` on.
     fn rows_from(self, first: usize, count: usize) -> Self {
         Self {
@@ -60,25 +81,79 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// The transpose of a matrix that lies row after row, with `columns` columns, as one that does, too.
-///
-/// For a right factor that is used more than once: `gemm` takes as long to gather columns as it
-/// does to multiply them with 64 rows.
-pub(crate) fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
-    // Squares that stay in the cache.
-    const SIDE: usize = 16;
-    let rows = values.len() / columns;
-    let mut out = vec![0.0; values.len()];
-    for first_column in (0..columns).step_by(SIDE) {
-        for first_row in (0..rows).step_by(SIDE) {
-            for column in first_column..(first_column + SIDE).min(columns) {
-                for row in first_row..(first_row + SIDE).min(rows) {
-                    out[column * rows + row] = values[row * columns + column];
+/// A right factor for several products, laid out once as the kernel reads it. A product with few
+/// rows would take as long to lay it out as to multiply with it.
+pub(crate) struct Panels {
+    /// Panel after panel, each row after row.
+    values: Vec<f32>,
+    rows: usize,
+    columns: usize,
+}
+
+impl Panels {
+    /// The factor `B`.
+    pub fn new(b: Matrix) -> Self {
+        // Squares that stay in the cache, whichever way the factor lies.
+        const SIDE: usize = 16;
+        let mut values = vec![0.0; b.rows * b.columns];
+        let mut rest = &mut values[..];
+        for panel in b.panels() {
+            let (out, after) = rest.split_at_mut(b.rows * panel.columns);
+            for first_column in (0..panel.columns).step_by(SIDE) {
+                for first_row in (0..b.rows).step_by(SIDE) {
+                    for column in first_column..(first_column + SIDE).min(panel.columns) {
+                        for row in first_row..(first_row + SIDE).min(b.rows) {
+                            out[row * panel.columns + column] = panel.at(row, column);
+                        }
+                    }
                 }
             }
+            rest = after;
+        }
+        Self {
+            values,
+            rows: b.rows,
+            columns: b.columns,
         }
     }
-    out
+
+    /// `A B`, row after row.
+    ///
+    /// # Panics
+    ///
+    /// If the sizes do not fit.
+    pub fn product(&self, a: Matrix) -> Vec<f32> {
+        let mut out = vec![0.0; a.rows * self.columns];
+        on_all_threads(&mut out, a, |out, a| self.multiply(out, false, a));
+        out
+    }
+
+    /// `out <- out + A B`.
+    ///
+    /// # Panics
+    ///
+    /// If the sizes do not fit.
+    pub fn accumulate(&self, out: &mut [f32], a: Matrix) {
+        on_all_threads(out, a, |out, a| self.multiply(out, true, a));
+    }
+
+    fn multiply(&self, out: &mut [f32], add: bool, a: Matrix) {
+        // So many rows `gemm` multiplies without laying the factor out itself.
+        const ROWS: usize = 48;
+        assert!(a.columns == self.rows, "the factors do not fit");
+        assert_fits(out, a, self.columns);
+        let mut start = 0;
+        while start < self.columns {
+            let width = panel_width().min(self.columns - start);
+            let values = &self.values[start * self.rows..(start + width) * self.rows];
+            let panel = Matrix::new(values, width);
+            for first in (0..a.rows).step_by(ROWS) {
+                let out = &mut out[first * self.columns + start..];
+                multiply_panel(out, self.columns, add, a.rows_from(first, ROWS), panel);
+            }
+            start += width;
+        }
+    }
 }
 
 /// `A B`, row after row.
@@ -90,7 +165,7 @@ pub(crate) fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
 /// If `A` has not as many columns as `B` has rows.
 pub(crate) fn product(a: Matrix, b: Matrix) -> Vec<f32> {
     let mut out = vec![0.0; a.rows * b.columns];
-    on_all_threads(&mut out, false, a, b);
+    on_all_threads(&mut out, a, |out, a| multiply(out, false, a, b));
     out
 }
 
@@ -100,17 +175,19 @@ pub(crate) fn product(a: Matrix, b: Matrix) -> Vec<f32> {
 ///
 /// If the sizes do not fit.
 pub(crate) fn accumulate(out: &mut [f32], a: Matrix, b: Matrix) {
-    on_all_threads(out, true, a, b);
+    on_all_threads(out, a, |out, a| multiply(out, true, a, b));
 }
 
-fn on_all_threads(out: &mut [f32], add: bool, a: Matrix, b: Matrix) {
+/// Makes the rows of a product with `A`, on each kernel thread some.
+fn on_all_threads(out: &mut [f32], a: Matrix, make: impl Fn(&mut [f32], Matrix) + Sync) {
     let rows = a.rows.div_ceil(rayon::current_num_threads()).max(1);
     if rows >= a.rows {
-        multiply(out, add, a, b);
+        make(out, a);
     } else {
-        out.par_chunks_mut(rows * b.columns)
+        let columns = out.len() / a.rows;
+        out.par_chunks_mut(rows * columns)
             .enumerate()
-            .for_each(|(i, out)| multiply(out, add, a.rows_from(i * rows, rows), b));
+            .for_each(|(i, out)| make(out, a.rows_from(i * rows, rows)));
     }
 }
 
@@ -135,46 +212,51 @@ pub(crate) fn add_product(out: &mut [f32], a: Matrix, b: Matrix) {
 /// `out <- A B`, or that added to `out`.
 fn multiply(out: &mut [f32], add: bool, a: Matrix, b: Matrix) {
     assert!(a.columns == b.rows, "the factors do not fit");
+    assert_fits(out, a, b.columns);
+    let mut start = 0;
+    for panel in b.panels() {
+        multiply_panel(&mut out[start..], b.columns, add, a, panel);
+        start += panel.columns;
+    }
+}
+
+fn assert_fits(out: &[f32], a: Matrix, columns: usize) {
     assert!(
-        out.len() == a.rows * b.columns,
+        out.len() == a.rows * columns,
         "the product does not fit into its place"
     );
-    let panel = panel_width();
-    for start in (0..b.columns).step_by(panel) {
-        let width = panel.min(b.columns - start);
-        let right = &b.values[start * b.column_stride..];
-        let [stride, one] = [b.columns, 1].map(isize::try_from).map(strided);
-        let [a_rows, a_columns] = [a.row_stride, a.column_stride]
-            .map(isize::try_from)
-            .map(strided);
-        let [b_rows, b_columns] = [b.row_stride, b.column_stride]
-            .map(isize::try_from)
-            .map(strided);
-        // SAFETY: the slices hold `rows x depth`, `depth x width` and, from the panel's first
-        // column on, `rows x width` values at these strides, and `out` is ours alone.
-        unsafe {
-            gemm::gemm(
-                a.rows,
-                width,
-                a.columns,
-                out[start..].as_mut_ptr(),
-                one,
-                stride,
-                add,
-                a.values.as_ptr(),
-                a_columns,
-                a_rows,
-                right.as_ptr(),
-                b_columns,
-                b_rows,
-                if add { 1.0 } else { 0.0 },
-                1.0,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
-        }
+}
+
+/// Some columns of a product, of which `out` has the first and whose rows are `stride` apart.
+fn multiply_panel(out: &mut [f32], stride: usize, add: bool, a: Matrix, b: Matrix) {
+    assert!(a.columns == b.rows && out.len() + stride >= a.rows * stride + b.columns);
+    let [stride, one] = [stride, 1].map(isize::try_from).map(strided);
+    let [a_rows, a_columns] = a.strides();
+    let [b_rows, b_columns] = b.strides();
+    // SAFETY: the slices hold `rows x depth`, `depth x columns` and `rows x columns` values at
+    // these strides, and `out` is ours alone.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.columns,
+            a.columns,
+            out.as_mut_ptr(),
+            one,
+            stride,
+            add,
+            a.values.as_ptr(),
+            a_columns,
+            a_rows,
+            b.values.as_ptr(),
+            b_columns,
+            b_rows,
+            if add { 1.0 } else { 0.0 },
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
     }
 }
 
@@ -210,8 +292,7 @@ mod tests {
     }
 
     fn by_hand(a: Matrix, b: Matrix) -> Vec<f32> {
-        let at = |m: Matrix, i: usize, j: usize| m.values[i * m.row_stride + j * m.column_stride];
-        let entry = |i, j| (0..a.columns).map(|k| at(a, i, k) * at(b, k, j)).sum();
+        let entry = |i, j| (0..a.columns).map(|k| a.at(i, k) * b.at(k, j)).sum();
         (0..a.rows)
             .flat_map(|i| (0..b.columns).map(move |j| (i, j)))
             .map(|(i, j)| entry(i, j))
@@ -231,19 +312,14 @@ mod tests {
             let (at, bt) = (values(k * m), values(n * k));
             for a in [Matrix::new(&a, k), Matrix::new(&at, m).transposed()] {
                 for b in [Matrix::new(&b, n), Matrix::new(&bt, k).transposed()] {
-                    assert_eq!(product(a, b), by_hand(a, b), "{m} x {k} x {n}");
+                    let expected = by_hand(a, b);
+                    assert_eq!(product(a, b), expected, "{m} x {k} x {n}");
+                    let panels = Panels::new(b);
+                    assert_eq!(panels.product(a), expected, "{m} x {k} x {n}, panels");
+                    let mut twice = expected.clone();
+                    panels.accumulate(&mut twice, a);
+                    assert!(twice.iter().zip(&expected).all(|(t, e)| *t == 2.0 * e));
                 }
-            }
-        }
-    }
-
-    #[test]
-    fn a_transpose_has_columns_for_rows() {
-        for (rows, columns) in [(1, 5), (33, 16), (17, 40)] {
-            let matrix = values(rows * columns);
-            let transposed = transpose(&matrix, columns);
-            for (i, value) in transposed.iter().enumerate() {
-                assert_eq!(*value, matrix[i % rows * columns + i / rows]);
             }
         }
     }

@@ -47,13 +47,12 @@ pub struct Tick {
     pub state: Tensor<2>,
 }
 
-/// A state as an interface sees it, through a function of each of its elements: the gradient at
-/// the state `s` is predicted as `phi'(s) M(phi(s))`, by the chain rule.
+/// A state as an interface sees it. The gradient at the state is predicted as `slope M(message)`.
 #[derive(Debug, Clone)]
 pub struct View {
-    /// `phi(s)`, `[batch, state]`
+    /// What the synthesizer is shown, `[batch, state]`.
     pub message: Tensor<2>,
-    /// `phi'(s)`, `[batch, state]`; none if it is one.
+    /// What its answer is multiplied by, `[batch, state]`; none for one.
     pub slope: Option<Tensor<2>>,
 }
 

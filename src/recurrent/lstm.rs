@@ -6,7 +6,8 @@ use rand::Rng;
 
 use super::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, View};
 use crate::host::lstm::{Backward, Forward};
-use crate::host::product::{Matrix, accumulate, product, transpose};
+use crate::host::product::{Matrix, Panels, accumulate, product};
+use crate::host::sparse;
 use crate::host::{self, Values};
 use crate::init::Init;
 
@@ -105,8 +106,8 @@ impl Core for Lstm {
         2 * self.units()
     }
 
-    /// The cell through tanh, as its own output does. Seen as it is, a unit that is full would be
-    /// driven further by every gradient predicted for it, though none can come back.
+    /// The cell as `tanh(c)`, with its derivative for the slope: a cell that is full, which no
+    /// gradient reaches any more, is predicted none. Without that it would be driven on for good.
     fn view(&self, state: Tensor<2>) -> View {
         let [output, cell] = halves(state, self.units());
         let cell = cell.tanh();
@@ -166,13 +167,19 @@ impl Lstm {
         for row in gates.chunks_exact_mut(4 * units) {
             row.copy_from_slice(bias.as_slice());
         }
-        let x_matrix = Matrix::new(x.as_slice(), inputs);
-        accumulate(
-            &mut gates,
-            x_matrix,
-            Matrix::new(input_weight.as_slice(), 4 * units),
-        );
-        let u = Matrix::new(state_weight.as_slice(), 4 * units);
+        let is_sparse = sparse::is_sparse(x.as_slice());
+        if is_sparse {
+            let weight = input_weight.as_slice();
+            sparse::accumulate(&mut gates, x.as_slice(), steps * batch, weight);
+        } else {
+            let x = Matrix::new(x.as_slice(), inputs);
+            accumulate(
+                &mut gates,
+                x,
+                Matrix::new(input_weight.as_slice(), 4 * units),
+            );
+        }
+        let u = Panels::new(Matrix::new(state_weight.as_slice(), 4 * units));
         let [mut outputs, mut cells, mut squashed] = [(); 3].map(|()| vec![0.0; steps * size]);
         let [mut h_before, mut c_before] = [(); 2].map(|()| vec![0.0; steps * size]);
         let [start_h, start_c] = parts(Values::of(state).as_slice(), units);
@@ -195,7 +202,7 @@ impl Lstm {
                     );
                 }
             }
-            accumulate(gates, Matrix::new(&h_before[here.clone()], units), u);
+            u.accumulate(gates, Matrix::new(&h_before[here.clone()], units));
             let step = Forward {
                 units,
                 gates,
@@ -232,8 +239,8 @@ impl Lstm {
             };
             let [mut dh, mut dc] = halves(last);
             let mut first = Some(halves(first));
-            let transposed = transpose(state_weight.as_slice(), 4 * units);
-            let u = Matrix::new(&transposed, units);
+            let u = Matrix::new(state_weight.as_slice(), 4 * units);
+            let u = Panels::new(u.transposed());
             for (t, gates) in gates.chunks_exact_mut(4 * size).enumerate().rev() {
                 let here = t * size..(t + 1) * size;
                 add(&mut dh, &outputs.as_slice()[here.clone()]);
@@ -252,7 +259,7 @@ impl Lstm {
                     dc: &mut dc,
                 };
                 step.run();
-                dh = product(Matrix::new(gates, 4 * units), u);
+                dh = u.product(Matrix::new(gates, 4 * units));
                 if let Some(keeps) = &keeps {
                     let keeps = &keeps.as_slice()[t * batch..(t + 1) * batch];
                     scale_rows(&mut dh, keeps);
@@ -260,12 +267,18 @@ impl Lstm {
                 }
             }
             let dz = Matrix::new(&gates, 4 * units);
-            let of_weight = |before: &[f32], rows: usize| {
-                let gradient = product(Matrix::new(before, rows).transposed(), dz);
-                host::tensor(gradient, [rows, 4 * units], &device)
+            let input_gradient = if is_sparse {
+                sparse::transposed_product(x.as_slice(), steps * batch, &gates)
+            } else {
+                product(Matrix::new(x.as_slice(), inputs).transposed(), dz)
             };
-            parameters.register(ids[0], of_weight(x.as_slice(), inputs));
-            parameters.register(ids[1], of_weight(&h_before, units));
+            let state_gradient = product(Matrix::new(&h_before, units).transposed(), dz);
+            for (id, gradient, rows) in [
+                (ids[0], input_gradient, inputs),
+                (ids[1], state_gradient, units),
+            ] {
+                parameters.register(id, host::tensor(gradient, [rows, 4 * units], &device));
+            }
             let mut bias = vec![0.0; 4 * units];
             gates
                 .chunks_exact(4 * units)

@@ -1,0 +1,108 @@
+//! Products with a left factor that is mostly zero, as one-hot characters are: rows of the other
+//! factor, added up.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Whether it is cheaper to pick rows than to multiply all.
+pub(crate) fn is_sparse(values: &[f32]) -> bool {
+    let entries = values.iter().filter(|&&value| value != 0.0).count();
+    entries * 8 <= values.len()
+}
+
+/// `out <- out + A B` for `A` of `rows` rows, row after row.
+///
+/// # Panics
+///
+/// If the sizes do not fit.
+pub(crate) fn accumulate(out: &mut [f32], a: &[f32], rows: usize, b: &[f32]) {
+    let columns = out.len() / rows;
+    let inputs = a.len() / rows;
+    assert!(b.len() == inputs * columns, "the factors do not fit");
+    for (out, a) in out.chunks_exact_mut(columns).zip(a.chunks_exact(inputs)) {
+        for (k, entry) in entries(a) {
+            add_row(out, entry, &b[k * columns..(k + 1) * columns]);
+        }
+    }
+}
+
+/// `A^T B` for `A` and `B` of `rows` rows, row after row.
+///
+/// # Panics
+///
+/// If the sizes do not fit.
+pub(crate) fn transposed_product(a: &[f32], rows: usize, b: &[f32]) -> Vec<f32> {
+    let [inputs, columns] = [a, b].map(|matrix| matrix.len() / rows);
+    let mut out = vec![0.0; inputs * columns];
+    for (a, b) in a.chunks_exact(inputs).zip(b.chunks_exact(columns)) {
+        for (k, entry) in entries(a) {
+            add_row(&mut out[k * columns..(k + 1) * columns], entry, b);
+        }
+    }
+    out
+}
+
+/// What is not zero, with its place.
+fn entries(row: &[f32]) -> impl Iterator<Item = (usize, f32)> {
+    let entries = row.iter().copied().enumerate();
+    entries.filter(|&(_, value)| value != 0.0)
+}
+
+/// `out <- out + factor row`
+fn add_row(out: &mut [f32], factor: f32, row: &[f32]) {
+    Arch::new().dispatch(AddRow { out, factor, row });
+}
+
+struct AddRow<'a> {
+    out: &'a mut [f32],
+    factor: f32,
+    row: &'a [f32],
+}
+
+impl WithSimd for AddRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (out, row) in self.out.iter_mut().zip(self.row) {
+            *out = self.factor.mul_add(*row, *out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::product::{self, Matrix};
+
+    /// `rows x columns` whole numbers, one in `every` not zero.
+    fn values(rows: usize, columns: usize, every: usize) -> Vec<f32> {
+        let value = |i: usize| match i % every {
+            0 => (i % 7) as f32 - 3.0,
+            _ => 0.0,
+        };
+        (0..rows * columns).map(value).collect()
+    }
+
+    #[test]
+    fn products_are_those_of_full_matrices() {
+        let (rows, inputs, columns) = (9, 20, 33);
+        let (a, b) = (values(rows, inputs, 11), values(inputs, columns, 1));
+        let dz = values(rows, columns, 1);
+        let mut out = dz.clone();
+        accumulate(&mut out, &a, rows, &b);
+        let mut expected = dz.clone();
+        let a_matrix = Matrix::new(&a, inputs);
+        product::accumulate(&mut expected, a_matrix, Matrix::new(&b, columns));
+        assert_eq!(out, expected);
+        assert_eq!(
+            transposed_product(&a, rows, &dz),
+            product::product(a_matrix.transposed(), Matrix::new(&dz, columns))
+        );
+    }
+
+    #[test]
+    fn only_what_is_mostly_zero_is_sparse() {
+        assert!(is_sparse(&values(4, 16, 8)));
+        assert!(!is_sparse(&values(4, 16, 3)));
+    }
+}
