@@ -117,6 +117,39 @@ fn groups_are_named_by_what_differs() {
     ];
     assert_eq!(labels, expected);
     assert_eq!(list(&data, "differences"), &["layers", "run.methods"]);
+
+    // Too much differs between experiments to be said in a label.
+    let images = "images --steps 2 --depth 2 --units 8 --batch-size 8 --examples 32 \
+                  --test-examples 16 --method cdni -q --run-dir c";
+    place.run(images).succeeds();
+    place.run("report a b c").succeeds();
+    let data = data_of(&read(place.path("report.html")));
+    let labels: Vec<_> = list(&data, "groups").iter().map(|g| &g["label"]).collect();
+    let expected = [
+        "adder backprop (1)",
+        "adder cdni (2)",
+        "adder backprop (3)",
+        "adder cdni (4)",
+        "images cdni",
+    ];
+    assert_eq!(labels, expected);
+}
+
+/// The page shows it as text, and is not ended by it.
+#[test]
+fn a_setting_may_hold_anything() {
+    let place = place_with_runs();
+    for run in ["dni-seed1", "dni-seed2"] {
+        let settings = place.path("runs").join(run).join("settings.toml");
+        let text = format!("note = '</script><b>&'\n{}", read(&settings));
+        fs::write(&settings, text).expect("a file can be written");
+    }
+    place.run("report runs").succeeds();
+    let data = data_of(&read(place.path("runs/report.html")));
+    assert_eq!(list(&data, "differences"), &["note", "run.methods"]);
+    assert_eq!(data["groups"][2]["label"], "dni, note </script><b>&");
+    place.run("plot runs -o all.svg").succeeds();
+    assert!(read(place.path("all.svg")).contains("note &lt;/script&gt;&lt;b&gt;&amp;<"));
 }
 
 #[test]
@@ -191,6 +224,34 @@ fn half_a_line_at_the_end_is_no_mistake() {
         .map(|r| &r["finished"])
         .collect();
     assert_eq!(finished, [false, true]);
+}
+
+/// What runs of another kind may record: how late gradients are, how busy a worker is.
+#[test]
+fn figures_of_parts_have_charts_of_their_own() {
+    let place = place_with_runs();
+    let log = place.path("runs/dni-seed1/events.jsonl");
+    let more =
+        r#"{"event":"evaluated","step":40,"figures":{"busy_worker1":0.5,"staleness_hidden1":2}}"#;
+    let new = r#"{"event":"from-a-later-version","step":40}"#;
+    fs::write(&log, read(&log) + more + "\n" + new + "\n").expect("a file can be written");
+    place.run("report runs").succeeds();
+    let data = data_of(&read(place.path("runs/report.html")));
+    let chart = |name: &str| {
+        list(&data, "charts")
+            .iter()
+            .find(|chart| chart["name"] == name)
+    };
+    let busy = chart("busy").expect("it is there");
+    assert_eq!(
+        (&busy["title"], &busy["interface"]),
+        (&"busy %".into(), &"worker1".into())
+    );
+    assert_eq!(busy["series"][0]["mean"], serde_json::json!([50.0]));
+    assert_eq!(
+        chart("staleness").expect("it is there")["interface"],
+        "hidden1"
+    );
 }
 
 /// Writes what a run of so many records would leave, with three interfaces.

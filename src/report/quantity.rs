@@ -57,9 +57,14 @@ impl Presentation {
                 "steps between sending a message and getting the gradient at it",
                 false,
             ),
+            "busy" => (
+                "busy",
+                "the share of the time in which a worker is at its own work",
+                false,
+            ),
             _ => ("", "", name.ends_with("_loss")),
         };
-        let is_share = name.ends_with("_error") && name != "relative_error";
+        let is_share = name == "busy" || (name.ends_with("_error") && name != "relative_error");
         let mut title = match title {
             "" => name.replace('_', " "),
             known => known.to_string(),
@@ -75,8 +80,8 @@ impl Presentation {
         }
     }
 
-    /// The names of the figures of interfaces in the order in which they are shown.
-    pub const OF_INTERFACES: [&str; 7] = [
+    /// The names of the figures of interfaces and workers in the order in which they are shown.
+    pub const OF_PARTS: [&str; 8] = [
         "cosine",
         "relative_error",
         "norm",
@@ -84,13 +89,14 @@ impl Presentation {
         "input_loss",
         "auxiliary_loss",
         "staleness",
+        "busy",
     ];
 }
 
 impl Quantity {
     /// What it is shown after: the loss, then other figures of the network, then interfaces.
     pub(super) fn rank(&self) -> usize {
-        let names = Presentation::OF_INTERFACES;
+        let names = Presentation::OF_PARTS;
         match (self.name.as_str(), &self.interface) {
             ("loss", None) => 0,
             (_, None) => 1,

@@ -16,7 +16,7 @@ use crate::run::{Origin, RunFolder};
 pub struct Quantity {
     /// Its name, as in `loss`, `cosine` or `test_error`.
     pub name: String,
-    /// The interface that it belongs to, if it does to one.
+    /// The interface that it belongs to, or the worker, if it does to one.
     pub interface: Option<String>,
 }
 
@@ -61,17 +61,18 @@ struct Compared {
 }
 
 impl Quantity {
-    /// Names that an interface's name follows.
-    const OF_INTERFACES: [&str; 4] = [
+    /// Names that the name of an interface, or of a worker, follows.
+    const OF_PARTS: [&str; 5] = [
         "synthesizer_loss",
         "input_loss",
         "auxiliary_loss",
         "staleness",
+        "busy",
     ];
 
-    /// A figure by the name that it has in the files.
+    /// A figure by the name that it has in the files, as in `synthesizer_loss_hidden1`.
     fn named(name: &str) -> Self {
-        let of_interface = Self::OF_INTERFACES.iter().find_map(|prefix| {
+        let of_interface = Self::OF_PARTS.iter().find_map(|prefix| {
             let interface = name.strip_prefix(prefix)?.strip_prefix('_')?;
             Some(Self::of(prefix, interface))
         });
@@ -235,5 +236,25 @@ fn unreadable(path: &Path, reason: &str) -> Error {
     Error::Log {
         path: path.to_path_buf(),
         reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_what_a_figure_belongs_to() {
+        for (name, figure, interface) in [
+            ("loss", "loss", None),
+            ("test_loss", "test_loss", None),
+            ("input_loss_b_1", "input_loss", Some("b_1")),
+            ("staleness_hidden1", "staleness", Some("hidden1")),
+            ("busy_worker2", "busy", Some("worker2")),
+        ] {
+            let quantity = Quantity::named(name);
+            assert_eq!(quantity.name, figure);
+            assert_eq!(quantity.interface.as_deref(), interface);
+        }
     }
 }

@@ -406,7 +406,10 @@ function heat(exact) {
 
 const charts = (isWanted) => data.charts.filter(isWanted);
 const ofGroup = (chart, group) => chart.series.find((series) => series.group === group);
-const ofInterfaces = [...new Set(charts((chart) => chart.interface).map((chart) => chart.name))];
+const ofParts = [...new Set(charts((chart) => chart.interface).map((chart) => chart.name))];
+const WORKERS = ["staleness", "busy"];
+const ofWorkers = ofParts.filter((name) => WORKERS.includes(name));
+const ofInterfaces = ofParts.filter((name) => !WORKERS.includes(name));
 
 function buildLead() {
   const runs = data.groups.reduce((sum, group) => sum + group.runs.length, 0);
@@ -453,7 +456,8 @@ function buildRuns() {
     "synthesizers on", "cosines at the end"];
   const rows = data.groups.map((group, i) => {
     const mean = (figure) => group.runs.reduce((sum, run) => sum + figure(run), 0) / group.runs.length;
-    const mine = charts((chart) => chart.interface && ofGroup(chart, i)).map((chart) => chart.interface);
+    const isMine = (chart) => chart.interface && ofInterfaces.includes(chart.name) && ofGroup(chart, i);
+    const mine = charts(isMine).map((chart) => chart.interface);
     const names = [...new Set(mine)];
     const unfinished = group.runs.filter((run) => !run.finished).length;
     const ends = cosines.map((chart) => ofGroup(chart, i)?.mean.at(-1)).filter((end) => end !== undefined);
@@ -497,7 +501,17 @@ function buildGradients() {
         "every layer, the highest layer on top: blue is right, grey says nothing, red is wrong."),
       element("div", { class: "charts" }, ...maps));
   }
-  for (const name of ofInterfaces) {
+  buildParts(section, ofInterfaces);
+}
+
+function buildWorkers() {
+  if (ofWorkers.length) buildParts(byId("workers"), ofWorkers);
+  else byId("workers").remove();
+}
+
+// A chart for every interface or worker, under the name of what it shows.
+function buildParts(section, names) {
+  for (const name of names) {
     const mine = charts((chart) => chart.interface && chart.name === name);
     const figures = mine.map((chart) => new Chart(chart, chart.interface).figure);
     section.append(element("h3", {}, mine[0].title), element("p", { class: "soft" }, mine[0].meaning),
@@ -553,6 +567,7 @@ buildControls();
 buildRuns();
 buildLearning();
 buildGradients();
+buildWorkers();
 buildSettings();
 buildOrigin();
 drawAll([...views]);
