@@ -1,8 +1,8 @@
 //! Looking at runs: what their folders hold, read back and drawn.
 //!
 //! [`read`] puts runs that differ in their seed alone together and reduces what they recorded to
-//! [curves](Curve) of a few hundred points without hiding a spike; [`plot`] draws them as one
-//! picture, [`html`] makes a page of them.
+//! [curves](Curve) of a few hundred points without hiding a spike; [`plot()`] draws them as one
+//! picture, [`html()`] makes a page of them.
 
 mod curve;
 mod drawing;
