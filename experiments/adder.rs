@@ -481,6 +481,7 @@ impl Task<Chain> for Sums {
     }
 
     fn compare(&mut self, chain: &Chain) -> Vec<Quality> {
+        // Always the same, so that what changes is the network.
         let batch = self.batch(0);
         chain.quality(&batch)
     }

@@ -150,6 +150,15 @@ fn a_setting_may_hold_anything() {
     assert_eq!(data["groups"][2]["label"], "dni, note </script><b>&");
     place.run("plot runs -o all.svg").succeeds();
     assert!(read(place.path("all.svg")).contains("note &lt;/script&gt;&lt;b&gt;&amp;<"));
+
+    let settings = place.path("runs/cdni-seed1/settings.toml");
+    fs::write(settings, "in: another way").expect("a file can be written");
+    place.run("report runs").succeeds();
+    let data = data_of(&read(place.path("runs/report.html")));
+    assert_eq!(
+        data["groups"][1]["settings"],
+        serde_json::json!({"settings": "in: another way"})
+    );
 }
 
 #[test]
@@ -390,7 +399,10 @@ const whenDrawn = setInterval(() => {
   const unit = [...chart.querySelectorAll("text")].at(-1).textContent;
   const csv = chart.view.csv();
   const buttons = [...chart.querySelectorAll("button")].map((button) => button.innerText);
-  const seen = { values, curves, unit, csv, buttons };
+  const svg = [...document.querySelectorAll("figure")].map((figure) => figure.view.svg());
+  const parsed = svg.map((text) => new DOMParser().parseFromString(text, "image/svg+xml"));
+  const isWhole = parsed.every((page) => !page.querySelector("parsererror"));
+  const seen = { values, curves, unit, csv, buttons, isWhole, drawings: svg.length };
   document.body.append(Object.assign(document.createElement("output"), { textContent: JSON.stringify(seen) }));
 }, 50);
 </script></body>"##;
@@ -435,6 +447,10 @@ fn a_browser_shows_the_page_without_complaint() {
     }
     assert_eq!(seen["curves"], 2, "one of three was left out");
     assert_eq!(seen["unit"], "seconds");
+    assert_eq!(
+        (&seen["isWhole"], &seen["drawings"]),
+        (&true.into(), &12.into())
+    );
     assert_eq!(seen["buttons"], serde_json::json!(["SVG", "CSV", "log"]));
     let csv = seen["csv"].as_str().expect("a text");
     assert_eq!(csv.lines().count(), 1 + 3 * 40);

@@ -64,18 +64,11 @@ fn of_one<'a>(group: &'a Group, quantities: &[Quantity]) -> (Vec<String>, Vec<Pa
         quantities.iter().partition(|q| q.interface.is_none());
     let names = interfaces.iter().filter_map(|q| q.interface.clone());
     let names = names.collect();
-    let mut panels: Vec<Panel> = network
-        .into_iter()
-        .map(|quantity| {
-            Panel::new(
-                quantity,
-                group
-                    .curve(quantity)
-                    .into_iter()
-                    .map(|curve| (Paint::Ink, curve)),
-            )
-        })
-        .collect();
+    let alone = |quantity: &Quantity| {
+        let curve = group.curve(quantity).map(|curve| (Paint::Ink, curve));
+        Panel::new(quantity, curve.into_iter())
+    };
+    let mut panels: Vec<Panel> = network.into_iter().map(alone).collect();
     if let Some(cosine) = interfaces.first() {
         let curves = interfaces.iter().map(|quantity| group.curve(quantity));
         let curves = curves

@@ -25,7 +25,7 @@ pub struct Quantity {
 pub struct Record {
     /// The folder.
     pub path: PathBuf,
-    /// The run's settings.
+    /// The run's settings; if they are not TOML, a single one that has all of them.
     pub settings: toml::Table,
     /// Where and how it was made, if that is known.
     pub origin: Option<Origin>,
@@ -125,9 +125,9 @@ impl Record {
     pub fn read(path: &Path, limit: usize) -> Result<Self> {
         let settings = path.join(RunFolder::SETTINGS);
         let text = fs::read_to_string(&settings).map_err(Error::io("read", &settings))?;
-        let settings = text
-            .parse()
-            .map_err(|_| unreadable(&settings, "it is not TOML"))?;
+        // A run of another program than ours may have written them in its own way.
+        let unknown = |_| toml::Table::from_iter([("settings".to_string(), text.clone().into())]);
+        let settings = text.parse().unwrap_or_else(unknown);
         let mut record = Self {
             path: path.to_path_buf(),
             settings,

@@ -10,9 +10,9 @@ use crate::interface::Contract;
 use crate::report;
 
 /// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (the figures),
-/// `checkpoint.bpk` and, once it has come to an end, `curves.svg`.
+/// `checkpoint.bpk` and, once training has come to an end, `curves.svg`.
 ///
-/// As a listener it writes the logs, and draws them when it hears that training ends. They are brought to disk with every checkpoint, which notes
+/// As a listener it writes the logs. They are brought to disk with every checkpoint, which notes
 /// their lengths: a resumed run cuts off what came after.
 pub struct RunFolder {
     path: PathBuf,
@@ -136,7 +136,11 @@ impl RunFolder {
     }
 
     /// Draws what the logs hold.
-    fn draw_curves(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read or written.
+    pub fn draw_curves(&mut self) -> Result<()> {
         for (log, name) in [
             (&mut self.events, Self::EVENTS),
             (&mut self.scalars, Self::SCALARS),
@@ -205,11 +209,7 @@ impl Listener for RunFolder {
         if let Event::Progress(scalars) = event {
             self.write_scalars(scalars)?;
         }
-        self.write_event(event)?;
-        match event {
-            Event::Interrupted { .. } | Event::Finished { .. } => self.draw_curves(),
-            _ => Ok(()),
-        }
+        self.write_event(event)
     }
 }
 

@@ -147,7 +147,7 @@ pub enum Outcome {
 /// Trains `learner` from `start` to the end of the plan, or of the task if that comes first.
 ///
 /// The run's folder hears every event before the listeners do, and gets a checkpoint at the start,
-/// from time to time, when `stop` is set, and at the end.
+/// from time to time, when `stop` is set, and at the end, when its curves are drawn.
 ///
 /// # Errors
 ///
@@ -245,6 +245,7 @@ pub fn train<L: Learner>(
     };
     tell(folder, event)?;
     folder.save(learner, &task.notes(), progress)?;
+    folder.draw_curves()?;
     Ok(outcome)
 }
 

@@ -131,14 +131,15 @@ const resized = new ResizeObserver((entries) => {
 });
 
 class View {
-  constructor(title, name, height) {
-    Object.assign(this, { title, name, height, stale: true, inSight: true });
+  constructor(title, label, name, height) {
+    Object.assign(this, { label, height, stale: true, inSight: true });
     this.drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     this.drawing.setAttribute("role", "img");
-    this.drawing.setAttribute("aria-label", title);
+    this.drawing.setAttribute("aria-label", label);
     this.drawing.style.height = `${height}px`;
     this.caption = element("figcaption", {}, element("span", {}, title));
-    this.button("SVG", "Download this chart", () => this.saveDrawing());
+    this.button("SVG", "Download this chart", () =>
+      download(`${name}.svg`, "image/svg+xml", this.svg()));
     this.button("CSV", "Download its data", () =>
       download(`${name}.csv`, "text/csv", this.csv()));
     this.values = element("div", { class: "values", hidden: "" });
@@ -188,20 +189,34 @@ class View {
     this.drawing.querySelector(".cursor")?.setAttribute("visibility", "hidden");
   }
 
-  saveDrawing() {
-    const copy = this.drawing.cloneNode(true);
+  // The drawing as a file of its own, with its label above and the names of its curves below.
+  svg() {
+    const TITLE = 24, LINE = 16;
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name);
-    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    const names = this.visible().map(({ group }, i) => {
+      const y = this.height + LINE * i;
+      const { label, colour } = data.groups[group];
+      return `<rect x="4" y="${y}" width="10" height="10" fill="${colour}"/>` +
+        `<text x="20" y="${y + 9}">${escaped(label)}</text>`;
+    });
+    const height = TITLE + this.height + LINE * names.length;
+    const copy = this.drawing.cloneNode(true);
+    copy.removeAttribute("style");
     copy.setAttribute("width", this.width);
-    copy.setAttribute("height", this.height + 24);
-    copy.setAttribute("viewBox", `0 -24 ${this.width} ${this.height + 24}`);
+    copy.setAttribute("height", height);
+    copy.setAttribute("viewBox", `0 ${-TITLE} ${this.width} ${height}`);
     copy.innerHTML =
       `<style>svg{background:${colour("--paper")}}` +
-      `text{fill:${colour("--ink")};font:11px sans-serif}.grid{stroke:${colour("--line")}}` +
-      `.none{fill:${colour("--none")}}.cursor{display:none}</style>` +
-      `<text x="4" y="-8">${escaped(this.title)}</text>${copy.innerHTML}`;
-    download(`${this.name}.svg`, "image/svg+xml", copy.outerHTML);
+      `text{fill:${colour("--ink")};font:11px sans-serif}` +
+      `.grid{stroke:${colour("--line")}}.cursor{display:none}</style>` +
+      `<text x="4" y="-8">${escaped(this.label)}</text>${copy.innerHTML}${names.join("")}`;
+    return new XMLSerializer().serializeToString(copy);
+  }
+
+  // The curves that are to be seen.
+  visible() {
+    return [];
   }
 }
 
@@ -225,9 +240,11 @@ function redraw(isWanted = () => true) {
 const EDGE = { left: 50, right: 20, top: 10, bottom: 34 };
 
 class Chart extends View {
-  constructor(chart, title) {
-    const of = chart.interface ? `-${chart.interface}` : "";
-    super(title, chart.name + of, 230);
+  constructor(chart) {
+    const title = chart.interface ?? chart.title;
+    const label = [chart.title, chart.interface].filter(Boolean).join(", ");
+    const name = [chart.name, chart.interface].filter(Boolean).join("-");
+    super(title, label, name, 230);
     this.chart = chart;
     this.logarithmic = chart.logarithmic;
     this.scale = this.button("log", "Logarithmic scale", () => {
@@ -339,7 +356,9 @@ function nearest(values, place, at) {
 
 class HeatMap extends View {
   constructor(group, rows) {
-    super(data.groups[group].label, `cosines-${group}`, HeatMap.ROW * rows.length + EDGE.bottom);
+    const { label } = data.groups[group];
+    const height = HeatMap.ROW * rows.length + EDGE.bottom;
+    super(label, `cosines of ${label}`, `cosines-${group}`, height);
     Object.assign(this, { group, rows: rows.reverse() });
   }
 
@@ -479,7 +498,7 @@ function buildRuns() {
 const abridged = (list) => list.length <= 4 ? list : [list[0], list[1], "...", list.at(-1)];
 
 function buildLearning() {
-  const figures = charts((chart) => !chart.interface).map((chart) => new Chart(chart, chart.title).figure);
+  const figures = charts((chart) => !chart.interface).map((chart) => new Chart(chart).figure);
   byId("learning").append(element("div", { class: "charts" }, ...figures));
 }
 
@@ -513,7 +532,7 @@ function buildWorkers() {
 function buildParts(section, names) {
   for (const name of names) {
     const mine = charts((chart) => chart.interface && chart.name === name);
-    const figures = mine.map((chart) => new Chart(chart, chart.interface).figure);
+    const figures = mine.map((chart) => new Chart(chart).figure);
     section.append(element("h3", {}, mine[0].title), element("p", { class: "soft" }, mine[0].meaning),
       element("div", { class: "charts" }, ...figures));
   }
