@@ -4,11 +4,12 @@
 //! by backprop if its synthesizers see the label (cDNI), and much more slowly if they do not (DNI).
 //! Command: `dni adder`. It takes about a minute on two cores.
 
-use anyhow::Context;
+use std::collections::BTreeMap;
+
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use dni::data::{Adder, Examples, Order, Stream, generator};
-use dni::run::{Plan, Progress, Task};
+use dni::run::{Checkpoint, Plan, Progress, Task};
 use dni::{
     Activation, Backend, Batch, Chain, Dense, DenseConfig, Init, Interface, Lessons, Loss,
     Optimizer, Quality, Reduction, TargetScale,
@@ -405,6 +406,8 @@ impl Settings {
         let record_every = (self.run.steps / 200).clamp(1, 100);
         Plan {
             record_every,
+            evaluate_every: Some((self.run.steps / 10).max(1)),
+            compare_every: Some(self.run.compare_every(record_every)),
             check_every: self.run.check_every(record_every),
             save_every: std::time::Duration::from_secs(1),
             ..Plan::new(self.run.steps, method.credit())
@@ -446,6 +449,7 @@ impl comparison::Settings for Settings {
 pub struct Sums {
     data: Adder,
     order: Order,
+    settings: Settings,
     device: Device,
 }
 
@@ -454,6 +458,7 @@ impl Sums {
         Ok(Self {
             data: settings.sums(seed)?,
             order: settings.order(seed)?,
+            settings: settings.clone(),
             device: device.clone(),
         })
     }
@@ -463,6 +468,22 @@ impl Task<Chain> for Sums {
     fn batch(&mut self, step: usize) -> Batch {
         let (input, target) = self.data.train.rows(self.order.rows(step), &self.device);
         with_label(input, target)
+    }
+
+    fn evaluate(&mut self, chain: &Chain) -> dni::Result<BTreeMap<String, f64>> {
+        let unseen = &self.data.test;
+        if unseen.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let measures = Measures::of(&self.settings, chain, unseen, &self.device);
+        let error = 1.0 - measures.exact;
+        Ok(BTreeMap::from([("unseen_error".to_string(), error)]))
+    }
+
+    fn compare(&mut self, chain: &Chain) -> Vec<Quality> {
+        // Always the same, so that what changes is the network.
+        let batch = self.batch(0);
+        chain.quality(&batch)
     }
 }
 
@@ -527,14 +548,22 @@ pub fn run(args: AdderArgs) -> anyhow::Result<()> {
     })
 }
 
+/// Figures of a run that has been trained, on the sums that it has not seen.
+pub fn evaluate(checkpoint: Checkpoint, device: &Device) -> anyhow::Result<BTreeMap<String, f64>> {
+    let settings: Settings = toml::from_str(checkpoint.settings())?;
+    let (method, seed) = settings.run.only()?;
+    let mut chain = settings.chain(method, seed, device)?;
+    checkpoint.restore(&mut chain)?;
+    Ok(Sums::new(&settings, seed, device)?.evaluate(&chain)?)
+}
+
 /// Trains and measures one run.
 fn run_one(run: &Run<Settings>) -> anyhow::Result<RunResult> {
     let mut chain = run.settings.chain(run.method, run.seed, run.device)?;
     let mut sums = Sums::new(&run.settings, run.seed, run.device)?;
     let plan = run.settings.plan(run.method);
     let progress = run.train(&mut chain, &mut sums, &plan)?;
-    let result = RunResult::measure(run, &chain, &sums, progress)
-        .with_context(|| format!("{} cannot be measured", run.label))?;
+    let result = RunResult::measure(run, &chain, &sums, progress);
     run.say(&format!(
         "{} steps in {:.1} s, loss {:.4}",
         result.steps, result.seconds, result.loss
@@ -543,12 +572,7 @@ fn run_one(run: &Run<Settings>) -> anyhow::Result<RunResult> {
 }
 
 impl RunResult {
-    fn measure(
-        run: &Run<Settings>,
-        chain: &Chain,
-        sums: &Sums,
-        progress: Progress,
-    ) -> anyhow::Result<Self> {
+    fn measure(run: &Run<Settings>, chain: &Chain, sums: &Sums, progress: Progress) -> Self {
         const LOOKED_AT: usize = 1_024;
         let rows: Vec<usize> = (0..sums.data.train.len().min(LOOKED_AT)).collect();
         let (input, target) = sums.data.train.rows(&rows, &sums.device);
@@ -558,36 +582,29 @@ impl RunResult {
         let measures =
             |examples: &Examples| Measures::of(&run.settings, chain, examples, &sums.device);
         let test = Some(&sums.data.test).filter(|test| !test.is_empty());
-        Ok(Self {
+        Self {
             method: run.method,
             seed: run.seed,
             steps: progress.step,
             seconds: progress.seconds,
             steps_per_second: progress.step as f64 / progress.seconds,
             loss,
-            train: measures(&sums.data.train)?,
-            test: test.map(measures).transpose()?,
+            train: measures(&sums.data.train),
+            test: test.map(measures),
             interfaces,
             run_dir: run.folder.display().to_string(),
-        })
+        }
     }
 }
 
 impl Measures {
-    fn of(
-        settings: &Settings,
-        chain: &Chain,
-        examples: &Examples,
-        device: &Device,
-    ) -> anyhow::Result<Self> {
+    fn of(settings: &Settings, chain: &Chain, examples: &Examples, device: &Device) -> Self {
         let (input, target) = examples.all(device);
         let read = |tensor: Tensor<2>| {
-            tensor
-                .into_data()
-                .try_into_vec::<f32>()
-                .map_err(|error| anyhow::anyhow!("cannot read the outputs: {error:?}"))
+            let values = tensor.into_data().try_into_vec::<f32>();
+            values.expect("outputs are f32")
         };
-        let (output, target) = (read(chain.predict(input))?, read(target)?);
+        let (output, target) = (read(chain.predict(input)), read(target));
         let one = match settings.output_activation {
             Activation::Sigmoid => 0.5,
             _ => 0.0,
@@ -601,13 +618,13 @@ impl Measures {
             .chunks_exact(settings.bits)
             .filter(|bits| bits.iter().all(|&right| right))
             .count();
-        Ok(Self {
+        Self {
             bit_accuracy: right.iter().filter(|&&right| right).count() as f64 / right.len() as f64,
             exact: exact as f64 / examples.len() as f64,
             notebook_loss: settings
                 .preset
                 .map(|preset| notebook_loss(preset, &output, &target)),
-        })
+        }
     }
 }
 

@@ -81,6 +81,10 @@ pub struct OutputArgs {
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 
+    /// Write event files for TensorBoard as well, into the folder of every run
+    #[arg(long)]
+    pub tensorboard: bool,
+
     /// No progress and no messages on stderr, but for errors
     #[arg(long, short)]
     pub quiet: bool,

@@ -46,6 +46,17 @@ pub struct Common<M> {
 }
 
 impl<M: PartialEq + Display> Common<M> {
+    /// The method and the seed of the settings of a single run.
+    pub fn only(&self) -> Result<(M, u64), Misuse>
+    where
+        M: Copy,
+    {
+        match self.methods[..] {
+            [method] => Ok((method, self.seed)),
+            _ => Err(Misuse("these are settings of several runs".to_string())),
+        }
+    }
+
     /// Changes what flags were given for, but for a length in epochs.
     pub fn set(&mut self, length: &LengthArgs, machine: &MachineArgs) {
         set(&mut self.steps, &length.steps);
@@ -101,6 +112,13 @@ impl<M: PartialEq + Display> Common<M> {
             return Err(Misuse("there is no method to run".to_string()));
         }
         Ok(())
+    }
+
+    /// Steps between two comparisons of synthetic gradients with true ones, where figures are
+    /// recorded so often. Each costs about as much as a step: more would slow the run down.
+    pub fn compare_every(&self, record_every: usize) -> usize {
+        let least = (self.steps / 100).max(100);
+        least.next_multiple_of(record_every)
     }
 
     /// Steps between two looks at the losses, where figures are recorded so often.
@@ -159,7 +177,7 @@ impl<S: Settings> Comparison<S> {
             Some(folder) => folder,
             None => session::make_folder(S::NAME)?,
         };
-        let session = Session::new(S::NAME, folder, output.quiet)?;
+        let session = Session::new(S::NAME, folder, output)?;
         if output.resume.is_none() {
             session.create(&session::write_settings(&settings)?)?;
         } else if let Some(asked) = machine.backend
@@ -207,6 +225,9 @@ impl<S: Settings> Comparison<S> {
                     session: &self.session,
                 })?);
             }
+        }
+        if !is_alone {
+            self.session.draw_curves()?;
         }
         Ok(results)
     }

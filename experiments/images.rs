@@ -11,7 +11,7 @@ use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use dni::data::{ImageSet, Images, Order, Stream, generator};
-use dni::run::{Plan, Progress, Task};
+use dni::run::{Checkpoint, Plan, Progress, Task};
 use dni::{Backend, Batch, Chain, Lessons, Quality, Sparse, TargetScale};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ use crate::comparison::{self, Common, Comparison, Run, Settings as _};
 use crate::method::Method;
 use crate::network::{Model, Network, Parts};
 use crate::rates::RateSchedule;
-use crate::source::{DataArgs, Source};
+use crate::source::{DataArgs, Source, TestDataArgs};
 use crate::stats;
 use crate::synthesizer::{Served, SynthesizerKind};
 use crate::table::Table;
@@ -39,7 +39,8 @@ pub struct ImagesArgs {
     training: TrainingArgs,
     #[command(flatten)]
     length: LengthArgs,
-    /// Steps between two looks at the test set [default: none but at the end]
+    /// Steps between two looks at the test set [default: a quarter of all, 250 at
+    /// least]
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Length")]
     eval_every: Option<usize>,
     #[command(flatten)]
@@ -165,6 +166,7 @@ pub struct Settings {
     lr_schedule: RateSchedule,
     update_probability: f64,
     target_scale: TargetScale,
+    /// None for a quarter of all steps, 250 at least.
     eval_every: Option<usize>,
 }
 
@@ -334,6 +336,9 @@ impl Settings {
     }
 
     fn plan(&self, method: Method, seed: u64) -> anyhow::Result<Plan<Lessons>> {
+        /// An evaluation takes as long as ten steps.
+        const LEAST: usize = 250;
+        let quarter = self.run.steps.div_ceil(4);
         let record_every = match self.network.model {
             Model::Fcn => 100,
             // Its steps are slow, and Ctrl-C waits for a record.
@@ -348,7 +353,8 @@ impl Settings {
         Ok(Plan {
             drops: self.lr_schedule.drops(self.run.steps),
             record_every,
-            evaluate_every: self.eval_every,
+            evaluate_every: Some(self.eval_every.unwrap_or(quarter.max(LEAST))),
+            compare_every: Some(self.run.compare_every(record_every)),
             check_every: self.run.check_every(record_every),
             save_every: std::time::Duration::from_secs(10),
             ..Plan::new(self.run.steps, lessons)
@@ -441,6 +447,12 @@ impl Task<Chain> for Batches<'_> {
             ("test_loss".to_string(), measures.loss),
         ]))
     }
+
+    fn compare(&mut self, chain: &Chain) -> Vec<Quality> {
+        // Always the same, so that what changes is the network.
+        let batch = self.batch(0);
+        chain.quality(&batch)
+    }
 }
 
 /// In cDNI the context is the label.
@@ -506,6 +518,29 @@ pub fn run(args: ImagesArgs) -> anyhow::Result<()> {
         results,
     };
     comparison.print(&report, args.output.format, |report| report.table(settings))
+}
+
+/// Figures of a run that has been trained, on the test images of its data or of others.
+pub fn evaluate(
+    checkpoint: Checkpoint,
+    data: &TestDataArgs,
+    device: &Device,
+) -> anyhow::Result<BTreeMap<String, f64>> {
+    let settings: Settings = toml::from_str(checkpoint.settings())?;
+    let (method, seed) = settings.run.only()?;
+    let source = data.data.unwrap_or(settings.data);
+    if source.shape() != settings.data.shape() {
+        return Err(Misuse(
+            "the network was trained on images of another shape; choose another --data".to_string(),
+        )
+        .into());
+    }
+    let test_examples = data.test_examples.or(settings.test_examples);
+    let limits = [settings.examples, test_examples];
+    let set = source.load(data.data_dir.as_deref(), seed, limits, true)?;
+    let mut chain = settings.chain(method, seed, &set.train, device)?;
+    checkpoint.restore(&mut chain)?;
+    Ok(Batches::new(&set, &settings, seed, device)?.evaluate(&chain)?)
 }
 
 /// Trains and measures one run.

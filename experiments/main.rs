@@ -1,4 +1,5 @@
-//! The program: `dni EXPERIMENT`, `dni bench`, `dni backends`.
+//! The program: `dni EXPERIMENT`, then `dni report`, `plot`, `eval` and `export`; `dni bench`,
+//! `dni backends`.
 //!
 //! Results go to stdout, progress and messages to stderr. It ends with 0 when done, 1 when a run
 //! failed and 2 when it was called wrongly.
@@ -10,27 +11,34 @@ mod bench;
 mod budget;
 mod clocks;
 mod comparison;
+mod completions;
 mod copy;
+mod eval;
 mod export;
 mod images;
 mod method;
 mod network;
+mod origin;
 mod output;
+mod plot;
 mod progress;
 mod rates;
 mod recurrent;
+mod report;
 mod session;
 mod sheet;
+mod shell;
 mod source;
 mod stats;
 mod synthesizer;
 mod table;
 mod text;
+mod weights;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Many small tensors come and go in a step; this allocator takes a sixth off the smallest ones.
 #[global_allocator]
@@ -63,10 +71,20 @@ enum Command {
     Clocks(Box<clocks::ClocksArgs>),
     /// A character language model by the same
     Text(Box<text::TextArgs>),
+    /// Compare runs on one HTML page: losses, errors, and how good the synthetic gradients are
+    Report(report::ReportArgs),
+    /// Draw curves of runs as a picture
+    Plot(plot::PlotArgs),
+    /// Measure trained networks again, or on other data
+    Eval(eval::EvalArgs),
+    /// Write the parameters of a trained network to a safetensors file, as PyTorch has them
+    Export(weights::ExportArgs),
     /// Time training steps on several backends
     Bench(Box<bench::BenchArgs>),
     /// List backends, what works on this machine, and what to install
     Backends(backends::BackendsArgs),
+    /// Print what a shell needs to complete flags
+    Completions(completions::CompletionsArgs),
 }
 
 fn main() -> ExitCode {
@@ -85,8 +103,13 @@ fn main() -> ExitCode {
         Command::Copy(args) => copy::run(*args),
         Command::Clocks(args) => clocks::run(*args),
         Command::Text(args) => text::run(*args),
+        Command::Report(args) => report::run(args),
+        Command::Plot(args) => plot::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Export(args) => weights::run(args),
         Command::Bench(args) => bench::run(*args),
         Command::Backends(args) => backends::run(args),
+        Command::Completions(args) => completions::run(args, Cli::command()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -115,7 +138,6 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

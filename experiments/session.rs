@@ -7,26 +7,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use dni::run::{Learner, Outcome, Plan, Progress, RunFolder, Task, train};
+use dni::report;
+use dni::run::{Learner, Listener, Outcome, Plan, Progress, RunFolder, Task, TensorBoard, train};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::Misuse;
+use crate::args::{Misuse, OutputArgs};
+use crate::origin::origin;
 use crate::output;
 use crate::progress::Bar;
+use crate::shell::quoted;
 
 /// One call of the program: a folder with one run in it, or a folder of runs.
 pub struct Session {
     pub experiment: &'static str,
     pub folder: PathBuf,
     pub quiet: bool,
+    tensorboard: bool,
     stop: Arc<AtomicBool>,
 }
 
 impl Session {
     /// A session whose runs go to `folder`. From now on Ctrl-C asks the run to save and stop; a
     /// second one ends the program at once.
-    pub fn new(experiment: &'static str, folder: PathBuf, quiet: bool) -> anyhow::Result<Self> {
+    pub fn new(
+        experiment: &'static str,
+        folder: PathBuf,
+        output: &OutputArgs,
+    ) -> anyhow::Result<Self> {
+        let quiet = output.quiet;
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         ctrlc::set_handler(move || {
@@ -42,18 +51,19 @@ impl Session {
             experiment,
             folder,
             quiet,
+            tensorboard: output.tensorboard,
             stop,
         })
     }
 
-    /// Makes the folder of a new session and writes its settings.
+    /// Makes the folder of a new session and writes its settings and origin.
     pub fn create(&self, settings: &str) -> anyhow::Result<()> {
         if self.folder.join(RunFolder::SETTINGS).exists() {
             bail!(
                 "the folder '{}' holds a run already; go on with it by --resume {}, or choose \
                  another with --run-dir",
                 self.folder.display(),
-                for_shell(&self.folder)
+                quoted(&self.folder.display().to_string())
             );
         }
         // Logs are written under fixed names: nothing of the user's may stand there.
@@ -69,6 +79,7 @@ impl Session {
         std::fs::create_dir_all(&self.folder)
             .with_context(|| format!("cannot create the folder '{}'", self.folder.display()))?;
         dni::run::write_atomically(&self.folder.join(RunFolder::SETTINGS), settings.as_bytes())?;
+        origin().write(&self.folder)?;
         Ok(())
     }
 
@@ -95,13 +106,17 @@ impl Session {
             ),
         };
         let mut bar = Bar::new(label, self.quiet);
+        let board = || TensorBoard::create(folder, &learner.interface_names());
+        let mut board = self.tensorboard.then(board).transpose()?;
+        let mut listeners: Vec<&mut dyn Listener> = vec![&mut bar];
+        listeners.extend(board.as_mut().map(|board| board as &mut dyn Listener));
         let outcome = train(
             learner,
             task,
             plan,
             start,
             &mut run_folder,
-            &mut [&mut bar],
+            &mut listeners,
             &self.stop,
         )
         .with_context(|| format!("{label} failed"))?;
@@ -111,9 +126,17 @@ impl Session {
                 "interrupted at step {} of {label}; go on with: dni {} --resume {}",
                 progress.step,
                 self.experiment,
-                for_shell(&self.folder)
+                quoted(&self.folder.display().to_string())
             ),
         }
+    }
+
+    /// Draws the curves of all runs together.
+    pub fn draw_curves(&self) -> anyhow::Result<()> {
+        let groups = report::read(std::slice::from_ref(&self.folder))?;
+        let drawing = report::plot(&groups).to_svg();
+        dni::run::write_atomically(&self.folder.join(RunFolder::CURVES), drawing.as_bytes())?;
+        Ok(())
     }
 
     /// Says something on stderr.
@@ -121,19 +144,6 @@ impl Session {
         if !self.quiet {
             output::say(text);
         }
-    }
-}
-
-/// A path as it stands in a command.
-fn for_shell(path: &Path) -> String {
-    let path = path.display().to_string();
-    if path
-        .chars()
-        .all(|c| c.is_alphanumeric() || "/._-".contains(c))
-    {
-        path
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
     }
 }
 
@@ -225,7 +235,7 @@ pub fn read_settings<S: DeserializeOwned>(folder: &Path, experiment: &str) -> an
 }
 
 /// The experiment that these settings are of, as far as they can be read.
-fn experiment_of(settings: &str) -> Option<String> {
+pub fn experiment_of(settings: &str) -> Option<String> {
     let settings: toml::Table = settings.parse().ok()?;
     let experiment = settings.get("run")?.get("experiment")?.as_str()?;
     Some(experiment.to_string())
@@ -238,14 +248,7 @@ pub fn write_settings(settings: &impl Serialize) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{for_shell, timestamp};
-    use std::path::Path;
-
-    #[test]
-    fn a_path_with_spaces_is_quoted() {
-        assert_eq!(for_shell(Path::new("runs/a-1.b")), "runs/a-1.b");
-        assert_eq!(for_shell(Path::new("it's mine")), r"'it'\''s mine'");
-    }
+    use super::timestamp;
 
     #[test]
     fn times_have_their_civil_date() {

@@ -38,6 +38,23 @@ pub struct DataArgs {
     pub show: Option<PathBuf>,
 }
 
+/// The data to measure a trained network with.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Data")]
+pub struct TestDataArgs {
+    /// Images of the shape that the network was trained on [default: those of its run]
+    #[arg(long, value_enum)]
+    pub data: Option<Source>,
+
+    /// Folder with a folder for each data set
+    #[arg(long, env = "DNI_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Images to test with [default: as many as in the run]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub test_examples: Option<usize>,
+}
+
 /// A set of labelled images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

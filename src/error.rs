@@ -32,6 +32,19 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file of a run cannot be understood.
+    #[error(
+        "the run's file '{}' cannot be read ({reason}); was it changed by hand, or written by \
+         another version?",
+        path.display()
+    )]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+
     /// A checkpoint is whole, but was made under other settings than those given.
     #[error(
         "the checkpoint '{}' was made under other settings; go on with the settings of that run, \

@@ -84,8 +84,8 @@
 //! - What happens: [`message`] and [`pass`] (one section), [`credit`], [`feedforward`] (all of them), [`recurrent`],
 //!   [`clocks`] (two networks of different rates), [`schedule`] (who learns when, and how fast), [`unlock`] (synthetic inputs).
 //! - How good it is: [`quality`].
-//! - Around it: [`data`], [`run`] (training loop, events, run folder, checkpoints), [`backend`],
-//!   [`error`].
+//! - Around it: [`data`], [`run`] (training loop, events, run folder, checkpoints), [`report`]
+//!   (curves of runs), [`backend`], [`error`].
 
 #![warn(missing_docs)]
 
@@ -104,6 +104,7 @@ pub mod optimizer;
 pub mod pass;
 pub mod quality;
 pub mod recurrent;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod section;

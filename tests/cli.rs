@@ -308,7 +308,9 @@ fn a_run_leaves_settings_logs_and_a_checkpoint() {
     files.sort();
     let expected = [
         "checkpoint.bpk",
+        "curves.svg",
         "events.jsonl",
+        "origin.toml",
         "scalars.csv",
         "settings.toml",
     ];

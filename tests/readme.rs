@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The arguments of every `cargo run` in the listings of a page.
 fn command_lines(page: &str) -> Vec<Vec<String>> {
@@ -15,12 +15,16 @@ fn command_lines(page: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// Commands that need runs.
+const LOOKS_AT_RUNS: [&str; 4] = ["eval", "export", "plot", "report"];
+
 /// A command line made short without changing what it is about.
 fn shortened(arguments: Vec<String>) -> Vec<String> {
     let first = arguments.first().map_or("", String::as_str);
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let shorter: &[(&str, &str)] = match first {
-        "backends" | "--help" => &[],
+        "backends" | "completions" | "--help" => &[],
+        _ if LOOKS_AT_RUNS.contains(&first) => &[],
         "bench" => &[("--repetitions", "1")],
         "images" => &[
             ("--steps", "2"),
@@ -69,6 +73,20 @@ fn shortened(arguments: Vec<String>) -> Vec<String> {
     short
 }
 
+/// Makes the runs that some command lines look at.
+fn make_runs(folder: &std::path::Path) {
+    let runs = ["--run-dir", "runs/first"].map(String::from);
+    let status = Command::new(env!("CARGO_BIN_EXE_dni"))
+        .args(shortened(runs.to_vec()))
+        .current_dir(folder)
+        .env_remove("DNI_BACKEND")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("the program starts");
+    assert!(status.success());
+}
+
 #[test]
 fn every_command_line_works() {
     let pages = [
@@ -90,6 +108,12 @@ fn every_command_line_works() {
             continue;
         }
         let folder = common::TempDir::new();
+        if line
+            .first()
+            .is_some_and(|first| LOOKS_AT_RUNS.contains(&first.as_str()))
+        {
+            make_runs(folder.path());
+        }
         let output = Command::new(env!("CARGO_BIN_EXE_dni"))
             .args(shortened(line.clone()))
             .current_dir(folder.path())

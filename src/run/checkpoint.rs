@@ -29,7 +29,8 @@ pub struct Checkpoint {
     log_lengths: Vec<u64>,
     contracts: Vec<Contract>,
     notes: Notes,
-    state: StateSource,
+    tensors: BTreeMap<String, TensorData>,
+    scalars: BTreeMap<String, Scalar>,
 }
 
 impl Checkpoint {
@@ -117,10 +118,10 @@ impl Checkpoint {
             _ => None,
         });
         let notes = notes.collect();
-        let mut state = StateSource::new(scalars);
+        let mut tensors = BTreeMap::new();
         for tensor in reader.into_tensors()? {
             let (name, dtype, shape, _, bytes) = tensor.into_parts()?;
-            state.insert_tensor(name, TensorData::from_bytes(bytes, shape, dtype));
+            tensors.insert(name, TensorData::from_bytes(bytes, shape, dtype));
         }
         Ok(Self {
             progress,
@@ -130,7 +131,8 @@ impl Checkpoint {
             contracts: serde_json::from_str(text("contracts")?)
                 .map_err(|_| damaged("its entry 'contracts' is no list of contracts"))?,
             notes,
-            state,
+            tensors,
+            scalars,
         })
     }
 
@@ -160,10 +162,19 @@ impl Checkpoint {
     ///
     /// If its synthesizers were trained under other terms, or a parameter is missing or has
     /// another shape.
-    pub fn restore(mut self, network: &mut impl Network) -> Result<Progress> {
+    pub fn restore(self, network: &mut impl Network) -> Result<Progress> {
         self.check_contracts(&network.contracts())?;
-        network.load(&mut self.state)?;
+        let mut state = StateSource::new(self.scalars);
+        for (name, data) in self.tensors {
+            state.insert_tensor(name, data);
+        }
+        network.load(&mut state)?;
         Ok(self.progress)
+    }
+
+    /// Its tensors by name.
+    pub(super) fn tensors(&self) -> &BTreeMap<String, TensorData> {
+        &self.tensors
     }
 
     fn check_contracts(&self, current: &[Contract]) -> Result<()> {

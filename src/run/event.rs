@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::quality::Quality;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +26,13 @@ pub enum Event {
         step: usize,
         /// The figures by name.
         figures: BTreeMap<String, f64>,
+    },
+    /// The synthetic gradients were [compared](super::Task::compare) with the true ones.
+    Compared {
+        /// Steps done so far.
+        step: usize,
+        /// How good they are at every interface, from the bottom up.
+        interfaces: Vec<Quality>,
     },
     /// A checkpoint of the state after `step` steps is about to be written.
     Saved {

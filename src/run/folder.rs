@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use super::{Checkpoint, Event, Listener, Network, Notes, Progress, Scalars};
 use crate::error::{Error, Result};
 use crate::interface::Contract;
+use crate::report;
 
-/// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (the figures) and
-/// `checkpoint.bpk`.
+/// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (the figures),
+/// `checkpoint.bpk` and, once training has come to an end, `curves.svg`.
 ///
 /// As a listener it writes the logs. They are brought to disk with every checkpoint, which notes
 /// their lengths: a resumed run cuts off what came after.
@@ -25,9 +26,12 @@ pub struct RunFolder {
 impl RunFolder {
     /// The name of the settings file.
     pub const SETTINGS: &str = "settings.toml";
-    const CHECKPOINT: &str = "checkpoint.bpk";
-    const EVENTS: &str = "events.jsonl";
-    const SCALARS: &str = "scalars.csv";
+    /// The name of the checkpoint.
+    pub const CHECKPOINT: &str = "checkpoint.bpk";
+    pub(crate) const EVENTS: &str = "events.jsonl";
+    pub(crate) const SCALARS: &str = "scalars.csv";
+    /// The name of the picture of its curves.
+    pub const CURVES: &str = "curves.svg";
 
     /// Makes the folder of a new run.
     ///
@@ -129,6 +133,24 @@ impl RunFolder {
         ];
         let path = self.path.join(Self::CHECKPOINT);
         Checkpoint::write(&path, network, notes, progress, &self.settings, &lengths)
+    }
+
+    /// Draws what the logs hold.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read or written.
+    pub fn draw_curves(&mut self) -> Result<()> {
+        for (log, name) in [
+            (&mut self.events, Self::EVENTS),
+            (&mut self.scalars, Self::SCALARS),
+        ] {
+            log.flush()
+                .map_err(Error::io("write", self.path.join(name)))?;
+        }
+        let groups = report::read(std::slice::from_ref(&self.path))?;
+        let drawing = report::plot(&groups).to_svg();
+        write_atomically(&self.path.join(Self::CURVES), drawing.as_bytes())
     }
 
     fn write_header(&mut self, network: &impl Network) -> Result<()> {

@@ -2,13 +2,18 @@
 
 mod checkpoint;
 mod event;
+mod export;
 mod folder;
 mod losses;
 mod network;
+mod origin;
+mod tensorboard;
 mod train;
 
 pub use checkpoint::{Checkpoint, Notes};
 pub use event::{Event, Listener, Scalars};
 pub use folder::{RunFolder, write_atomically};
 pub use network::{Figure, Learner, Network};
+pub use origin::Origin;
+pub use tensorboard::TensorBoard;
 pub use train::{Outcome, Plan, Progress, Task, train};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::losses::Losses;
 use super::{Event, Learner, Listener, Network, Notes, RunFolder};
 use crate::error::{Error, Result};
+use crate::quality::Quality;
 use crate::schedule::Drops;
 
 /// What a run trains on.
@@ -27,6 +28,12 @@ pub trait Task<L: Learner> {
     /// If a file that it leaves cannot be written.
     fn evaluate(&mut self, _learner: &L) -> Result<BTreeMap<String, f64>> {
         Ok(BTreeMap::new())
+    }
+
+    /// How good the learner's synthetic gradients are at every interface: for [`Event::Compared`].
+    /// Default: nobody looks.
+    fn compare(&mut self, _learner: &L) -> Vec<Quality> {
+        Vec::new()
     }
 
     /// Whether training has come to its end before the plan has; asked after every record.
@@ -60,6 +67,9 @@ pub struct Plan<S> {
     /// Steps between two [evaluations](Task::evaluate), of which there is one after the last step,
     /// too; none for no evaluation.
     pub evaluate_every: Option<usize>,
+    /// Steps between two [comparisons](Task::compare) of synthetic gradients with true ones, of
+    /// which there is one after the last step, too; none for no comparison.
+    pub compare_every: Option<usize>,
     /// Steps between two looks at the losses for NaN and infinity. Each look waits for the
     /// device, so every step is right for a CPU only.
     pub check_every: usize,
@@ -68,8 +78,8 @@ pub struct Plan<S> {
 }
 
 impl<S> Plan<S> {
-    /// A plan of constant rates in which nothing is evaluated, losses are looked at every step and
-    /// recorded every hundredth, and checkpoints are a minute apart.
+    /// A plan of constant rates in which nothing is evaluated or compared, losses are looked at every
+    /// step and recorded every hundredth, and checkpoints are a minute apart.
     pub fn new(steps: usize, schedule: impl Into<S>) -> Self {
         Self {
             steps,
@@ -78,6 +88,7 @@ impl<S> Plan<S> {
             drops: Drops::default(),
             record_every: 100,
             evaluate_every: None,
+            compare_every: None,
             check_every: 1,
             save_every: Duration::from_secs(60),
         }
@@ -85,8 +96,17 @@ impl<S> Plan<S> {
 
     /// Whether the network is to be evaluated after so many steps.
     fn evaluates_after(&self, steps: usize) -> bool {
-        self.evaluate_every
-            .is_some_and(|every| steps.is_multiple_of(every) || steps == self.steps)
+        self.is_due(self.evaluate_every, steps)
+    }
+
+    /// Whether its synthetic gradients are to be compared after so many steps.
+    fn compares_after(&self, steps: usize) -> bool {
+        self.is_due(self.compare_every, steps)
+    }
+
+    /// Whether something that happens every so often, and at the end, does after so many steps.
+    fn is_due(&self, every: Option<usize>, steps: usize) -> bool {
+        every.is_some_and(|every| steps.is_multiple_of(every) || steps == self.steps)
     }
 
     /// Whether figures are to be recorded after so many steps.
@@ -94,6 +114,7 @@ impl<S> Plan<S> {
         steps.is_multiple_of(self.record_every)
             || steps == self.steps
             || self.evaluates_after(steps)
+            || self.compares_after(steps)
     }
 
     /// Whether a run that is so far has come to its end.
@@ -126,7 +147,7 @@ pub enum Outcome {
 /// Trains `learner` from `start` to the end of the plan, or of the task if that comes first.
 ///
 /// The run's folder hears every event before the listeners do, and gets a checkpoint at the start,
-/// from time to time, when `stop` is set, and at the end.
+/// from time to time, when `stop` is set, and at the end, when its curves are drawn.
 ///
 /// # Errors
 ///
@@ -192,6 +213,12 @@ pub fn train<L: Learner>(
             let figures = task.evaluate(learner)?;
             tell(folder, Event::Evaluated { step, figures })?;
         }
+        if plan.compares_after(step) {
+            let interfaces = task.compare(learner);
+            if !interfaces.is_empty() {
+                tell(folder, Event::Compared { step, interfaces })?;
+            }
+        }
         // Stopping where figures are recorded leaves those figures, too, as if nothing had
         // happened.
         let is_finished = plan.is_done(now(step)) || task.is_done();
@@ -218,6 +245,7 @@ pub fn train<L: Learner>(
     };
     tell(folder, event)?;
     folder.save(learner, &task.notes(), progress)?;
+    folder.draw_curves()?;
     Ok(outcome)
 }
 

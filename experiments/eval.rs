@@ -1,0 +1,115 @@
+//! `dni eval`: trained networks measured again, or on other data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use dni::report::Record;
+use dni::run::{Checkpoint, RunFolder};
+use serde::Serialize;
+
+use crate::args::{Format, MachineArgs, Misuse};
+use crate::source::TestDataArgs;
+use crate::table::Table;
+use crate::{adder, images, output, session};
+
+/// Flags of `dni eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Folders of runs, or folders that hold such folders
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+
+    #[command(flatten)]
+    data: TestDataArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+
+    /// Form of the results on stdout
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    format: Format,
+}
+
+/// What a network achieves.
+#[derive(Debug, Serialize)]
+struct Evaluation {
+    run: String,
+    /// Steps that it was trained for.
+    step: usize,
+    figures: BTreeMap<String, f64>,
+}
+
+/// `dni eval`.
+pub fn run(args: EvalArgs) -> anyhow::Result<()> {
+    session::prepare_kernels(args.machine.kernel_threads.unwrap_or(1))?;
+    let mut evaluations = Vec::new();
+    for folder in &args.runs {
+        for run in Record::folders(folder)? {
+            evaluations.push(evaluate(&run, &args)?);
+        }
+    }
+    match args.format {
+        Format::Json => {
+            let report = BTreeMap::from([("results", evaluations)]);
+            output::print(&(serde_json::to_string(&report)? + "\n"))
+        }
+        Format::Text => output::print(&table(&evaluations).to_text()),
+    }
+}
+
+/// Measures the network of one run.
+fn evaluate(run: &Path, args: &EvalArgs) -> anyhow::Result<Evaluation> {
+    let checkpoint = Checkpoint::read(&run.join(RunFolder::CHECKPOINT))?;
+    let step = checkpoint.progress().step;
+    let backend = args
+        .machine
+        .backend
+        .map_or(dni::Backend::Flex, |b| b.resolve());
+    let device = backend.device()?;
+    let figures = match session::experiment_of(checkpoint.settings()).as_deref() {
+        Some("adder") if args.data.data.is_some() => {
+            let reason = "the adder makes its sums itself; leave out --data";
+            return Err(Misuse(reason.to_string()).into());
+        }
+        Some("adder") => adder::evaluate(checkpoint, &device)?,
+        Some("images") => images::evaluate(checkpoint, &args.data, &device)?,
+        other => {
+            return Err(Misuse(format!(
+                "'{}' is a run of {}; dni eval knows those of adder and images",
+                run.display(),
+                other.unwrap_or("no experiment of this program")
+            ))
+            .into());
+        }
+    };
+    Ok(Evaluation {
+        run: run.display().to_string(),
+        step,
+        figures,
+    })
+}
+
+/// A row for each run, errors in percent.
+fn table(evaluations: &[Evaluation]) -> Table {
+    let names: BTreeSet<&String> = evaluations.iter().flat_map(|e| e.figures.keys()).collect();
+    let is_share = |name: &str| name.ends_with("_error");
+    let titles = names.iter().map(|name| {
+        let title = name.replace('_', " ");
+        if is_share(name) { title + " %" } else { title }
+    });
+    let mut table = Table::new(
+        ["run".to_string(), "step".to_string()]
+            .into_iter()
+            .chain(titles),
+    );
+    for evaluation in evaluations {
+        let figure = |name: &&String| match evaluation.figures.get(*name) {
+            Some(share) if is_share(name) => format!("{:.2}", 100.0 * share),
+            Some(figure) => format!("{figure:.4}"),
+            None => "-".to_string(),
+        };
+        let row = [evaluation.run.clone(), evaluation.step.to_string()];
+        table.add(row.into_iter().chain(names.iter().map(figure)));
+    }
+    table
+}

@@ -1,0 +1,34 @@
+//! `dni report`: runs compared on one page.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use dni::report;
+
+use crate::output;
+
+/// Flags of `dni report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Folders of runs, or folders that hold such folders; runs that differ in their seed alone
+    /// are shown as one curve, their mean and range
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+
+    /// The page to write [default: report.html, in the folder if there is only one]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// `dni report`.
+pub fn run(args: ReportArgs) -> anyhow::Result<()> {
+    const NAME: &str = "report.html";
+    let path = match (args.output, &args.runs[..]) {
+        (Some(path), _) => path,
+        (None, [folder]) => folder.join(NAME),
+        (None, _) => PathBuf::from(NAME),
+    };
+    let groups = report::read(&args.runs)?;
+    dni::run::write_atomically(&path, report::html(&groups).as_bytes())?;
+    output::print(&format!("report: {}\n", path.display()))
+}

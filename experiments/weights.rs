@@ -1,0 +1,39 @@
+//! `dni export`: the parameters of a trained network for other tools.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use dni::run::{Checkpoint, RunFolder};
+
+use crate::args::Misuse;
+use crate::output;
+
+/// Flags of `dni export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The folder of a run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// The file to write, ending in .safetensors
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// `dni export`.
+pub fn run(args: ExportArgs) -> anyhow::Result<()> {
+    let path = &args.output;
+    if path
+        .extension()
+        .is_none_or(|extension| extension != "safetensors")
+    {
+        return Err(Misuse(format!(
+            "'{}' does not say that it is a safetensors file; end its name in .safetensors",
+            path.display()
+        ))
+        .into());
+    }
+    let checkpoint = Checkpoint::read(&args.run.join(RunFolder::CHECKPOINT))?;
+    dni::run::write_atomically(path, &checkpoint.to_safetensors()?)?;
+    output::print(&format!("parameters: {}\n", path.display()))
+}

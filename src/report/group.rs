@@ -1,0 +1,213 @@
+//! Runs that differ in their seed alone are one thing, seen several times.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{Curve, Quantity, Record};
+use crate::run::Origin;
+
+/// Runs with the same settings but for their seed.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// What tells it from the other groups.
+    pub label: String,
+    /// The settings by dotted name, without the seed.
+    pub settings: BTreeMap<String, String>,
+    /// Its runs.
+    pub runs: Vec<Run>,
+    /// The curves of all of them together: means and extremes over the seeds.
+    pub curves: Vec<(Quantity, Curve)>,
+    /// Where and how they were made, without repetition.
+    pub origins: Vec<Origin>,
+}
+
+/// A run of a group.
+#[derive(Debug, Clone, Serialize)]
+pub struct Run {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Steps done.
+    pub steps: usize,
+    /// Seconds spent in training.
+    pub seconds: f64,
+    /// Whether it has come to its end.
+    pub finished: bool,
+}
+
+impl Group {
+    /// Puts runs into groups, in the order of each group's first.
+    pub fn of(records: impl IntoIterator<Item = Record>) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        for record in records {
+            let settings = flat(&record.settings);
+            let at = groups.iter().position(|group| group.settings == settings);
+            let at = at.unwrap_or_else(|| {
+                groups.push(Self::new(settings));
+                groups.len() - 1
+            });
+            groups[at].take(record);
+        }
+        let labels = labels(&groups);
+        for (group, label) in groups.iter_mut().zip(labels) {
+            group.label = label;
+        }
+        groups
+    }
+
+    /// The names of the settings that are not the same in all groups.
+    pub fn differences(groups: &[Self]) -> Vec<&str> {
+        let names: BTreeSet<&String> = groups.iter().flat_map(|g| g.settings.keys()).collect();
+        let differs = |name: &str| {
+            groups
+                .iter()
+                .any(|g| g.setting(name) != groups[0].setting(name))
+        };
+        names
+            .into_iter()
+            .map(String::as_str)
+            .filter(|name| differs(name))
+            .collect()
+    }
+
+    /// The value of a setting, `default` if it was left to the program.
+    pub fn setting(&self, name: &str) -> &str {
+        self.settings.get(name).map_or("default", String::as_str)
+    }
+
+    /// The curve of a quantity, if there is one.
+    pub fn curve(&self, quantity: &Quantity) -> Option<&Curve> {
+        let found = self.curves.iter().find(|(known, _)| known == quantity);
+        found.map(|(_, curve)| curve)
+    }
+
+    fn new(settings: BTreeMap<String, String>) -> Self {
+        Self {
+            label: String::new(),
+            settings,
+            runs: Vec::new(),
+            curves: Vec::new(),
+            origins: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, record: Record) {
+        self.runs.push(Run {
+            path: record.path,
+            steps: record.steps,
+            seconds: record.seconds,
+            finished: record.is_finished,
+        });
+        for (quantity, curve) in record.curves {
+            match self.curves.iter_mut().find(|(known, _)| *known == quantity) {
+                Some((_, known)) => known.merge(curve),
+                None => self.curves.push((quantity, curve)),
+            }
+        }
+        if let Some(origin) = record.origin
+            && !self.origins.contains(&origin)
+        {
+            self.origins.push(origin);
+        }
+    }
+}
+
+/// Settings by dotted name; the seed is left out.
+fn flat(settings: &toml::Table) -> BTreeMap<String, String> {
+    let mut flat = BTreeMap::new();
+    flatten("", settings, &mut flat);
+    flat
+}
+
+fn flatten(prefix: &str, table: &toml::Table, flat: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        let name = format!("{prefix}{key}");
+        match value {
+            toml::Value::Table(table) => flatten(&format!("{name}."), table, flat),
+            _ if key == "seed" || key == "seeds" => {}
+            value => {
+                flat.insert(name, shown(value));
+            }
+        }
+    }
+}
+
+/// A value without the marks that TOML needs.
+fn shown(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(shown).collect();
+            values.join(",")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A short name for every group: its method and the other settings that differ, or if these are
+/// too many, its experiment and method.
+fn labels(groups: &[Group]) -> Vec<String> {
+    const LONGEST: usize = 48;
+    let differences = Group::differences(groups);
+    let fits = |labels: &[String]| labels.iter().all(|label| label.chars().count() <= LONGEST);
+    let long: Vec<String> = groups.iter().map(|g| g.in_detail(&differences)).collect();
+    if fits(&long) {
+        return long;
+    }
+    let brief: Vec<String> = groups.iter().map(|g| g.in_brief(&differences)).collect();
+    let is_unique = |label| brief.iter().filter(|other| *other == label).count() == 1;
+    let numbered = brief
+        .iter()
+        .enumerate()
+        .map(|(i, label)| match is_unique(label) {
+            true => label.clone(),
+            false => format!("{label} ({})", i + 1),
+        });
+    numbered.collect()
+}
+
+impl Group {
+    const METHOD: &str = "run.methods";
+    const EXPERIMENT: &str = "run.experiment";
+
+    /// Its method and what else differs; its folder if there is neither.
+    fn in_detail(&self, differences: &[&str]) -> String {
+        let method = self.settings.get(Self::METHOD).cloned();
+        let others = differences.iter().filter(|name| **name != Self::METHOD);
+        let others = others.map(|name| {
+            let short = name.rsplit('.').next().unwrap_or(name);
+            format!("{short} {}", self.setting(name))
+        });
+        let all: Vec<String> = method.into_iter().chain(others).collect();
+        if all.is_empty() {
+            self.folder()
+        } else {
+            all.join(", ")
+        }
+    }
+
+    /// Its experiment, if that differs, and its method; its folder if it has none.
+    fn in_brief(&self, differences: &[&str]) -> String {
+        let experiment = differences.contains(&Self::EXPERIMENT);
+        let experiment = experiment.then(|| self.setting(Self::EXPERIMENT));
+        match self.settings.get(Self::METHOD) {
+            Some(method) => [experiment, Some(method)]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" "),
+            None => self.folder(),
+        }
+    }
+
+    /// The name of its first run's folder.
+    fn folder(&self) -> String {
+        let path = self.runs.first().map(|run| run.path.as_path());
+        let name = path.and_then(|path| path.file_name());
+        name.map_or_else(
+            || "run".to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        )
+    }
+}

@@ -1,0 +1,141 @@
+//! The report: one HTML file with everything in it.
+
+use serde::Serialize;
+
+use super::drawing::{colour, hexadecimal};
+use super::group::{Group, Run};
+use super::quantity::Presentation;
+use super::{Curve, Point, Quantity};
+use crate::run::Origin;
+
+/// Points in a page: about thirty bytes each.
+const BUDGET: usize = 150_000;
+/// Points of a curve, at least.
+const LEAST: usize = 32;
+
+/// What the page's script reads.
+#[derive(Serialize)]
+struct Data<'a> {
+    groups: Vec<GroupData<'a>>,
+    charts: Vec<Chart>,
+    /// Names of settings that are not the same for all groups.
+    differences: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct GroupData<'a> {
+    label: &'a str,
+    colour: String,
+    settings: &'a std::collections::BTreeMap<String, String>,
+    runs: &'a [Run],
+    origins: &'a [Origin],
+}
+
+/// A quantity with the curves of all groups that have it.
+#[derive(Serialize)]
+struct Chart {
+    name: String,
+    interface: Option<String>,
+    #[serde(flatten)]
+    presentation: Presentation,
+    series: Vec<Series>,
+}
+
+/// A curve, one list for each of its figures.
+#[derive(Serialize)]
+struct Series {
+    group: usize,
+    steps: Vec<f64>,
+    seconds: Vec<f64>,
+    mean: Vec<f64>,
+    /// None here and below if it is the mean everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    least: Option<Vec<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most: Option<Vec<f64>>,
+}
+
+/// A page that compares groups of runs: self-contained, for any browser.
+pub fn html(groups: &[Group]) -> String {
+    let data = Data {
+        groups: groups.iter().enumerate().map(GroupData::of).collect(),
+        charts: charts(groups),
+        differences: Group::differences(groups),
+    };
+    let data = serde_json::to_string(&data).expect("plain values are always JSON");
+    // A label that says `</script>` must not end the script.
+    let data = data.replace('<', r"\u003c");
+    include_str!("page/page.html")
+        .replace("{{style}}", include_str!("page/page.css"))
+        .replace("{{script}}", include_str!("page/page.js"))
+        .replace("{{data}}", &data)
+}
+
+/// Every quantity that a group has recorded, in the order in which they are shown.
+fn charts(groups: &[Group]) -> Vec<Chart> {
+    let all = groups.iter().flat_map(|group| &group.curves);
+    let limit = (BUDGET / all.clone().count().max(1)).max(LEAST);
+    let mut quantities: Vec<&Quantity> = Vec::new();
+    for (quantity, _) in all {
+        if !quantities.contains(&quantity) {
+            quantities.push(quantity);
+        }
+    }
+    quantities.sort_by_key(|quantity| quantity.rank());
+    let chart = |quantity: &Quantity| {
+        let presentation = Presentation::of(&quantity.name);
+        let curves = groups.iter().enumerate();
+        let curves = curves.filter_map(|(i, group)| Some((i, group.curve(quantity)?)));
+        let series = curves.map(|(group, curve)| {
+            let curve = curve.clone().with_limit(limit);
+            Series::new(group, &curve, presentation.factor)
+        });
+        Chart {
+            name: quantity.name.clone(),
+            interface: quantity.interface.clone(),
+            series: series.collect(),
+            presentation,
+        }
+    };
+    quantities.into_iter().map(chart).collect()
+}
+
+impl<'a> GroupData<'a> {
+    fn of((number, group): (usize, &'a Group)) -> Self {
+        Self {
+            label: &group.label,
+            colour: hexadecimal(colour(number)),
+            settings: &group.settings,
+            runs: &group.runs,
+            origins: &group.origins,
+        }
+    }
+}
+
+impl Series {
+    fn new(group: usize, curve: &Curve, factor: f64) -> Self {
+        let list = |figure: fn(&Point) -> f64, factor: f64| {
+            let points = curve.points();
+            points.map(|p| rounded(factor * figure(&p))).collect()
+        };
+        let has_range = curve.points().any(|point| point.least < point.most);
+        let extremes = |figure| has_range.then(|| list(figure, factor));
+        Self {
+            group,
+            steps: list(|p| p.step, 1.0),
+            seconds: list(|p| p.seconds, 1.0),
+            mean: list(|p| p.mean, factor),
+            least: extremes(|p| p.least),
+            most: extremes(|p| p.most),
+        }
+    }
+}
+
+/// A number to five digits, more than can be seen.
+fn rounded(value: f64) -> f64 {
+    if value.fract() == 0.0 && value.abs() < 1e9 {
+        return value;
+    }
+    let digits = format!("{value:.4e}");
+    digits.parse().unwrap_or(value)
+}

@@ -1,0 +1,225 @@
+//! Curves of runs as one picture.
+
+use super::drawing::{Anchor, Drawing, Paint, Shape};
+use super::quantity::Presentation;
+use super::scale::Axis;
+use super::{Curve, Group, Quantity};
+
+/// The sizes of a panel and what surrounds it.
+const WIDTH: f64 = 420.0;
+const HEIGHT: f64 = 250.0;
+const LEFT: f64 = 56.0;
+const RIGHT: f64 = 16.0;
+const TOP: f64 = 34.0;
+const BOTTOM: f64 = 40.0;
+/// The height of letters, and of a line of the legend.
+const LETTERS: f64 = 12.0;
+const LINE: f64 = 18.0;
+/// Panels side by side.
+const COLUMNS: usize = 2;
+/// Names in the legend, at most.
+const LEGEND: usize = 24;
+
+/// One coordinate system with its curves.
+struct Panel<'a> {
+    title: String,
+    factor: f64,
+    logarithmic: bool,
+    curves: Vec<(Paint, &'a Curve)>,
+}
+
+/// The curves of all groups: what they recorded of the network, the cosines of their synthetic
+/// gradients, over steps.
+///
+/// Of a single group each interface has a colour, of several each group; of many interfaces
+/// the lowest, the middle and the highest are then shown.
+pub fn plot(groups: &[Group]) -> Drawing {
+    let quantities = shown(groups);
+    let (names, panels) = match groups {
+        [group] => of_one(group, &quantities),
+        groups => (
+            groups.iter().map(|group| group.label.clone()).collect(),
+            of_several(groups, &quantities),
+        ),
+    };
+    arrange(&panels, &names)
+}
+
+/// The quantities to show, in order.
+fn shown(groups: &[Group]) -> Vec<Quantity> {
+    let mut quantities: Vec<Quantity> = Vec::new();
+    for (quantity, _) in groups.iter().flat_map(|group| &group.curves) {
+        let is_wanted = quantity.interface.is_none() || quantity.name == "cosine";
+        if is_wanted && !quantities.contains(quantity) {
+            quantities.push(quantity.clone());
+        }
+    }
+    quantities.sort_by_key(Quantity::rank);
+    quantities
+}
+
+/// A panel for each figure of the network, and one for the cosines of all interfaces.
+fn of_one<'a>(group: &'a Group, quantities: &[Quantity]) -> (Vec<String>, Vec<Panel<'a>>) {
+    let (network, interfaces): (Vec<_>, Vec<_>) =
+        quantities.iter().partition(|q| q.interface.is_none());
+    let names = interfaces.iter().filter_map(|q| q.interface.clone());
+    let names = names.collect();
+    let alone = |quantity: &Quantity| {
+        let curve = group.curve(quantity).map(|curve| (Paint::Ink, curve));
+        Panel::new(quantity, curve.into_iter())
+    };
+    let mut panels: Vec<Panel> = network.into_iter().map(alone).collect();
+    if let Some(cosine) = interfaces.first() {
+        let curves = interfaces.iter().map(|quantity| group.curve(quantity));
+        let curves = curves
+            .enumerate()
+            .filter_map(|(i, curve)| Some((Paint::Curve(i), curve?)));
+        let mut panel = Panel::new(cosine, curves);
+        panel.title = Presentation::of(&cosine.name).title;
+        panels.push(panel);
+    }
+    (names, panels)
+}
+
+/// A panel for each quantity.
+fn of_several<'a>(groups: &'a [Group], quantities: &[Quantity]) -> Vec<Panel<'a>> {
+    const MOST_INTERFACES: usize = 4;
+    let first = quantities
+        .iter()
+        .take_while(|q| q.interface.is_none())
+        .count();
+    let (network, interfaces) = quantities.split_at(first);
+    let interfaces: Vec<&Quantity> = match interfaces.len() {
+        0..=MOST_INTERFACES => interfaces.iter().collect(),
+        many => [0, many / 2, many - 1].map(|i| &interfaces[i]).to_vec(),
+    };
+    let panel = |quantity: &Quantity| {
+        let curves = groups.iter().enumerate();
+        let curves =
+            curves.filter_map(|(i, group)| Some((Paint::Curve(i), group.curve(quantity)?)));
+        Panel::new(quantity, curves)
+    };
+    network.iter().chain(interfaces).map(panel).collect()
+}
+
+impl<'a> Panel<'a> {
+    fn new(quantity: &Quantity, curves: impl Iterator<Item = (Paint, &'a Curve)>) -> Self {
+        let Presentation {
+            title,
+            factor,
+            logarithmic,
+            ..
+        } = Presentation::of(&quantity.name);
+        let of = quantity.interface.as_ref().map(|name| format!(", {name}"));
+        Self {
+            title: title + &of.unwrap_or_default(),
+            factor,
+            logarithmic,
+            curves: curves.collect(),
+        }
+    }
+
+    /// Draws it with its upper left corner at a point.
+    fn draw(&self, [left, top]: [f64; 2], shapes: &mut Vec<Shape>) {
+        let (right, bottom) = (left + WIDTH - RIGHT, top + HEIGHT - BOTTOM);
+        let (left, top) = (left + LEFT, top + TOP);
+        let all = || self.curves.iter().flat_map(|(_, curve)| curve.points());
+        let steps = Axis::around(all().map(|point| point.step).chain([0.0]), false);
+        let values = all().flat_map(|point| [point.least, point.most]);
+        let values = Axis::around(values.map(|value| self.factor * value), self.logarithmic);
+        let x = |step: f64| left + steps.place(step) * (right - left);
+        let y = |value: f64| bottom - values.place(value) * (bottom - top);
+        let text = |at, anchor, text: String| Shape::Text {
+            at,
+            anchor,
+            size: LETTERS,
+            text,
+        };
+        shapes.push(text([left, top - 12.0], Anchor::Start, self.title.clone()));
+        for (value, label) in values.ticks() {
+            let at = y(value);
+            shapes.push(line(vec![[left, at], [right, at]], Paint::Faint, 1.0));
+            shapes.push(text([left - 6.0, at + 4.0], Anchor::End, label));
+        }
+        for (step, label) in steps.ticks() {
+            let at = x(step);
+            shapes.push(line(
+                vec![[at, bottom], [at, bottom + 4.0]],
+                Paint::Faint,
+                1.0,
+            ));
+            shapes.push(text([at, bottom + 17.0], Anchor::Middle, label));
+        }
+        let end = [right, bottom + 32.0];
+        shapes.push(text(end, Anchor::End, "steps".to_string()));
+        for (paint, curve) in &self.curves {
+            let paint = *paint;
+            if curve.points().any(|point| point.least < point.most) {
+                let edge = |value: f64| y(self.factor * value);
+                let edges = curve
+                    .points()
+                    .map(|point| [x(point.step), edge(point.most), edge(point.least)])
+                    .collect();
+                shapes.push(Shape::Band { edges, paint });
+            }
+            let points = curve.points();
+            let points = points.map(|point| [x(point.step), y(self.factor * point.mean)]);
+            shapes.push(line(points.collect(), paint, 1.5));
+        }
+    }
+}
+
+/// Puts panels side by side under a legend.
+fn arrange(panels: &[Panel], names: &[String]) -> Drawing {
+    let columns = panels.len().clamp(1, COLUMNS);
+    let width = columns as f64 * WIDTH;
+    let mut shapes = Vec::new();
+    let mut top = legend(names, width, &mut shapes);
+    for row in panels.chunks(columns) {
+        for (i, panel) in row.iter().enumerate() {
+            panel.draw([i as f64 * WIDTH, top], &mut shapes);
+        }
+        top += HEIGHT;
+    }
+    Drawing {
+        width,
+        height: top,
+        shapes,
+    }
+}
+
+/// Draws the names beside their colours; where it ends.
+fn legend(names: &[String], width: f64, shapes: &mut Vec<Shape>) -> f64 {
+    const SAMPLE: f64 = 20.0;
+    let (mut x, mut y) = (LEFT, LINE);
+    let more = names.len().saturating_sub(LEGEND);
+    let names = names.iter().take(LEGEND).enumerate();
+    let names = names.map(|(i, name)| (Some(i), name.clone()));
+    let rest = (more > 0).then(|| (None, format!("and {more} more")));
+    for (number, name) in names.chain(rest) {
+        let room = SAMPLE + 6.0 + super::letters::width(&name, LETTERS) + 16.0;
+        if x > LEFT && x + room > width {
+            (x, y) = (LEFT, y + LINE);
+        }
+        if let Some(number) = number {
+            let sample = vec![[x, y - 4.0], [x + SAMPLE, y - 4.0]];
+            shapes.push(line(sample, Paint::Curve(number), 3.0));
+        }
+        shapes.push(Shape::Text {
+            at: [x + SAMPLE + 6.0, y],
+            anchor: Anchor::Start,
+            size: LETTERS,
+            text: name,
+        });
+        x += room;
+    }
+    if shapes.is_empty() { 0.0 } else { y + 8.0 }
+}
+
+fn line(points: Vec<[f64; 2]>, paint: Paint, width: f64) -> Shape {
+    Shape::Line {
+        points,
+        paint,
+        width,
+    }
+}

@@ -1,0 +1,109 @@
+//! How a figure is shown: its title, its unit and its scale.
+
+use serde::Serialize;
+
+use super::Quantity;
+
+/// How a figure is shown.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Presentation {
+    pub title: String,
+    /// What it says, for those who do not know it.
+    pub meaning: &'static str,
+    /// What recorded values are multiplied by: shares become percentages.
+    #[serde(skip)]
+    pub factor: f64,
+    pub logarithmic: bool,
+}
+
+impl Presentation {
+    /// That of a figure by its name.
+    pub fn of(name: &str) -> Self {
+        let (title, meaning, logarithmic) = match name {
+            "loss" => (
+                "training loss",
+                "the loss on the batches it learns from",
+                true,
+            ),
+            "cosine" => (
+                "cosine with the true gradient",
+                "1 if the synthetic gradient has the right direction, 0 if it says nothing",
+                false,
+            ),
+            "relative_error" => (
+                "relative error",
+                "the distance between synthetic and true gradient, relative to the true one: 0 is \
+                 right, 1 is what predicting zero would give",
+                true,
+            ),
+            "norm" => (
+                "norm of the true gradient",
+                "how large the true gradient is",
+                true,
+            ),
+            "synthesizer_loss" => (
+                "synthesizer's loss",
+                "half the squared distance between the prediction and its target",
+                true,
+            ),
+            "input_loss" => (
+                "input model's loss",
+                "half the squared distance between the guessed and the real input",
+                true,
+            ),
+            "auxiliary_loss" => ("auxiliary loss", "the loss of the auxiliary task", true),
+            "staleness" => (
+                "staleness",
+                "steps between sending a message and getting the gradient at it",
+                false,
+            ),
+            "busy" => (
+                "busy",
+                "the share of the time in which a worker is at its own work",
+                false,
+            ),
+            _ => ("", "", name.ends_with("_loss")),
+        };
+        let is_share = name == "busy" || (name.ends_with("_error") && name != "relative_error");
+        let mut title = match title {
+            "" => name.replace('_', " "),
+            known => known.to_string(),
+        };
+        if is_share {
+            title.push_str(" %");
+        }
+        Self {
+            title,
+            meaning,
+            factor: if is_share { 100.0 } else { 1.0 },
+            logarithmic,
+        }
+    }
+
+    /// The names of the figures of interfaces and workers in the order in which they are shown.
+    pub const OF_PARTS: [&str; 8] = [
+        "cosine",
+        "relative_error",
+        "norm",
+        "synthesizer_loss",
+        "input_loss",
+        "auxiliary_loss",
+        "staleness",
+        "busy",
+    ];
+}
+
+impl Quantity {
+    /// What it is shown after: the loss, then other figures of the network, then interfaces.
+    pub(super) fn rank(&self) -> usize {
+        let names = Presentation::OF_PARTS;
+        match (self.name.as_str(), &self.interface) {
+            ("loss", None) => 0,
+            (_, None) => 1,
+            (name, Some(_)) => {
+                let known = names.iter().position(|known| *known == name);
+                2 + known.unwrap_or(names.len())
+            }
+        }
+    }
+}
