@@ -152,7 +152,7 @@ impl Interface {
             contexts: self.synthesizer.contexts(),
             scale: self.scale,
             reduction: self.reduction,
-            synthetic_inputs: self.input_model.is_some(),
+            synthetic_inputs: self.guesses(),
             future: None,
         }
     }
@@ -204,6 +204,21 @@ impl Interface {
         output - target
     }
 
+    /// Whether there is an input model.
+    pub(crate) fn guesses(&self) -> bool {
+        self.input_model.is_some()
+    }
+
+    /// Takes the input model out, if there is one.
+    pub(crate) fn take_input_model(&mut self) -> Option<InputModel> {
+        self.input_model.take()
+    }
+
+    /// Puts the input model back.
+    pub(crate) fn put_input_model(&mut self, model: InputModel) {
+        self.input_model = Some(model);
+    }
+
     /// The message above here as the input model guesses it from the network's input, if there is
     /// one.
     pub(crate) fn guess(&self, input: &Tensor<2>) -> Option<GuessedMessage> {
@@ -241,6 +256,14 @@ impl Interface {
         self.synthesizer.set_rate_factor(factor);
         if let Some(model) = &mut self.input_model {
             model.model_mut().set_rate_factor(factor);
+        }
+    }
+
+    /// See [`AnyTrained::settle`].
+    pub(crate) fn settle(&mut self) {
+        self.synthesizer.settle();
+        if let Some(model) = &mut self.input_model {
+            model.model_mut().settle();
         }
     }
 

@@ -55,6 +55,10 @@ pub(crate) trait AnyTrained: Send {
     /// Multiplies the learning rate by `factor` from the next update on.
     fn set_rate_factor(&mut self, factor: f64);
 
+    /// Brings running statistics up to date. Batch norm keeps the newest ones by the thread that
+    /// made them, and another thread that went on from there would miss them.
+    fn settle(&mut self);
+
     /// Whether every parameter is a finite number.
     fn is_finite(&self) -> bool;
 
@@ -86,6 +90,10 @@ impl<M: Module> AnyTrained for Trained<M> {
 
     fn set_rate_factor(&mut self, factor: f64) {
         self.optimizer.set_rate_factor(factor);
+    }
+
+    fn settle(&mut self) {
+        self.module = self.module.take().map(|module| module.valid());
     }
 
     fn is_finite(&self) -> bool {

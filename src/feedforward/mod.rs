@@ -3,8 +3,11 @@
 //! [`Chain::step`] is the reference: one thread, every section in turn, in the paper's order. Every
 //! other schedule must agree with it.
 
+mod group;
 mod learn;
 mod step;
+
+pub(crate) use group::{Group, Sent};
 
 pub use learn::Lessons;
 
@@ -18,6 +21,7 @@ use crate::pass::{Input, Pass};
 use crate::quality::Quality;
 use crate::section::Section;
 use crate::trained::{AnySection, Trained};
+use crate::unlock::InputModel;
 
 /// One batch: what the network sees, what it should answer, and what only synthesizers may know.
 #[derive(Debug, Clone)]
@@ -32,7 +36,7 @@ pub struct Batch {
 
 impl Batch {
     /// The same values without a tape, should the caller's tensors have one.
-    fn off_tape(self) -> Self {
+    pub(crate) fn off_tape(self) -> Self {
         Self {
             input: self.input.inner(),
             target: self.target.inner(),
@@ -166,6 +170,16 @@ impl Chain {
         s.section.as_any().downcast_ref()
     }
 
+    /// Takes the input model out of the interface on top of section `i`, if it has one.
+    pub(crate) fn take_input_model(&mut self, i: usize) -> Option<InputModel> {
+        self.interfaces.get_mut(i)?.take_input_model()
+    }
+
+    /// Puts an input model into the interface on top of section `i`.
+    pub(crate) fn put_input_model(&mut self, i: usize, model: InputModel) {
+        self.interfaces[i].put_input_model(model);
+    }
+
     /// The interfaces, from the bottom up.
     pub fn interfaces(&self) -> &[Interface] {
         &self.interfaces
@@ -237,11 +251,17 @@ impl Chain {
     ///
     /// If it is negative or not finite.
     pub fn set_rate_factor(&mut self, factor: f64) {
+        self.group().set_rate_factor(factor);
+    }
+
+    /// Brings everything up to date that modules keep by the thread that trained them, so that
+    /// another one can go on.
+    pub(crate) fn settle(&mut self) {
         for s in &mut self.sections {
-            s.section.set_rate_factor(factor);
+            s.section.settle();
         }
         for interface in &mut self.interfaces {
-            interface.set_rate_factor(factor);
+            interface.settle();
         }
     }
 
@@ -330,7 +350,7 @@ impl Chain {
     }
 
     /// A copy for measurements, which leaves this one untouched.
-    fn observer(&self) -> Self {
+    pub(crate) fn observer(&self) -> Self {
         Self {
             sections: self
                 .sections

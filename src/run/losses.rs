@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
-use super::{Figure, Network, Progress, Scalars};
+use super::{Figure, Figures, Network, Progress, Scalars};
 use crate::error::{Error, Result};
 
 /// The figures since the last record, all of which must stay finite.
@@ -42,7 +42,7 @@ impl Losses {
         self.pending.len()
     }
 
-    pub fn add(&mut self, figures: Vec<(Figure, Tensor<1>)>) {
+    pub fn add(&mut self, figures: Figures) {
         let (what, figures) = figures.into_iter().unzip();
         self.pending.push(Pending {
             what,

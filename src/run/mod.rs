@@ -10,5 +10,5 @@ mod train;
 pub use checkpoint::{Checkpoint, Notes};
 pub use event::{Event, Listener, Scalars};
 pub use folder::{RunFolder, write_atomically};
-pub use network::{Figure, Learner, Network};
+pub use network::{Burst, Figure, Figures, Learner, Network};
 pub use train::{Outcome, Plan, Progress, Task, train};

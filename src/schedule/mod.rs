@@ -2,6 +2,8 @@
 
 mod rates;
 mod sparse;
+pub mod threaded;
 
 pub use rates::Drops;
 pub use sparse::Sparse;
+pub use threaded::Threaded;

@@ -1,0 +1,75 @@
+//! How a threaded network has worked.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What the workers of a [`Threaded`](super::Threaded) network have done since it was made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Sections of each worker, from the bottom up.
+    pub split: Vec<usize>,
+    /// How late the gradients at each message were, from the bottom up.
+    pub staleness: Vec<Staleness>,
+    /// How each worker has spent its time, from the bottom up.
+    pub workers: Vec<Workload>,
+}
+
+impl Report {
+    pub(super) fn new(split: &[usize]) -> Self {
+        let sections: usize = split.iter().sum();
+        Self {
+            split: split.to_vec(),
+            staleness: vec![Staleness::default(); sections - 1],
+            workers: vec![Workload::default(); split.len()],
+        }
+    }
+}
+
+/// How many steps of its worker lie between the moment when a section sends a message and that in
+/// which the gradient at it has come back: none within a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Staleness {
+    /// Gradients that came back.
+    pub targets: usize,
+    /// Steps between, over all of them.
+    pub sum: usize,
+    /// Steps between, at most.
+    pub most: usize,
+}
+
+impl Staleness {
+    /// The mean number of steps between, zero if nothing came back.
+    pub fn mean(&self) -> f64 {
+        self.sum as f64 / self.targets.max(1) as f64
+    }
+
+    pub(super) fn note(&mut self, steps: usize) {
+        self.targets += 1;
+        self.sum += steps;
+        self.most = self.most.max(steps);
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        self.targets += more.targets;
+        self.sum += more.sum;
+        self.most = self.most.max(more.most);
+    }
+}
+
+/// How a worker has spent the time in which all of them were at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Workload {
+    /// At its own work.
+    pub busy: Duration,
+    /// Waiting for batches, for its neighbours or for the end of a burst.
+    pub waiting: Duration,
+}
+
+impl Workload {
+    /// The share of the time that it was at work, zero before it has begun.
+    pub fn busy_share(&self) -> f64 {
+        let total = (self.busy + self.waiting).as_secs_f64();
+        self.busy.as_secs_f64() / total.max(f64::MIN_POSITIVE)
+    }
+}
