@@ -138,6 +138,14 @@ pub fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A finite number from 0.
+pub fn scale(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
+        _ => Err("it must be a number from 0".to_string()),
+    }
+}
+
 /// A number above 0 and up to 1.
 pub fn probability(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

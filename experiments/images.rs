@@ -492,7 +492,7 @@ struct Measures {
 pub fn run(args: ImagesArgs) -> anyhow::Result<()> {
     if let Some(file) = &args.data.show {
         let quiet = args.output.quiet;
-        return args.data.write_sheet(file, &args.length, quiet);
+        return args.data.write_sheet(file, &args.length.seeds, quiet);
     }
     let comparison = Comparison::open(&args.machine, &args.output, |base| {
         Settings::from_args(base, &args)

@@ -8,6 +8,7 @@ mod args;
 mod backends;
 mod bench;
 mod budget;
+mod clocks;
 mod comparison;
 mod copy;
 mod export;
@@ -58,6 +59,8 @@ enum Command {
     Images(Box<images::ImagesArgs>),
     /// Copy and Repeat Copy by recurrent networks whose windows have a synthetic future
     Copy(Box<copy::CopyArgs>),
+    /// Two recurrent networks that tick at different rates, counting digits in a stream
+    Clocks(Box<clocks::ClocksArgs>),
     /// A character language model by the same
     Text(Box<text::TextArgs>),
     /// Time training steps on several backends
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Adder(args) => adder::run(*args),
         Command::Images(args) => images::run(*args),
         Command::Copy(args) => copy::run(*args),
+        Command::Clocks(args) => clocks::run(*args),
         Command::Text(args) => text::run(*args),
         Command::Bench(args) => bench::run(*args),
         Command::Backends(args) => backends::run(args),

@@ -12,7 +12,7 @@ use dni::{
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::args::{Misuse, check_rates, positive, rate, set};
+use crate::args::{Misuse, check_rates, positive, rate, scale, set};
 use crate::synthesizer::SynthesizerKind;
 
 /// A way to train a recurrent network.
@@ -133,12 +133,24 @@ pub struct RecurrentArgs {
     pub batch_size: Option<usize>,
 }
 
-/// A finite number from 0.
-fn scale(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
-        _ => Err("it must be a number from 0".to_string()),
+/// Refuses units, synthesizers and scales of synthetic gradients that no recurrent network can have.
+pub fn check_parts(units: usize, synthesizer: &SynthesizerKind, scale: f64) -> Result<(), Misuse> {
+    const MOST_UNITS: usize = 1 << 13;
+    if units == 0 {
+        return Err(Misuse("units must be at least 1".to_string()));
     }
+    let hidden = synthesizer.hidden().into_iter();
+    if hidden.chain([units]).any(|units| units > MOST_UNITS) {
+        return Err(Misuse(format!(
+            "a layer would have over {MOST_UNITS} units; choose fewer"
+        )));
+    }
+    if !(scale >= 0.0 && scale.is_finite()) {
+        return Err(Misuse(format!(
+            "the scale must be a number from 0, not {scale}"
+        )));
+    }
+    synthesizer.check_for_sequences()
 }
 
 /// The settings of a recurrent network.
@@ -172,35 +184,12 @@ impl RecurrentNetwork {
 
     /// Refuses what cannot be built.
     pub fn check(&self) -> Result<(), Misuse> {
-        const MOST_UNITS: usize = 1 << 13;
-        if self.units == 0 || self.unroll == 0 {
+        if self.unroll == 0 {
             return Err(Misuse(
-                "units and the steps of a window must be at least 1".to_string(),
+                "the steps of a window must be at least 1".to_string(),
             ));
         }
-        let hidden = self.synthesizer.hidden().into_iter();
-        if hidden.chain([self.units]).any(|units| units > MOST_UNITS) {
-            return Err(Misuse(format!(
-                "a layer would have over {MOST_UNITS} units; choose fewer"
-            )));
-        }
-        if !(self.scale >= 0.0 && self.scale.is_finite()) {
-            return Err(Misuse(format!(
-                "the scale must be a number from 0, not {}",
-                self.scale
-            )));
-        }
-        use SynthesizerKind::{Conv, Label, Linear, LowRank, Mlp, Probe, Rls};
-        match self.synthesizer {
-            Linear | LowRank(_) | Rls(_) | Mlp(_) => {}
-            Probe(_) | Label | Conv(_) => {
-                return Err(Misuse(format!(
-                    "the synthesizer '{}' is for networks of images; choose linear, linear:RANK, \
-                     rls:RANK or mlp:UNITS",
-                    self.synthesizer
-                )));
-            }
-        }
+        check_parts(self.units, &self.synthesizer, self.scale)?;
         check_rates(&[Some(self.lr), self.synthesizer_lr])
     }
 

@@ -7,7 +7,7 @@ use dni::data::fetch::Fetched;
 use dni::data::{ImageLibrary, ImageSet, ImageShape, Places, glyphs};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{LengthArgs, positive};
+use crate::args::{SeedArgs, positive};
 use crate::output;
 use crate::progress::DownloadBar;
 use crate::sheet;
@@ -114,12 +114,12 @@ pub fn places(data_dir: Option<&Path>) -> Places {
 
 impl DataArgs {
     /// Writes a sheet of samples.
-    pub fn write_sheet(&self, path: &Path, length: &LengthArgs, quiet: bool) -> anyhow::Result<()> {
+    pub fn write_sheet(&self, path: &Path, seeds: &SeedArgs, quiet: bool) -> anyhow::Result<()> {
         /// Enough for a row of each class.
         const LOOKED_AT: usize = 1_000;
         let source = self.data.unwrap_or(Source::Glyphs);
         let limits = [Some(LOOKED_AT), Some(1)];
-        let seed = length.seeds.seed.unwrap_or(1);
+        let seed = seeds.seed.unwrap_or(1);
         let set = source.load(self.data_dir.as_deref(), seed, limits, quiet)?;
         sheet::write(path, &set.train)?;
         if !quiet {

@@ -129,6 +129,17 @@ impl SynthesizerKind {
         }
     }
 
+    /// Refuses a synthesizer that cannot serve recurrent networks.
+    pub fn check_for_sequences(&self) -> Result<(), Misuse> {
+        match self {
+            Self::Linear | Self::LowRank(_) | Self::Rls(_) | Self::Mlp(_) => Ok(()),
+            Self::Probe(_) | Self::Label | Self::Conv(_) => Err(Misuse(format!(
+                "the synthesizer '{self}' is for networks of images; choose linear, linear:RANK, \
+                 rls:RANK or mlp:UNITS"
+            ))),
+        }
+    }
+
     /// The learning rate for it, if that is no matter of the layers': least squares take their
     /// share of the error in every step.
     pub fn own_rate(&self) -> Option<f64> {

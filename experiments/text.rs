@@ -1,7 +1,8 @@
 //! A character language model by recurrent networks: the paper's section 3.2, its Penn Treebank.
 //!
-//! Claim: with a synthetic future at the end of every window a network models text better than by
-//! truncated backpropagation through time over the same window.
+//! The paper's claim, not reproduced yet (README.md here): with a synthetic future at the end of
+//! every window a network models text better than by truncated backpropagation through time over
+//! the same window.
 //! Command: `dni text`. It takes about two minutes on two cores.
 
 use std::collections::BTreeMap;
@@ -405,17 +406,14 @@ pub fn run(args: TextArgs) -> anyhow::Result<()> {
         results: comparison.run(|run| run_one(run, &args))?,
     };
     comparison.print(&report, args.output.format, |report| report.table(settings))?;
-    let samples = report
+    let mut samples = report
         .results
         .iter()
         .filter_map(|r| Some((r, r.sample.as_ref()?)));
     match args.output.format {
-        Format::Text => {
-            let mut samples = samples;
-            samples.try_for_each(|(r, sample)| {
-                output::print(&format!("\n{}, seed {}:\n{sample}\n", r.method, r.seed))
-            })
-        }
+        Format::Text => samples.try_for_each(|(r, sample)| {
+            output::print(&format!("\n{}, seed {}:\n{sample}\n", r.method, r.seed))
+        }),
         Format::Json => Ok(()),
     }
 }

@@ -82,7 +82,7 @@
 //!
 //! - What there is: [`section`], [`synthesizer`], [`interface`], [`loss`], [`optimizer`].
 //! - What happens: [`message`] and [`pass`] (one section), [`credit`], [`feedforward`] (all of them), [`recurrent`],
-//!   [`schedule`] (who learns when, and how fast), [`unlock`] (synthetic inputs).
+//!   [`clocks`] (two networks of different rates), [`schedule`] (who learns when, and how fast), [`unlock`] (synthetic inputs).
 //! - How good it is: [`quality`].
 //! - Around it: [`data`], [`run`] (training loop, events, run folder, checkpoints), [`backend`],
 //!   [`error`].
@@ -90,6 +90,7 @@
 #![warn(missing_docs)]
 
 pub mod backend;
+pub mod clocks;
 pub mod credit;
 pub mod data;
 pub mod error;
@@ -111,6 +112,7 @@ mod trained;
 pub mod unlock;
 
 pub use backend::Backend;
+pub use clocks::{ClockStates, Clocks, FastNetwork, Feedback, SlowNetwork, Span, SpanStep};
 pub use credit::Credit;
 pub use error::{Error, Result};
 pub use feedforward::{Batch, Chain, Lessons, Step};
@@ -121,8 +123,8 @@ pub use optimizer::Optimizer;
 pub use pass::{Input, LocalGradients, Pass};
 pub use quality::Quality;
 pub use recurrent::{
-    Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick, Unrolled,
-    Window, WindowStep,
+    Arrived, Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick,
+    Unrolled, Window, WindowGradients, WindowStep,
 };
 pub use schedule::{Drops, Sparse};
 pub use section::{Activation, Conv, ConvConfig, Dense, DenseConfig, Mlp, Pool, PoolKind, Section};

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{GradientsParams, StateSink, StateSource};
+use burn::optim::{GradientsAccumulator, GradientsParams, StateSink, StateSource};
 use burn::store::ModuleRecord;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_pack::{Reader, Writer};
@@ -49,6 +49,9 @@ pub(crate) trait AnyTrained: Send {
     /// One step of the optimizer.
     fn update(&mut self, gradients: GradientsParams);
 
+    /// The same on the sum of some gradients; none leave everything as it is.
+    fn update_by_sum(&mut self, gradients: Vec<GradientsParams>);
+
     /// Changes the learning rate from the next update on.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
@@ -82,6 +85,14 @@ impl<M: Module> AnyTrained for Trained<M> {
             .module
             .take()
             .map(|module| self.optimizer.update(module, gradients));
+    }
+
+    fn update_by_sum(&mut self, gradients: Vec<GradientsParams>) {
+        let mut sum = GradientsAccumulator::new();
+        for gradients in gradients {
+            sum.accumulate(self.module(), gradients);
+        }
+        self.update(sum.grads());
     }
 
     fn set_learning_rate(&mut self, learning_rate: f64) {

@@ -30,6 +30,13 @@ fn shortened(arguments: Vec<String>) -> Vec<String> {
             ("--batch-size", "8"),
         ],
         "copy" => &[("--budget", "20"), ("--units", "8"), ("--batch-size", "4")],
+        "clocks" => &[
+            ("--steps", "2"),
+            ("--units", "8"),
+            ("--batch-size", "4"),
+            ("--examples", "32"),
+            ("--test-examples", "16"),
+        ],
         "text" => &[
             ("--budget", "3"),
             ("--units", "8"),

@@ -3,6 +3,7 @@
 mod adder;
 mod cifar;
 mod copying;
+mod counting;
 pub mod fetch;
 mod glyphs;
 mod idx;
@@ -16,6 +17,7 @@ mod text;
 pub use adder::Adder;
 pub use cifar::read_cifar;
 pub use copying::{CopyEpisodes, CopyLevel};
+pub use counting::DigitStream;
 pub use glyphs::glyphs;
 pub use idx::read_idx;
 pub use images::{ImageSet, ImageShape, Images};
@@ -44,6 +46,8 @@ pub enum Stream {
     Epoch(u64),
     /// What is drawn anew for one episode, counted from 0.
     Episode(u64),
+    /// What is drawn anew for one span of a stream of digits, counted from 0.
+    Digits(u64),
     /// The characters of one part of a generated text, counted from 0.
     Text(u64),
     /// What a trained model writes.
@@ -61,8 +65,9 @@ pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
         Stream::Examples => 1,
         Stream::Epoch(epoch) => 2 + epoch,
         // Neither epochs nor steps are ever so many.
-        Stream::Sample => 1 << 61,
+        Stream::Sample => 1 << 60,
         Stream::Episode(episode) => (1 << 62) + episode,
+        Stream::Digits(span) => (1 << 61) + span,
         Stream::Text(part) => (1 << 63) + part,
         Stream::Updates(step) => u64::MAX - step,
     });

@@ -106,9 +106,27 @@ pub struct Deltas {
     pub last: Option<Tensor<2>>,
 }
 
-/// The way back through a window: registers the gradients of the parameters and returns that of
-/// the state before the first step.
-type Back = dyn FnOnce(Deltas, &mut GradientsParams) -> Tensor<2> + Send;
+/// What gradients leave behind on their way back through a window.
+pub struct WindowGradients {
+    /// The sum over all steps for every parameter.
+    pub parameters: GradientsParams,
+    /// At the state before the first step, `[batch, state]`.
+    pub state: Tensor<2>,
+    /// At every input, `dL/dx_t`, `[steps, batch, inputs]`.
+    pub inputs: Tensor<3>,
+}
+
+/// What arrives at what went into a window.
+pub struct Arrived {
+    /// At the state before the first step, `[batch, state]`.
+    pub state: Tensor<2>,
+    /// At every input, `[steps, batch, inputs]`, if it was wanted.
+    pub inputs: Option<Tensor<3>>,
+}
+
+/// The way back through a window: registers the gradients of the parameters and returns those of
+/// what went in. The flag says whether the gradients at the inputs are wanted.
+type Back = dyn FnOnce(Deltas, bool, &mut GradientsParams) -> Arrived + Send;
 
 /// The steps of a window and the way back through them.
 pub struct Unrolled {
@@ -123,10 +141,13 @@ pub struct Unrolled {
 
 impl Unrolled {
     /// A window whose way back is given in closed form. It must agree with autodiff.
+    ///
+    /// `back` takes the gradients at what the window sends out and whether those at its inputs are
+    /// wanted, registers the gradient of every parameter and returns what arrives.
     pub fn new(
         outputs: Tensor<3>,
         [first, last]: [Tensor<2>; 2],
-        back: impl FnOnce(Deltas, &mut GradientsParams) -> Tensor<2> + Send + 'static,
+        back: impl FnOnce(Deltas, bool, &mut GradientsParams) -> Arrived + Send + 'static,
     ) -> Self {
         Self {
             outputs,
@@ -144,16 +165,19 @@ impl Unrolled {
     pub fn on_tape<C: Core>(core: &C, sequence: Sequence, state: Tensor<2>) -> Self {
         let core = tracked(core);
         let sequence = Sequence {
-            inputs: sequence.inputs.inner().autodiff(),
+            inputs: sequence.inputs.inner(),
             keeps: sequence.keeps.map(|keeps| keeps.inner().autodiff()),
         };
         let before = cut(state);
         let [steps, batch, _] = sequence.dims();
         assert!(steps > 0, "a window needs a step");
+        // The tape has one product a step more for them; whether they are wanted it learns too
+        // late.
+        let inputs: Vec<_> = (0..steps).map(|t| cut(sequence.input(t))).collect();
         let (mut outputs, mut states) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
-        for t in 0..steps {
+        for (t, input) in inputs.iter().enumerate() {
             let state = states.last().unwrap_or(&before).clone();
-            let tick = core.step(sequence.input(t), sequence.kept(state, t));
+            let tick = core.step(input.clone(), sequence.kept(state, t));
             outputs.push(tick.output);
             states.push(tick.state);
         }
@@ -163,15 +187,24 @@ impl Unrolled {
         Self::new(
             outputs.clone().inner().reshape([steps, batch, features]),
             [first.clone().inner(), last.clone().inner()],
-            move |deltas, parameters| {
+            move |deltas, wants_inputs, parameters| {
                 let at_outputs = [outputs, deltas.outputs.reshape([steps * batch, features])];
                 let at_first = deltas.first.map(|delta| [first, delta]);
                 let at_last = deltas.last.map(|delta| [last, delta]);
                 let all = [Some(at_outputs), at_first, at_last];
                 let mut gradients = inject_all(all.into_iter().flatten());
-                let delta = receive(&before, &mut gradients);
+                // What a step does not look at gets no gradient.
+                let mut arrived = |at: Tensor<2>| {
+                    let delta = receive(&at, &mut gradients);
+                    delta.unwrap_or_else(|| at.inner().zeros_like())
+                };
+                let arrived = Arrived {
+                    inputs: wants_inputs
+                        .then(|| Tensor::stack(inputs.into_iter().map(&mut arrived).collect(), 0)),
+                    state: arrived(before),
+                };
                 collect(&core, &mut gradients, parameters);
-                delta.unwrap_or_else(|| before.inner().zeros_like())
+                arrived
             },
         )
     }
@@ -183,6 +216,26 @@ impl Unrolled {
     ///
     /// If a shape is not that of what it belongs to.
     pub fn back(self, deltas: Deltas) -> (GradientsParams, Tensor<2>) {
+        let (parameters, arrived) = self.send_back(deltas, false);
+        (parameters, arrived.state)
+    }
+
+    /// The same, and on to the inputs: for those that are messages.
+    ///
+    /// # Panics
+    ///
+    /// As [`back`](Self::back) does.
+    pub fn back_to_inputs(self, deltas: Deltas) -> WindowGradients {
+        let (parameters, arrived) = self.send_back(deltas, true);
+        let inputs = arrived.inputs;
+        WindowGradients {
+            parameters,
+            state: arrived.state,
+            inputs: inputs.expect("gradients at the inputs are wanted"),
+        }
+    }
+
+    fn send_back(self, deltas: Deltas, wants_inputs: bool) -> (GradientsParams, Arrived) {
         let [steps, batch, outputs] = self.outputs.dims();
         let [_, state] = self.last.dims();
         let at_outputs = &deltas.outputs;
@@ -191,7 +244,7 @@ impl Unrolled {
             assert_shape!(delta, [batch, state]);
         }
         let mut parameters = GradientsParams::new();
-        let state = (self.back)(deltas, &mut parameters);
-        (parameters, state)
+        let arrived = (self.back)(deltas, wants_inputs, &mut parameters);
+        (parameters, arrived)
     }
 }

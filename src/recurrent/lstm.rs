@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation, assert_shape};
 use rand::Rng;
 
-use super::core::{Core, Deltas, Sequence, Tick, Unrolled};
+use super::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled};
 use crate::host::lstm::{Backward, Forward};
 use crate::host::product::{Matrix, accumulate, product, transpose};
 use crate::host::{self, Values};
@@ -204,7 +204,7 @@ impl Lstm {
 
         let ids = [self.input_weight.id, self.state_weight.id, self.bias.id];
         let keeps = sequence.keeps.clone();
-        Unrolled::new(outputs, states, move |deltas, parameters| {
+        Unrolled::new(outputs, states, move |deltas, wants_inputs, parameters| {
             let Deltas {
                 outputs,
                 first,
@@ -259,7 +259,15 @@ impl Lstm {
                 .chunks_exact(4 * units)
                 .for_each(|row| add(&mut bias, row));
             parameters.register(ids[2], host::tensor(bias, [4 * units], &device));
-            host::tensor(joined([&dh, &dc], units), [batch, 2 * units], &device)
+            Arrived {
+                state: host::tensor(joined([&dh, &dc], units), [batch, 2 * units], &device),
+                // dL/dx_t = dz_t W^T, one product for all steps.
+                inputs: wants_inputs.then(|| {
+                    let weight = Matrix::new(input_weight.as_slice(), 4 * units);
+                    let delta = product(dz, weight.transposed());
+                    host::tensor(delta, [steps, batch, inputs], &device)
+                }),
+            }
         })
     }
 }

@@ -16,7 +16,7 @@ mod gru;
 mod learn;
 mod lstm;
 
-pub use self::core::{Core, Deltas, Sequence, Tick, Unrolled};
+pub use self::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, WindowGradients};
 pub use gru::{Gru, GruConfig};
 pub use lstm::{Lstm, LstmConfig};
 

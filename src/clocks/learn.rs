@@ -1,0 +1,117 @@
+//! Two networks of different clocks as a run trains them.
+
+use burn::optim::{StateSink, StateSource};
+use burn::tensor::Tensor;
+
+use super::{Clocks, Feedback, Span};
+use crate::error::Result;
+use crate::interface::Contract;
+use crate::run::{Figure, Learner, Network};
+
+/// The name of the interface between the two networks.
+const MESSAGE: &str = "message";
+
+impl Learner for Clocks {
+    type Batch = Span;
+    type Schedule = ();
+
+    /// The loss is the mean of the fast network's over its answers plus that of the slow one.
+    fn learn(&mut self, span: Span, (): &(), _step: usize) -> Vec<(Figure, Tensor<1>)> {
+        let fast_targets = span.fast_targets.clone().inner();
+        let slow_targets = span.slow_targets.clone().inner();
+        let done = self.step(span);
+        let fast_loss = self
+            .loss
+            .mean(in_rows(done.fast_outputs.clone()), in_rows(fast_targets));
+        let slow_loss = self.loss.mean(done.slow_outputs.clone(), slow_targets);
+        let mut figures = vec![
+            (Figure::Loss, fast_loss + slow_loss),
+            (Figure::Output(FAST), done.fast_outputs.sum()),
+            (Figure::Output(SLOW), done.slow_outputs.sum()),
+        ];
+        if !done.residuals.is_empty() {
+            let residuals = Tensor::cat(done.residuals, 0);
+            figures.push((Figure::Synthesizer(0), Figure::loss_of(residuals)));
+        }
+        figures
+    }
+
+    fn set_rate_factor(&mut self, factor: f64) {
+        self.fast.set_rate_factor(factor);
+        self.slow.set_rate_factor(factor);
+        if let Feedback::Synthetic { interface, .. } = &mut self.feedback {
+            interface.set_rate_factor(factor);
+        }
+    }
+}
+
+/// The networks, as figures count them.
+const FAST: usize = 0;
+const SLOW: usize = 1;
+
+/// `[rows, batch, features]` as `[rows * batch, features]`.
+fn in_rows(tensor: Tensor<3>) -> Tensor<2> {
+    let [rows, batch, features] = tensor.dims();
+    tensor.reshape([rows * batch, features])
+}
+
+impl Network for Clocks {
+    fn interface_names(&self) -> Vec<&str> {
+        match self.feedback {
+            Feedback::Synthetic { .. } => vec![MESSAGE],
+            Feedback::None | Feedback::Coupled => Vec::new(),
+        }
+    }
+
+    fn contracts(&self) -> Vec<Contract> {
+        match &self.feedback {
+            Feedback::Synthetic { interface, .. } => vec![interface.contract()],
+            Feedback::None | Feedback::Coupled => Vec::new(),
+        }
+    }
+
+    fn culprit(&self, figure: Figure) -> String {
+        match figure {
+            Figure::Output(FAST) => "the fast network",
+            Figure::Output(_) => "the slow network",
+            Figure::Synthesizer(_) => "the synthesizer between the networks",
+            Figure::InputModel(_) => "the input model between the networks",
+            Figure::Auxiliary(_) => "the auxiliary task",
+            Figure::Loss => "the loss",
+        }
+        .to_string()
+    }
+
+    fn find_not_finite(&self) -> Option<String> {
+        let interface_is_finite = match &self.feedback {
+            Feedback::Synthetic { interface, .. } => interface.is_finite(),
+            Feedback::None | Feedback::Coupled => true,
+        };
+        let parts = [
+            (self.fast.is_finite(), Figure::Output(FAST)),
+            (self.slow.is_finite(), Figure::Output(SLOW)),
+            (interface_is_finite, Figure::Synthesizer(0)),
+        ];
+        let spoilt = parts.into_iter().find(|(is_finite, _)| !is_finite);
+        spoilt.map(|(_, figure)| self.culprit(figure))
+    }
+
+    /// The states that the next span goes on from are part of it.
+    fn save(&self, sink: &mut StateSink) -> Result<()> {
+        self.fast.save(sink)?;
+        self.slow.save(sink)?;
+        match &self.feedback {
+            Feedback::Synthetic { interface, .. } => interface.save("interface", sink),
+            Feedback::None | Feedback::Coupled => Ok(()),
+        }
+    }
+
+    fn load(&mut self, source: &mut StateSource) -> Result<()> {
+        self.fast.load(source)?;
+        self.slow.load(source)?;
+        match &mut self.feedback {
+            Feedback::Synthetic { interface, .. } => interface.load("interface", source),
+            Feedback::None | Feedback::Coupled => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Two networks that tick at different rates: the paper's multi-network system.
+//!
+//! A *fast* network (the paper's A) ticks at every step of a stream. Every `T` steps, at the end of
+//! a *window*, it answers a question about that window and sends a message up. A *slow* network
+//! (B) ticks once for each message. Every `T^2` steps, at the end of a *span*, it answers a
+//! question about the whole span:
+//!
+//! ```text
+//! stream  x x x x  x x x x  x x x x  x x x x      T = 4
+//! fast    o o o o  o o o o  o o o o  o o o o
+//! answer        a        a        a        a
+//! message       m_1      m_2      m_3      m_4
+//! slow          o        o        o        o
+//! answer                                   a
+//! ```
+//!
+//! What the slow network needs, the fast one has to send, so the gradient at a message must come
+//! back down. [`Feedback`] says how. *Coupled*, it does so when the span is over: both networks are
+//! unrolled over all of it, and the fast one is update-locked for `T^2` steps. *Decoupled*, an
+//! interface predicts it from the message at once, so that the fast network learns at the rate of
+//! its own clock; the gradients that arrive when the slow network has answered are what the
+//! interface learns from.
+
+mod learn;
+mod networks;
+
+pub use networks::{FastNetwork, SlowNetwork};
+
+use burn::tensor::{Tensor, assert_shape};
+
+use crate::interface::{Interface, Prediction};
+use crate::loss::{Loss, Reduction};
+use networks::FastDeltas;
+
+/// `T^2` steps of some streams side by side.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// What is seen at every step, `[T^2, batch, inputs]`.
+    pub inputs: Tensor<3>,
+    /// What the fast network should answer at the end of every window, `[T, batch, classes]`, as
+    /// the [`Loss`] wants it.
+    pub fast_targets: Tensor<3>,
+    /// What the slow network should answer at the end, `[batch, classes]`.
+    pub slow_targets: Tensor<2>,
+}
+
+/// What one training step leaves for those who want to look.
+#[derive(Debug, Clone)]
+pub struct SpanStep {
+    /// The answers of the fast network, each before the update that it led to,
+    /// `[T, batch, classes]`.
+    pub fast_outputs: Tensor<3>,
+    /// The answer of the slow network before the update, `[batch, classes]`.
+    pub slow_outputs: Tensor<2>,
+    /// `delta_hat - delta` at every message, `[batch, message]`, in the synthesizer's unit; empty
+    /// without an interface.
+    pub residuals: Vec<Tensor<2>>,
+}
+
+/// What both networks remember between spans.
+#[derive(Debug, Clone)]
+pub struct ClockStates {
+    /// That of the fast network, `[batch, state]`.
+    pub fast: Tensor<2>,
+    /// That of the slow network, `[batch, state]`.
+    pub slow: Tensor<2>,
+}
+
+/// How the slow network's gradient comes to the fast one.
+pub enum Feedback {
+    /// It does not: the fast network learns from its own loss alone, every `T` steps.
+    None,
+    /// By backpropagation: both networks learn every `T^2` steps.
+    Coupled,
+    /// By prediction: the fast network learns every `T` steps.
+    Synthetic {
+        /// Predicts the gradient at a message from the message.
+        interface: Interface,
+        /// What the synthetic gradient is multiplied by where the fast network learns from it.
+        scale: f64,
+    },
+}
+
+/// Two networks of different clocks, and how they learn.
+pub struct Clocks {
+    loss: Loss,
+    period: usize,
+    fast: FastNetwork,
+    slow: SlowNetwork,
+    feedback: Feedback,
+}
+
+impl Clocks {
+    /// Two networks, of which the slow one ticks every `period` steps, `T`. The loss of each is
+    /// averaged over the batch.
+    ///
+    /// # Panics
+    ///
+    /// If the period is zero, or the scale of synthetic gradients negative or not finite.
+    pub fn new(
+        loss: Loss,
+        period: usize,
+        fast: FastNetwork,
+        slow: SlowNetwork,
+        feedback: Feedback,
+    ) -> Self {
+        assert!(period > 0, "a clock needs a period of at least one step");
+        if let Feedback::Synthetic { scale, .. } = feedback {
+            assert!(
+                scale >= 0.0 && scale.is_finite(),
+                "the scale of synthetic gradients must be a number from 0 on, got {scale}"
+            );
+        }
+        Self {
+            loss,
+            period,
+            fast,
+            slow,
+            feedback,
+        }
+    }
+
+    /// The loss.
+    pub fn loss(&self) -> Loss {
+        self.loss
+    }
+
+    /// The fast network.
+    pub fn fast(&self) -> &FastNetwork {
+        &self.fast
+    }
+
+    /// The slow network.
+    pub fn slow(&self) -> &SlowNetwork {
+        &self.slow
+    }
+
+    /// One training step on one span, which goes on from the states that the last one left.
+    ///
+    /// # Panics
+    ///
+    /// If a shape does not fit.
+    pub fn step(&mut self, span: Span) -> SpanStep {
+        let span = span.off_tape(self.period);
+        match self.feedback {
+            Feedback::Coupled => self.coupled_step(&span),
+            Feedback::Synthetic { .. } | Feedback::None => self.decoupled_step(&span),
+        }
+    }
+
+    /// Both networks are unrolled over the span; then gradients go back through all of it.
+    fn coupled_step(&mut self, span: &Span) -> SpanStep {
+        let windows = (0..self.period).map(|k| self.fast.unroll(span.window(k, self.period)));
+        let windows: Vec<_> = windows.collect();
+        let answers: Vec<_> = windows.iter().map(|window| window.answer()).collect();
+        let messages = windows.iter().map(|window| window.message()).collect();
+        let slow = self.slow.unroll(Tensor::stack(messages, 0));
+        let slow_outputs = slow.answer();
+        let slow_gradients = slow.back(self.slow_loss_gradient(&slow_outputs, span));
+
+        let mut gradients = Vec::with_capacity(self.period);
+        let mut at_state = None;
+        for (k, window) in windows.into_iter().enumerate().rev() {
+            let of_window = window.back(FastDeltas {
+                answer: self.fast_loss_gradient(&answers[k], span, k),
+                message: Some(at(&slow_gradients.messages, k)),
+                state: at_state,
+            });
+            at_state = Some(of_window.state.clone());
+            gradients.push(of_window);
+        }
+        self.fast.update(gradients);
+        self.slow.update(slow_gradients);
+        SpanStep {
+            fast_outputs: Tensor::stack(answers, 0),
+            slow_outputs,
+            residuals: Vec::new(),
+        }
+    }
+
+    /// The fast network learns at the end of every window, the slow one, and the interface between
+    /// them, at the end of the span.
+    fn decoupled_step(&mut self, span: &Span) -> SpanStep {
+        let [mut answers, mut messages] = [(); 2].map(|()| Vec::with_capacity(self.period));
+        let mut predictions = Vec::with_capacity(self.period);
+        for k in 0..self.period {
+            let window = self.fast.unroll(span.window(k, self.period));
+            let (answer, message) = (window.answer(), window.message());
+            let prediction = self.feedback.predict(&message);
+            let gradients = window.back(FastDeltas {
+                answer: self.fast_loss_gradient(&answer, span, k),
+                message: self.feedback.synthetic_gradient(&prediction),
+                state: None,
+            });
+            self.fast.update([gradients]);
+            answers.push(answer);
+            messages.push(message);
+            predictions.extend(prediction);
+        }
+        let slow = self.slow.unroll(Tensor::stack(messages, 0));
+        let slow_outputs = slow.answer();
+        let slow_gradients = slow.back(self.slow_loss_gradient(&slow_outputs, span));
+        let residuals = self.feedback.learn(predictions, &slow_gradients.messages);
+        self.slow.update(slow_gradients);
+        SpanStep {
+            fast_outputs: Tensor::stack(answers, 0),
+            slow_outputs,
+            residuals,
+        }
+    }
+
+    /// At the answer to window `k`, `[batch, classes]`.
+    fn fast_loss_gradient(&self, answer: &Tensor<2>, span: &Span, k: usize) -> Tensor<2> {
+        let target = at(&span.fast_targets, k);
+        self.loss.gradient(answer.clone(), target, Reduction::Mean)
+    }
+
+    /// At the answer to the span, `[batch, classes]`.
+    fn slow_loss_gradient(&self, answer: &Tensor<2>, span: &Span) -> Tensor<2> {
+        let target = span.slow_targets.clone();
+        self.loss.gradient(answer.clone(), target, Reduction::Mean)
+    }
+
+    /// The answers to a span of inputs, `[T^2, batch, inputs]`, in use: those of the fast network,
+    /// `[T, batch, classes]`, that of the slow one, `[batch, classes]`, and the states after them.
+    /// Nothing learns, and the networks' own states stay as they are. No states are zero states.
+    ///
+    /// # Panics
+    ///
+    /// If a shape does not fit.
+    pub fn predict(
+        &self,
+        inputs: Tensor<3>,
+        states: Option<ClockStates>,
+    ) -> (Tensor<3>, Tensor<2>, ClockStates) {
+        let (steps, inputs) = (self.period * self.period, inputs.inner());
+        assert_shape!(inputs, [steps, _, _]);
+        let (mut fast, slow) = states.map(|s| (s.fast.inner(), s.slow.inner())).unzip();
+        let [mut answers, mut messages] = [(); 2].map(|()| Vec::with_capacity(self.period));
+        for k in 0..self.period {
+            let window = inputs.clone().narrow(0, k * self.period, self.period);
+            let ([answer, message], after) = self.fast.predict(window, fast);
+            answers.push(answer);
+            messages.push(message);
+            fast = Some(after);
+        }
+        let (slow_answer, slow) = self.slow.predict(Tensor::stack(messages, 0), slow);
+        let fast = fast.expect("a span has a window");
+        let states = ClockStates { fast, slow };
+        (Tensor::stack(answers, 0), slow_answer, states)
+    }
+}
+
+impl Feedback {
+    /// The gradient at a message as the interface sees it coming.
+    fn predict(&self, message: &Tensor<2>) -> Option<Prediction> {
+        match self {
+            Self::Synthetic { interface, .. } => Some(interface.predict(message.clone(), None)),
+            Self::None | Self::Coupled => None,
+        }
+    }
+
+    /// What the fast network learns from: `scale * delta_hat`, `[batch, message]`.
+    fn synthetic_gradient(&self, prediction: &Option<Prediction>) -> Option<Tensor<2>> {
+        match (self, prediction) {
+            (Self::Synthetic { scale, .. }, Some(prediction)) => {
+                Some(prediction.delta_hat.clone().mul_scalar(*scale))
+            }
+            _ => None,
+        }
+    }
+
+    /// Regresses every prediction of a span to the gradient that arrived, `[T, batch, message]`;
+    /// what they were off.
+    fn learn(&mut self, predictions: Vec<Prediction>, arrived: &Tensor<3>) -> Vec<Tensor<2>> {
+        let Self::Synthetic { interface, .. } = self else {
+            return Vec::new();
+        };
+        let predictions = predictions.into_iter().enumerate();
+        predictions
+            .map(|(k, prediction)| interface.learn(prediction, at(arrived, k)))
+            .collect()
+    }
+}
+
+impl Span {
+    /// The inputs of window `k`, `[T, batch, inputs]`.
+    fn window(&self, k: usize, period: usize) -> Tensor<3> {
+        self.inputs.clone().narrow(0, k * period, period)
+    }
+
+    /// The same values without a tape, should the caller's tensors have one.
+    ///
+    /// # Panics
+    ///
+    /// If it is not a span of this period.
+    fn off_tape(self, period: usize) -> Self {
+        let span = Self {
+            inputs: self.inputs.inner(),
+            fast_targets: self.fast_targets.inner(),
+            slow_targets: self.slow_targets.inner(),
+        };
+        let [steps, batch, _] = span.inputs.dims();
+        assert!(
+            steps == period * period,
+            "a span of period {period} has {} steps, got {steps}",
+            period * period
+        );
+        let (fast_targets, slow_targets) = (&span.fast_targets, &span.slow_targets);
+        assert_shape!(fast_targets, [period, batch, _]);
+        assert_shape!(slow_targets, [batch, _]);
+        span
+    }
+}
+
+/// Row `k` of `[rows, batch, features]`.
+fn at(tensor: &Tensor<3>, k: usize) -> Tensor<2> {
+    let [_, batch, features] = tensor.dims();
+    let row = tensor.clone().narrow(0, k, 1);
+    row.reshape([batch, features])
+}

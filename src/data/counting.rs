@@ -1,0 +1,180 @@
+//! A stream of digits, in which a fast network counts the odd ones and a slow one the threes.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::RngExt;
+
+use super::{Images, Stream, generator};
+use crate::clocks::Span;
+use crate::error::{Error, Result};
+
+/// Images of digits, drawn uniformly and anew at every step, in several streams side by side.
+#[derive(Debug, Clone)]
+pub struct DigitStream<'a> {
+    images: &'a Images,
+    seed: u64,
+    period: usize,
+    streams: usize,
+}
+
+impl<'a> DigitStream<'a> {
+    /// The digit that the slow network counts.
+    const THREE: usize = 3;
+
+    /// So many streams of these images, in spans of `period^2` steps.
+    ///
+    /// # Errors
+    ///
+    /// If the images are not of ten classes, or there are none.
+    pub fn new(images: &'a Images, seed: u64, period: usize, streams: usize) -> Result<Self> {
+        if images.classes() != 10 || images.is_empty() {
+            return Err(Error::Invalid(format!(
+                "a stream of digits needs images of ten classes, got {} of {}",
+                images.len(),
+                images.classes()
+            )));
+        }
+        Ok(Self {
+            images,
+            seed,
+            period,
+            streams,
+        })
+    }
+
+    /// Features of the fast answer: from none to `T` of `T` digits.
+    pub fn fast_classes(period: usize) -> usize {
+        period + 1
+    }
+
+    /// Features of the slow answer: from none to `T^2` of `T^2` digits.
+    pub fn slow_classes(period: usize) -> usize {
+        period * period + 1
+    }
+
+    /// A span, counted from 0: a function of the seed and its number. What is asked for, one-hot, is
+    /// how many of the last `T` digits are odd, after every `T` steps, and how many of all are
+    /// threes, at the end.
+    pub fn span(&self, number: usize, device: &Device) -> Span {
+        let Self {
+            period, streams, ..
+        } = *self;
+        let steps = period * period;
+        let rng = &mut generator(self.seed, Stream::Digits(number as u64));
+        let rows = (0..steps * streams).map(|_| rng.random_range(0..self.images.len()));
+        let rows: Vec<usize> = rows.collect();
+        let (inputs, _) = self.images.rows(&rows, device);
+        let digits: Vec<usize> = rows.iter().map(|&row| self.images.label(row)).collect();
+        let windows = digits.chunks_exact(period * streams);
+        let odd = windows.flat_map(|window| counts(window, streams, |digit| digit % 2 == 1));
+        let threes = counts(&digits, streams, |digit| digit == Self::THREE);
+        let one_hot = |counts: Vec<usize>, classes: usize| {
+            let mut values = vec![0.0; counts.len() * classes];
+            for (row, count) in values.chunks_exact_mut(classes).zip(counts) {
+                row[count] = 1.0;
+            }
+            values
+        };
+        let fast = Self::fast_classes(period);
+        let fast_targets = TensorData::new(one_hot(odd.collect(), fast), [period, streams, fast]);
+        let slow = Self::slow_classes(period);
+        let slow_targets = TensorData::new(one_hot(threes, slow), [streams, slow]);
+        Span {
+            inputs: inputs.reshape([steps, streams, self.images.shape().len()]),
+            fast_targets: Tensor::from_data(fast_targets, device),
+            slow_targets: Tensor::from_data(slow_targets, device),
+        }
+    }
+}
+
+/// How many of the digits, `[steps, streams]`, count in each stream.
+fn counts(digits: &[usize], streams: usize, does_count: fn(usize) -> bool) -> Vec<usize> {
+    let mut counts = vec![0; streams];
+    for step in digits.chunks_exact(streams) {
+        for (count, &digit) in counts.iter_mut().zip(step) {
+            *count += usize::from(does_count(digit));
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{ImageShape, glyphs};
+
+    fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().try_into_vec().expect("they are f32")
+    }
+
+    /// The class of every row.
+    fn classes(one_hot: Vec<f32>, classes: usize) -> Vec<usize> {
+        let rows = one_hot.chunks_exact(classes);
+        rows.map(|row| {
+            assert_eq!(row.iter().sum::<f32>(), 1.0);
+            row.iter().position(|&value| value == 1.0).expect("one")
+        })
+        .collect()
+    }
+
+    /// Images of one pixel, whose value is their digit.
+    fn digits() -> Images {
+        let shape = ImageShape {
+            channels: 1,
+            height: 1,
+            width: 1,
+        };
+        let digits: Vec<u8> = (0..10).collect();
+        Images::new(digits.clone(), digits, shape, 10).expect("every digit has its pixel")
+    }
+
+    #[test]
+    fn odd_digits_and_threes_are_counted() {
+        const PERIOD: usize = 3;
+        const STREAMS: usize = 40;
+        let images = digits();
+        let stream = DigitStream::new(&images, 1, PERIOD, STREAMS).expect("there are digits");
+        let span = stream.span(0, &Device::flex());
+        assert_eq!(span.inputs.dims(), [9, STREAMS, 1]);
+        let seen = read(span.inputs.clone()).into_iter();
+        let seen: Vec<usize> = seen.map(|pixel| (pixel * 255.0).round() as usize).collect();
+        let in_stream = |i: usize, steps: std::ops::Range<usize>| {
+            let digits = steps.map(|t| seen[t * STREAMS + i]);
+            digits.collect::<Vec<usize>>()
+        };
+        let odd = classes(read(span.fast_targets), PERIOD + 1);
+        let threes = classes(read(span.slow_targets), PERIOD * PERIOD + 1);
+        for i in 0..STREAMS {
+            for k in 0..PERIOD {
+                let digits = in_stream(i, k * PERIOD..(k + 1) * PERIOD);
+                let expected = digits.iter().filter(|&digit| digit % 2 == 1).count();
+                assert_eq!(odd[k * STREAMS + i], expected, "window {k} of stream {i}");
+            }
+            let digits = in_stream(i, 0..9);
+            let expected = digits.iter().filter(|&&digit| digit == 3).count();
+            assert_eq!(threes[i], expected, "stream {i}");
+        }
+        assert!(threes.iter().any(|&count| count > 0));
+    }
+
+    #[test]
+    fn a_span_depends_on_the_seed_and_its_number_alone() {
+        let images = glyphs(1, 50, 0).train;
+        let span = |seed, number| {
+            let stream = DigitStream::new(&images, seed, 2, 5).expect("there are digits");
+            read(stream.span(number, &Device::flex()).inputs)
+        };
+        assert_eq!(span(1, 7), span(1, 7));
+        assert_ne!(span(1, 7), span(1, 8));
+        assert_ne!(span(1, 7), span(2, 7));
+    }
+
+    #[test]
+    fn what_is_no_digit_is_refused() {
+        let shape = digits().shape();
+        let three = Images::new(vec![0; 3], vec![0, 1, 2], shape, 3).expect("it is whole");
+        for images in [three, digits().take(0)] {
+            let error = DigitStream::new(&images, 1, 4, 5).expect_err("it is no stream of digits");
+            assert!(error.to_string().contains("ten classes"), "{error}");
+        }
+    }
+}

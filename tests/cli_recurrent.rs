@@ -1,0 +1,175 @@
+//! The recurrent experiments as their users meet them: `dni copy`, `dni text`, and how they and
+//! `dni clocks` go on after they were stopped.
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use common::program::*;
+use serde_json::Value;
+
+const COPY: &str = "copy --units 8 --batch-size 4 --unroll 2";
+const TEXT: &str = "text --units 8 --batch-size 4 --unroll 3 --characters 2000";
+
+#[test]
+fn results_have_the_documented_form() {
+    let place = Place::new();
+    let copy = place.results(&format!("{COPY} --budget 30"));
+    let text = place.results(&format!("{TEXT} --budget 6 --eval-every 3"));
+    for (report, experiment) in [(&copy, "copy"), (&text, "text")] {
+        assert_eq!(report["experiment"], experiment);
+        let results = report["results"].as_array().expect("a list of results");
+        let methods: Vec<&Value> = results.iter().map(|result| &result["method"]).collect();
+        assert_eq!(methods, ["bptt", "dni", "dni-aux"]);
+    }
+    for result in copy["results"].as_array().expect("a list") {
+        assert_eq!(result["steps"], 30);
+        assert!(result["longest"].is_u64(), "{result}");
+        assert!(result["bits"].as_f64().is_some_and(|bits| bits > 0.0));
+    }
+    for result in text["results"].as_array().expect("a list") {
+        assert_eq!(result["characters"], 6 * 4 * 3);
+        let optimum = result["optimum"].as_f64().expect("the language is known");
+        for part in ["train", "valid", "test"] {
+            let bits = result["bits_per_character"][part].as_f64();
+            assert!(bits.is_some_and(|bits| bits > optimum), "{result}");
+        }
+    }
+}
+
+#[test]
+fn every_flag_has_its_effect() {
+    let place = Place::new();
+    let result = |call: &str| timeless(place.results(call))["results"][0].clone();
+    for plain in [
+        format!("{COPY} --budget 30 --method dni"),
+        format!("{TEXT} --budget 6 --method dni --eval-every 6"),
+    ] {
+        let usual = result(&plain);
+        assert_eq!(result(&plain), usual, "the same seed is the same run");
+        for flag in [
+            "--seed 2",
+            "--core gru",
+            "--synthesizer mlp:8",
+            "--synthesizer-lr 0.1",
+            "--scale 30",
+            "--scale 0.5 --scale-targets false",
+            "--lr 0.01",
+        ] {
+            assert_ne!(result(&format!("{plain} {flag}")), usual, "{flag}");
+        }
+        for (given, other) in [
+            ("--units 8", "--units 9"),
+            ("--batch-size 4", "--batch-size 5"),
+        ] {
+            assert_ne!(result(&plain.replace(given, other)), usual, "{other}");
+        }
+    }
+}
+
+#[test]
+fn a_budget_in_minutes_ends_a_run() {
+    let place = Place::new();
+    let report = place.results(&format!("{COPY} --budget 0.005m --method bptt"));
+    let seconds = report["results"][0]["seconds"].as_f64();
+    assert!(
+        seconds.is_some_and(|s| (0.3..60.0).contains(&s)),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_corpus_is_one_file_or_three() {
+    let place = Place::new();
+    for (name, text) in [
+        ("a", "ab\n".repeat(200)),
+        ("b", "ba\n".repeat(9)),
+        ("c", "bc".into()),
+        ("empty", String::new()),
+    ] {
+        fs::write(place.path(name), text).expect("a file can be written");
+    }
+    let call = "text --units 4 --batch-size 2 --unroll 3 --budget 2 --method dni";
+    for corpus in ["a", "a,b,b"] {
+        let report = place.results(&format!("{call} --corpus {corpus}"));
+        assert!(report["results"][0]["optimum"].is_null());
+    }
+    for (corpus, words) in [
+        ("a,b,c", vec!["'c' (U+0063)", "line 1, column 2"]),
+        ("empty", vec!["empty"]),
+        ("missing", vec!["missing"]),
+    ] {
+        place
+            .run(&format!("{call} --corpus {corpus}"))
+            .fails(1, &words);
+    }
+    place
+        .run(&format!("{call} --corpus a,b"))
+        .fails(2, &["three"]);
+    let long = call.replace("--unroll 3", "--unroll 3000");
+    place
+        .run(&format!("{long} --corpus a"))
+        .fails(1, &["3000", "too short"]);
+}
+
+#[test]
+fn a_trained_model_writes() {
+    let place = Place::new();
+    place
+        .run(&format!("{TEXT} --budget 2 --method bptt --run-dir run"))
+        .succeeds();
+    let done = place.run("text --load run --sample 40").succeeds();
+    assert_eq!(done.stdout.chars().count(), 41, "{done}");
+    place
+        .run(&format!("{TEXT} --budget 2 --run-dir several"))
+        .succeeds();
+    place.run("text --load several").fails(2, &["several runs"]);
+}
+
+#[test]
+fn wrong_uses_are_explained() {
+    let place = Place::new();
+    for (flags, words) in [
+        ("copy --budget 0", vec!["minutes"]),
+        ("copy --method dnl", vec!["bptt, dni and dni-aux"]),
+        ("copy --synthesizer label", vec!["'label'", "rls:RANK"]),
+        ("copy --scale -1", vec!["from 0"]),
+        ("text --units 9000", vec!["8192", "fewer"]),
+    ] {
+        place.run(flags).fails(2, &words);
+    }
+}
+
+/// State, curriculum and place in the text are as if nothing had happened.
+#[test]
+fn a_stopped_run_goes_on() {
+    const CLOCKS: &str =
+        "clocks --period 2 --units 8 --batch-size 4 --examples 64 --test-examples 32 --steps 4000";
+    for call in [
+        format!("{COPY} --budget 20000 --method dni-aux"),
+        format!("{TEXT} --budget 6000 --method dni-aux --eval-every 3000"),
+        format!("{CLOCKS} --method decoupled --eval-every 4000"),
+    ] {
+        let experiment = call.split(' ').next().unwrap_or_default();
+        let (undisturbed, place) = (Place::new(), Place::new());
+        undisturbed.run(&format!("{call} --run-dir run")).succeeds();
+        let folder = place.path("run");
+        let mut child = place.start(&format!("{call} --run-dir run"));
+        wait_until(&mut child, || saved_step(&folder).is_some());
+        std::thread::sleep(Duration::from_millis(200));
+        let id = child.id().to_string();
+        let asked = Command::new("kill").args(["-INT", &id]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "{call}");
+        assert_eq!(child.wait().expect("it ends").code(), Some(1), "{call}");
+        assert!(saved_step(&folder).is_some_and(|step| step > 0), "{call}");
+        place.run(&format!("{experiment} --resume run")).succeeds();
+        let states = [&folder, &undisturbed.path("run")].map(|folder| state(folder));
+        assert!(states[0] == states[1], "{call}");
+        assert_eq!(
+            scalars(&folder).len(),
+            scalars(&undisturbed.path("run")).len()
+        );
+    }
+}
