@@ -65,8 +65,13 @@ pub(crate) trait AnyTrained: Send {
     /// Whether every parameter is a finite number.
     fn is_finite(&self) -> bool;
 
+    /// Where its parameters lie, if it has any.
+    fn home(&self) -> Option<Device>;
+
     /// Where its parameters lie; the default device if it has none.
-    fn device(&self) -> Device;
+    fn device(&self) -> Device {
+        self.home().unwrap_or_default()
+    }
 
     /// Writes parameters as `prefix.parameters.path` and optimizer states as `prefix.optimizer.*`.
     fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()>;
@@ -113,10 +118,9 @@ impl<M: Module> AnyTrained for Trained<M> {
         finite.0
     }
 
-    fn device(&self) -> Device {
-        let devices = self.module().devices();
-        let device = devices.into_iter().next().unwrap_or_default();
-        device.without_autodiff()
+    fn home(&self) -> Option<Device> {
+        let device = self.module().devices().into_iter().next();
+        device.map(Device::without_autodiff)
     }
 
     fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()> {

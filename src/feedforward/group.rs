@@ -93,9 +93,9 @@ impl Group<'_> {
         self.sections.len()
     }
 
-    /// Where the parameters of its lowest section lie.
-    pub fn device(&self) -> Device {
-        self.sections[0].section.device()
+    /// Where the parameters of its sections lie, if there are any.
+    pub fn device(&self) -> Option<Device> {
+        self.sections.iter().find_map(|s| s.section.home())
     }
 
     /// How the loss of a batch is made up.
@@ -173,7 +173,7 @@ impl Group<'_> {
 
     /// Lets the interface on top of section `i` learn: its synthesizer from the gradient that came
     /// down, its input model from the message, if that `was_sent` in earnest. Returns the
-    /// residuals of both.
+    /// residuals of both; none if the interface rests.
     pub fn learn(
         &mut self,
         i: usize,
@@ -181,7 +181,9 @@ impl Group<'_> {
         target: Option<Tensor<2>>,
         was_sent: bool,
     ) -> (Option<Tensor<2>>, Option<Tensor<2>>) {
-        let interface = &mut self.interfaces[i];
+        let Some(interface) = self.interfaces.get_mut(i) else {
+            return (None, None);
+        };
         let residual = sent
             .prediction
             .zip(target)
@@ -197,6 +199,13 @@ impl Group<'_> {
     pub fn predict_on_top(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Prediction {
         let interface = self.interfaces.last();
         interface.expect(ON_TOP).predict(message, context)
+    }
+
+    /// Sets the factor of the learning rates of the interface on top of the highest section, which
+    /// learns from steps that are past.
+    pub fn set_rate_factor_on_top(&mut self, factor: f64) {
+        let interface = self.interfaces.last_mut();
+        interface.expect(ON_TOP).set_rate_factor(factor);
     }
 
     /// Lets the synthesizer on top of the highest section learn the gradient `delta`. Returns its

@@ -1,4 +1,4 @@
-//! Schedules: which sections learn when, and how fast.
+//! Schedules: which sections learn when, how fast, and on which thread.
 
 mod rates;
 mod sparse;

@@ -53,10 +53,14 @@ pub(super) struct ToBelow {
     pub answers: SyncSender<Answer>,
 }
 
-/// Queues between two neighbours, for up to `depth` messages and as many answers.
+/// Queues between two neighbours, neither of whom goes on with more than `depth` of its messages
+/// unanswered or of its guesses unconfirmed.
+///
+/// Then no more than `depth` messages or answers lie in them; twice as many with synthetic inputs,
+/// where the upper one may be `depth` steps ahead, too.
 pub(super) fn link(depth: usize) -> (ToAbove, ToBelow) {
-    let (up, messages) = sync_channel(depth);
-    let (down, answers) = sync_channel(depth);
+    let (up, messages) = sync_channel(2 * depth);
+    let (down, answers) = sync_channel(2 * depth);
     let above = ToAbove {
         messages: up,
         answers,
@@ -86,5 +90,22 @@ impl Waited {
         let received = queue.recv();
         self.0 += start.elapsed();
         received.map_err(|_| Halt::Stopped)
+    }
+
+    /// The next thing in a queue: if it `must` be had, as soon as there is one, otherwise if there
+    /// is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive), if it must be had.
+    pub fn receive_if_any<T>(
+        &mut self,
+        queue: &Receiver<T>,
+        must: bool,
+    ) -> Result<Option<T>, Halt> {
+        match must {
+            true => self.receive(queue).map(Some),
+            false => Ok(queue.try_recv().ok()),
+        }
     }
 }

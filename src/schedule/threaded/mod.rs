@@ -25,8 +25,14 @@
 //! there, if inputs are synthetic: it is the one that must not wait for a message, and keeps each
 //! guess until that comes.
 //!
-//! What it costs: at the interfaces between workers a synthesizer learns some steps late
-//! ([`Staleness`]). With one worker it is `Chain::step`, bit for bit.
+//! A worker takes the answers that have come, and waits for those that it must have, just before
+//! its highest section moves, which is what needs the synthesizer. So with a queue of one message
+//! that synthesizer has learned from step s - 1 when it predicts in step s, as in `Chain::step`, and
+//! the result is that of `Chain::step`, bit for bit, whatever the split and however the threads run.
+//! Nobody has to wait for long: below the highest section there is work to do while the answer is
+//! made. A worker of one section has none, though, and would take turns with the one above it.
+//! Longer queues let it go on; what they cost is that synthesizers between workers learn some steps
+//! late ([`Staleness`]), and how late depends on the timing.
 
 mod crew;
 mod link;
@@ -109,13 +115,15 @@ impl Threaded {
             chain,
             split: split.to_vec(),
             crews: crews(split.len(), 1)?,
-            depth: 2,
+            depth: default_queue(split),
             report: Report::new(split),
         })
     }
 
-    /// Sets how many messages a worker may send before the first of them is answered. Default: 2.
-    /// More even out steps that take now longer and now shorter, and make gradients come later.
+    /// Sets how many messages a worker may send before the first of them is answered. Default: 1,
+    /// which makes the result independent of the timing, or 2 if a worker has but one section with
+    /// others above, which would otherwise take turns with them. More even out steps that take now
+    /// longer and now shorter, and make gradients come later.
     ///
     /// # Errors
     ///
@@ -292,6 +300,12 @@ impl Threaded {
         };
         tops(&self.split).take_while(|top| *top < section).count()
     }
+}
+
+/// One message, if no worker would have to wait for an answer without anything to do meanwhile.
+fn default_queue(split: &[usize]) -> usize {
+    let below_last = &split[..split.len() - 1];
+    1 + usize::from(below_last.contains(&1))
 }
 
 fn crews(workers: usize, kernel_threads: usize) -> Result<Vec<Crew>> {

@@ -26,28 +26,28 @@ impl Report {
     }
 }
 
-/// How many steps of its worker lie between the moment when a section sends a message and that in
-/// which the gradient at it has come back: none within a worker.
+/// How many messages a section has sent after one by the time the gradient at that comes back: as
+/// many predictions were made without what the synthesizer learns from it. None within a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Staleness {
     /// Gradients that came back.
     pub targets: usize,
-    /// Steps between, over all of them.
+    /// Later messages, over all of them.
     pub sum: usize,
-    /// Steps between, at most.
+    /// Later messages, at most.
     pub most: usize,
 }
 
 impl Staleness {
-    /// The mean number of steps between, zero if nothing came back.
+    /// The mean number of later messages, zero if nothing came back.
     pub fn mean(&self) -> f64 {
         self.sum as f64 / self.targets.max(1) as f64
     }
 
-    pub(super) fn note(&mut self, steps: usize) {
+    pub(super) fn note(&mut self, later: usize) {
         self.targets += 1;
-        self.sum += steps;
-        self.most = self.most.max(steps);
+        self.sum += later;
+        self.most = self.most.max(later);
     }
 
     pub(super) fn add(&mut self, more: Self) {

@@ -60,7 +60,7 @@ fn time_step(chain: &mut Chain, batch: &Batch, lessons: &Lessons) -> Result<Vec<
     let learners: Vec<bool> = (0..sections).map(|i| !rests || i + 1 == sections).collect();
     let mut groups = chain.groups(&[sections], rests);
     let group = &mut groups[0];
-    let device = group.device();
+    let device = group.device().unwrap_or_else(|| batch.input.device());
     let mut times = vec![Duration::ZERO; sections];
     let mut watch = Watch::start(device)?;
     let mut below: Option<Sent> = None;

@@ -35,14 +35,17 @@ pub(super) struct Worker<'a> {
     group: Group<'a>,
     /// Its lowest section, counted from that of the chain.
     first: usize,
-    /// Where its parameters lie, and all that it computes.
-    device: Device,
+    /// Where its parameters lie, and all that it computes; none if it has no parameters.
+    device: Option<Device>,
     lessons: Receiver<Lesson>,
     below: Option<Below<'a>>,
     above: Option<Above>,
     /// The step that it is at.
     step: usize,
+    /// What learning rates are multiplied by in that step.
+    rate_factor: f64,
     notes: Notes,
+    staleness: Staleness,
     waited: Waited,
 }
 
@@ -59,6 +62,7 @@ struct Below<'a> {
 /// A guess of a message that is to come.
 struct Guess {
     step: usize,
+    rate_factor: f64,
     guess: GuessedMessage,
     /// Whether the model learns from the message: not if the section below rests.
     learns: bool,
@@ -69,12 +73,12 @@ struct Above {
     queues: ToAbove,
     /// Messages that have no answer, from the oldest on.
     kept: VecDeque<Kept>,
-    staleness: Staleness,
 }
 
 /// What is kept of a message until its answer comes.
 struct Kept {
     step: usize,
+    rate_factor: f64,
     prediction: Option<Prediction>,
     context: Option<Tensor<2>>,
 }
@@ -103,6 +107,7 @@ impl<'a> Worker<'a> {
     pub fn new(course: Course, group: Group<'a>, first: usize, lessons: Receiver<Lesson>) -> Self {
         Self {
             step: course.steps.start,
+            rate_factor: 1.0,
             course,
             device: group.device(),
             group,
@@ -111,6 +116,7 @@ impl<'a> Worker<'a> {
             below: None,
             above: None,
             notes: Notes::default(),
+            staleness: Staleness::default(),
             waited: Waited::default(),
         }
     }
@@ -131,7 +137,6 @@ impl<'a> Worker<'a> {
         self.above = Some(Above {
             queues,
             kept: VecDeque::new(),
-            staleness: Staleness::default(),
         });
         self
     }
@@ -140,7 +145,11 @@ impl<'a> Worker<'a> {
     /// queues are dropped.
     pub fn run(mut self) -> Outcome {
         let start = Instant::now();
-        let end = catch_unwind(AssertUnwindSafe(|| self.take_steps()));
+        let end = catch_unwind(AssertUnwindSafe(|| match self.take_steps() {
+            // What stopped the others may have come from here.
+            Err(Halt::Stopped) => self.notes.check().and(Err(Halt::Stopped)),
+            end => end,
+        }));
         Outcome {
             end: end.unwrap_or_else(|panic| {
                 Err(Halt::Panicked {
@@ -148,7 +157,7 @@ impl<'a> Worker<'a> {
                     message: message_of(&*panic),
                 })
             }),
-            staleness: self.above.map_or_else(Staleness::default, |a| a.staleness),
+            staleness: self.staleness,
             notes: self.notes.into_vec(),
             busy: start.elapsed().saturating_sub(self.waited.0),
         }
@@ -160,7 +169,7 @@ impl<'a> Worker<'a> {
         } = self.course.clone();
         for taken in 1..=steps.len() {
             let lesson = self.waited.receive(&self.lessons)?;
-            self.step = lesson.step;
+            (self.step, self.rate_factor) = (lesson.step, lesson.rate_factor);
             self.take_step(lesson)?;
             if taken.is_multiple_of(check_every) {
                 self.notes.check()?;
@@ -177,7 +186,7 @@ impl<'a> Worker<'a> {
         let learners = &lesson.learners[self.first..];
         let below_learns = self.first > 0 && lesson.learners[self.first - 1];
         let batch = self.bring(lesson.batch);
-        self.group.set_rate_factor(lesson.rate_factor);
+        self.group.set_rate_factor(self.rate_factor);
         let mut input = self.receive(&batch, below_learns)?;
         let mut below: Option<Sent> = None;
         let highest = self.group.len() - 1;
@@ -213,12 +222,13 @@ impl<'a> Worker<'a> {
         let Some(model) = &below.input_model else {
             let message = self.waited.receive(&below.queues.messages)?;
             assert_eq!(message.step, self.step, "messages come in order");
-            return Ok(Input::Message(message.output.to_device(&self.device)));
+            return Ok(Input::Message(moved(message.output, &self.device)));
         };
         let guess = model.guess(batch.input.clone());
         let message = guess.message.clone();
         below.guesses.push_back(Guess {
             step: self.step,
+            rate_factor: self.rate_factor,
             guess,
             learns: below_learns,
         });
@@ -248,6 +258,7 @@ impl<'a> Worker<'a> {
         };
         above.kept.push_back(Kept {
             step: self.step,
+            rate_factor: self.rate_factor,
             prediction: sent.prediction,
             context,
         });
@@ -262,35 +273,52 @@ impl<'a> Worker<'a> {
     /// Lets the synthesizer on top learn from the answers that have come, and waits until no more
     /// than `most` messages are without one.
     fn catch_up(&mut self, most: usize) -> Result<(), Halt> {
-        while let Some(above) = &mut self.above {
-            let answers = &above.queues.answers;
-            let answer = if above.kept.len() > most {
-                self.waited.receive(answers)?
-            } else if let Ok(answer) = answers.try_recv() {
-                answer
-            } else {
-                break;
-            };
-            let kept = above.kept.pop_front().expect("an answer is to a message");
-            assert_eq!(kept.step, answer.step, "answers come in order");
+        let figure = Figure::Synthesizer(self.first + self.group.len() - 1);
+        while let Some((kept, answer)) = self.next_answer(most)? {
             let Some(target) = answer.target else {
                 continue;
             };
-            let [delta, at] = [Some(target.delta), target.at]
-                .map(|tensor| tensor.map(|tensor| tensor.to_device(&self.device)));
-            let prediction = match at {
-                Some(at) => Some(self.group.predict_on_top(at, kept.context)),
+            let prediction = match target.at {
+                Some(at) => {
+                    let at = moved(at, &self.device);
+                    Some(self.group.predict_on_top(at, kept.context))
+                }
                 None => kept.prediction,
             };
-            if let Some((prediction, delta)) = prediction.zip(delta) {
+            if let Some(prediction) = prediction {
+                let delta = moved(target.delta, &self.device);
+                self.group.set_rate_factor_on_top(kept.rate_factor);
                 let residual = self.group.learn_on_top(prediction, delta);
-                above.staleness.note(self.step - kept.step);
-                let figure = Figure::Synthesizer(self.first + self.group.len() - 1);
                 self.notes
                     .take(kept.step, figure, Figure::loss_of(residual));
+                self.staleness.note(self.unanswered());
             }
         }
         Ok(())
+    }
+
+    /// How many messages have no answer.
+    fn unanswered(&self) -> usize {
+        self.above.as_ref().map_or(0, |above| above.kept.len())
+    }
+
+    /// The next answer, with what was kept for it; none if it has not come and no more than `most`
+    /// messages are without one.
+    fn next_answer(&mut self, most: usize) -> Result<Option<(Kept, Answer)>, Halt> {
+        let Some(above) = &mut self.above else {
+            return Ok(None);
+        };
+        // With synthetic inputs answers may come before their messages are sent.
+        if above.kept.is_empty() {
+            return Ok(None);
+        }
+        let must = above.kept.len() > most;
+        let answer = self.waited.receive_if_any(&above.queues.answers, must)?;
+        let found = answer.and_then(|answer| Some((above.kept.pop_front()?, answer)));
+        if let Some((kept, answer)) = &found {
+            assert_eq!(kept.step, answer.step, "answers come in order");
+        }
+        Ok(found)
     }
 
     /// Lets the input model learn from the messages that have come, and waits until no more than
@@ -302,24 +330,22 @@ impl<'a> Worker<'a> {
         let Some(model) = &mut below.input_model else {
             return Ok(());
         };
-        while !below.guesses.is_empty() {
+        while let Some(oldest) = below.guesses.front() {
+            let must = below.guesses.len() > most;
             let messages = &below.queues.messages;
-            let message = if below.guesses.len() > most {
-                self.waited.receive(messages)?
-            } else if let Ok(message) = messages.try_recv() {
-                message
-            } else {
+            let Some(message) = self.waited.receive_if_any(messages, must)? else {
                 break;
             };
-            let guess = below.guesses.pop_front().expect("there is a guess");
-            assert_eq!(guess.step, message.step, "messages come in order");
-            if guess.learns {
-                let output = message.output.to_device(&self.device);
-                let residual = model.learn(guess.guess, output, below.reduction);
-                let figure = Figure::InputModel(self.first - 1);
-                self.notes
-                    .take(guess.step, figure, Figure::loss_of(residual));
-            }
+            assert_eq!(oldest.step, message.step, "messages come in order");
+            let Some(guess) = below.guesses.pop_front().filter(|guess| guess.learns) else {
+                continue;
+            };
+            let output = moved(message.output, &self.device);
+            model.model_mut().set_rate_factor(guess.rate_factor);
+            let residual = model.learn(guess.guess, output, below.reduction);
+            let figure = Figure::InputModel(self.first - 1);
+            self.notes
+                .take(guess.step, figure, Figure::loss_of(residual));
         }
         Ok(())
     }
@@ -347,12 +373,20 @@ impl<'a> Worker<'a> {
             self.first == 0 || self.group.guesses() || self.below.as_ref().is_some_and(guesses);
         Batch {
             input: match needs_input {
-                true => batch.input.to_device(&self.device),
+                true => moved(batch.input, &self.device),
                 false => batch.input,
             },
-            target: batch.target.to_device(&self.device),
-            context: batch.context.map(|c| c.to_device(&self.device)),
+            target: moved(batch.target, &self.device),
+            context: batch.context.map(|context| moved(context, &self.device)),
         }
+    }
+}
+
+/// A tensor on a device; where it is, if that does not matter.
+fn moved(tensor: Tensor<2>, device: &Option<Device>) -> Tensor<2> {
+    match device {
+        Some(device) => tensor.to_device(device),
+        None => tensor,
     }
 }
 
