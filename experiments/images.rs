@@ -12,6 +12,7 @@ use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use dni::data::{ImageSet, Images, Order, Stream, generator};
 use dni::run::{Plan, Progress, Task};
+use dni::schedule::{Threaded, threaded};
 use dni::{Backend, Batch, Chain, Lessons, Quality, Sparse, TargetScale};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,7 @@ use crate::source::{DataArgs, Source};
 use crate::stats;
 use crate::synthesizer::{Served, SynthesizerKind};
 use crate::table::Table;
+use crate::workers::{self, WorkerArgs, Workers};
 
 /// Flags of `dni images`.
 #[derive(Debug, Args)]
@@ -42,6 +44,8 @@ pub struct ImagesArgs {
     /// Steps between two looks at the test set [default: none but at the end]
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Length")]
     eval_every: Option<usize>,
+    #[command(flatten)]
+    workers: WorkerArgs,
     #[command(flatten)]
     machine: MachineArgs,
     #[command(flatten)]
@@ -166,6 +170,8 @@ pub struct Settings {
     update_probability: f64,
     target_scale: TargetScale,
     eval_every: Option<usize>,
+    #[serde(default)]
+    workers: Workers,
 }
 
 impl Settings {
@@ -200,6 +206,7 @@ impl Settings {
         set(&mut s.lr_schedule, &training.lr_schedule);
         set(&mut s.update_probability, &training.update_probability);
         s.eval_every = args.eval_every.or(s.eval_every);
+        s.workers.set(&args.workers);
         let examples = s.examples.unwrap_or(usize::MAX).min(s.data.examples());
         s.run.set_epochs(&args.length, examples);
         s
@@ -238,6 +245,7 @@ impl Settings {
             update_probability: 1.0,
             target_scale: TargetScale::PerExample,
             eval_every: None,
+            workers: Workers::default(),
         }
     }
 
@@ -334,12 +342,17 @@ impl Settings {
     }
 
     fn plan(&self, method: Method, seed: u64) -> anyhow::Result<Plan<Lessons>> {
-        let record_every = match self.network.model {
+        let most = match self.network.model {
             Model::Fcn => 100,
             // Its steps are slow, and Ctrl-C waits for a record.
             Model::Cnn => 10,
         };
-        let record_every = (self.run.steps / 200).clamp(1, record_every);
+        let least = match self.workers.are_wanted() {
+            // All of them must come to the same step for a record.
+            true => most / 2,
+            false => 1,
+        };
+        let record_every = (self.run.steps / 200).clamp(least, most);
         let sparse = Some(self.update_probability).filter(|&p| p < 1.0);
         let lessons = Lessons {
             sparse: sparse.map(|p| Sparse::new(p, seed)).transpose()?,
@@ -375,6 +388,7 @@ impl comparison::Settings for Settings {
         self.network.check(self.data.shape())?;
         check_rates(&[self.lr, self.synthesizer_lr])?;
         Sparse::new(self.update_probability, 0).map_err(misuse)?;
+        self.workers.check(self.network.depth, &self.run.methods)?;
         let examples = self
             .examples
             .unwrap_or(usize::MAX)
@@ -443,6 +457,16 @@ impl Task<Chain> for Batches<'_> {
     }
 }
 
+impl Task<Threaded> for Batches<'_> {
+    fn batch(&mut self, step: usize) -> Batch {
+        Task::<Chain>::batch(self, step)
+    }
+
+    fn evaluate(&mut self, threaded: &Threaded) -> dni::Result<BTreeMap<String, f64>> {
+        self.evaluate(threaded.chain())
+    }
+}
+
 /// In cDNI the context is the label.
 fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
     Batch {
@@ -474,6 +498,8 @@ struct RunResult {
     /// On all test images.
     test: Measures,
     interfaces: Vec<Quality>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<threaded::Report>,
     run_dir: String,
 }
 
@@ -520,8 +546,13 @@ fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<
     let mut chain = settings.chain(run.method, run.seed, &set.train, run.device)?;
     let mut batches = Batches::new(&set, settings, run.seed, run.device)?;
     let plan = settings.plan(run.method, run.seed)?;
-    let progress = run.train(&mut chain, &mut batches, &plan)?;
-    let result = RunResult::measure(run, &chain, &set, progress)
+    let (chain, progress, workers) = if settings.workers.are_wanted() {
+        train_by_workers(run, chain, &mut batches, &plan)?
+    } else {
+        let progress = run.train(&mut chain, &mut batches, &plan)?;
+        (chain, progress, None)
+    };
+    let result = RunResult::measure(run, &chain, &set, progress, workers)
         .with_context(|| format!("{} cannot be measured", run.label))?;
     run.say(&format!(
         "{} steps in {:.1} s, test error {:.2} %",
@@ -532,12 +563,32 @@ fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<
     Ok(result)
 }
 
+/// Trains a run whose layers several workers share.
+fn train_by_workers(
+    run: &Run<Settings>,
+    chain: Chain,
+    batches: &mut Batches,
+    plan: &Plan<Lessons>,
+) -> anyhow::Result<(Chain, Progress, Option<threaded::Report>)> {
+    let settings = &run.settings;
+    let first = Task::<Chain>::batch(batches, 0);
+    let kernel_threads = settings.run.kernel_threads;
+    let say = |text: &str| run.say(text);
+    let workers = &settings.workers;
+    let mut threaded = workers.hire(chain, &first, &plan.schedule, kernel_threads, say)?;
+    let progress = run.train(&mut threaded, batches, plan)?;
+    let report = threaded.report().clone();
+    run.say(&workers::summary(&report));
+    Ok((threaded.into_chain(), progress, Some(report)))
+}
+
 impl RunResult {
     fn measure(
         run: &Run<Settings>,
         chain: &Chain,
         set: &ImageSet,
         progress: Progress,
+        workers: Option<threaded::Report>,
     ) -> anyhow::Result<Self> {
         const MOST: usize = 10_000;
         let looked_at = run.settings.run.batch_size.min(set.train.len());
@@ -552,6 +603,7 @@ impl RunResult {
             train: Measures::of_first(chain, &set.train, MOST, run.device),
             test: Measures::of(chain, &set.test, run.device),
             interfaces: chain.quality(&with_label(input, target)),
+            workers,
             run_dir: run.folder.display().to_string(),
         })
     }

@@ -26,6 +26,7 @@ mod stats;
 mod synthesizer;
 mod table;
 mod text;
+mod workers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -42,7 +42,7 @@ mod split;
 mod worker;
 
 pub use report::{Report, Staleness, Workload};
-pub use split::{even_split, section_times};
+pub use split::{check_split, even_split, section_times};
 
 use std::ops::Range;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -51,7 +51,6 @@ use std::time::{Duration, Instant};
 
 use burn::optim::{StateSink, StateSource};
 
-use crate::credit::Credit;
 use crate::error::{Error, Result};
 use crate::feedforward::{Batch, Chain, Group, Lessons};
 use crate::interface::Contract;
@@ -109,7 +108,7 @@ impl Threaded {
     /// If the numbers do not add up to that of the sections, one is zero, or the operating system
     /// gives no more threads.
     pub fn new(mut chain: Chain, split: &[usize]) -> Result<Self> {
-        split::check(split, chain.names().len())?;
+        check_split(split, chain.names().len())?;
         chain.settle();
         Ok(Self {
             chain,
@@ -424,16 +423,12 @@ fn by_step(outcomes: Vec<Outcome>, steps: &Range<usize>) -> Vec<Figures> {
 /// If sections are update-locked at any time, or an interface is missing.
 pub fn check_lessons(lessons: &Lessons, chain: &Chain) -> Result<()> {
     let invalid = |reason: String| Err(Error::Invalid(reason));
-    match lessons.credit {
-        Credit::Backprop | Credit::Mixed { .. } => {
-            return invalid(format!(
-                "with {:?} every section waits for those above it (it is update-locked), so \
-                 workers could not train at the same time; train with synthetic gradients, or \
-                 without workers",
-                lessons.credit
-            ));
-        }
-        Credit::Synthetic | Credit::None => {}
+    if lessons.credit.is_update_locked() {
+        return invalid(format!(
+            "with {:?} every section waits for those above it (it is update-locked), so workers \
+             could not train at the same time; train with synthetic gradients, or without workers",
+            lessons.credit
+        ));
     }
     if lessons.warm_up > 0 && lessons.credit.uses_synthesizers() {
         return invalid(format!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What the workers of a [`Threaded`](super::Threaded) network have done since it was made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -61,9 +61,15 @@ impl Staleness {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Workload {
     /// At its own work.
+    #[serde(rename = "busy_seconds", serialize_with = "as_seconds")]
     pub busy: Duration,
     /// Waiting for batches, for its neighbours or for the end of a burst.
+    #[serde(rename = "waiting_seconds", serialize_with = "as_seconds")]
     pub waiting: Duration,
+}
+
+fn as_seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
 }
 
 impl Workload {

@@ -14,7 +14,11 @@ const TIMED: usize = 5;
 const UNTIMED: usize = 2;
 
 /// Refuses numbers of sections that are no split of so many.
-pub(super) fn check(split: &[usize], sections: usize) -> Result<()> {
+///
+/// # Errors
+///
+/// If they do not add up to that, or one is zero.
+pub fn check_split(split: &[usize], sections: usize) -> Result<()> {
     let sum = split.iter().sum::<usize>();
     if split.contains(&0) || sum != sections {
         let numbers: Vec<String> = split.iter().map(usize::to_string).collect();
@@ -195,8 +199,8 @@ mod tests {
         assert!(even_split(&[Duration::ZERO; 2], 3).is_err());
         assert!(even_split(&[Duration::ZERO; 2], 0).is_err());
         for wrong in [&[][..], &[3], &[1, 2, 2], &[0, 4], &[2, 0, 2]] {
-            assert!(check(wrong, 4).is_err(), "{wrong:?}");
+            assert!(check_split(wrong, 4).is_err(), "{wrong:?}");
         }
-        assert!(check(&[1, 3], 4).is_ok());
+        assert!(check_split(&[1, 3], 4).is_ok());
     }
 }
