@@ -1,19 +1,20 @@
-//! Sections that train at the same time: an image network of 8 layers, 784-512x7-10, batch 256,
-//! Adam, batch norm, by cDNI on one thread and by two workers, and by backprop, taking turns.
+//! Sections that train at the same time: image networks of seven and eight layers of 512 units and
+//! an output layer, batch 256, Adam, batch norm; cDNI on one thread and by two workers, and backprop
+//! on one thread and with operations shared by two, taking turns.
 //!
 //! `cargo bench --profile dev --bench threads` prints the median time of a step over the
-//! repetitions, half the distance between the quartiles, and the ratio to the one thread. A word
-//! after `--` restricts the cases to those that have it in their name. "2 kernel threads" means
-//! that each operation is split among two threads, in a pool of their own.
+//! repetitions, half the distance between the quartiles, and the ratio to one thread of the same
+//! method. A word after `--` restricts the cases to those that have it in their name. "2 kernel
+//! threads" means that each operation is split among two threads, in a pool of their own.
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
 use dni::data::{Stream, generator};
 use dni::schedule::Threaded;
-use dni::schedule::threaded::{even_split, section_times};
+use dni::schedule::threaded::{Report, even_split, section_times};
 use dni::{
     Batch, Chain, Credit, DenseConfig, Init, Interface, LeastSquaresSynthesizerConfig, Lessons,
     LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, Optimizer, backend,
@@ -24,11 +25,15 @@ use common::Times;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const REPETITIONS: usize = 9;
-const STEPS: usize = 20;
+const REPETITIONS: usize = 15;
+const STEPS: usize = 15;
 const BATCH: usize = 256;
+const INPUTS: usize = 784;
+const UNITS: usize = 512;
 const CLASSES: usize = 10;
-const SIZES: [usize; 9] = [784, 512, 512, 512, 512, 512, 512, 512, CLASSES];
+
+/// Layers of 512 units below the output layer.
+const HIDDEN: [usize; 2] = [8, 7];
 
 /// How the gradients are made.
 #[derive(Clone, Copy)]
@@ -40,6 +45,13 @@ enum Kind {
     Probe(usize),
 }
 
+const KINDS: [(&str, Kind); 4] = [
+    ("cdni linear", Kind::Linear),
+    ("cdni linear:32", Kind::Rank(32)),
+    ("cdni probe:64", Kind::Probe(64)),
+    ("backprop", Kind::Backprop),
+];
+
 /// Who takes the steps.
 #[derive(Clone, Copy)]
 enum Schedule {
@@ -48,34 +60,18 @@ enum Schedule {
     Workers(usize),
 }
 
-const CASES: [(&str, Kind, Schedule); 10] = [
-    ("cdni linear", Kind::Linear, Schedule::Alone(1)),
-    ("cdni linear, 1 worker", Kind::Linear, Schedule::Workers(1)),
-    ("cdni linear, 2 workers", Kind::Linear, Schedule::Workers(2)),
-    ("cdni linear:32", Kind::Rank(32), Schedule::Alone(1)),
-    (
-        "cdni linear:32, 2 workers",
-        Kind::Rank(32),
-        Schedule::Workers(2),
-    ),
-    ("cdni probe:64", Kind::Probe(64), Schedule::Alone(1)),
-    (
-        "cdni probe:64, 2 workers",
-        Kind::Probe(64),
-        Schedule::Workers(2),
-    ),
-    ("backprop", Kind::Backprop, Schedule::Alone(1)),
-    (
-        "backprop, 2 kernel threads",
-        Kind::Backprop,
-        Schedule::Alone(2),
-    ),
-    (
-        "cdni linear, 2 kernel threads",
-        Kind::Linear,
-        Schedule::Alone(2),
-    ),
+const SCHEDULES: [(&str, Schedule); 3] = [
+    ("", Schedule::Alone(1)),
+    (", 2 kernel threads", Schedule::Alone(2)),
+    (", 2 workers", Schedule::Workers(2)),
 ];
+
+/// A case with the name of what it is compared with.
+struct Case {
+    name: String,
+    reference: String,
+    runner: Runner,
+}
 
 /// What takes steps.
 enum Runner {
@@ -88,50 +84,66 @@ fn main() {
     let device = Device::flex();
     let batch = batch(&device);
     let asked = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
-    let mut cases: Vec<(&str, Runner)> = CASES
-        .iter()
-        .filter(|(name, ..)| asked.as_ref().is_none_or(|asked| name.contains(asked)))
-        .map(|&(name, kind, schedule)| (name, Runner::new(name, kind, schedule, &batch, &device)))
-        .collect();
-    for (_, runner) in &mut cases {
-        runner.time(&batch, 3);
+    let mut cases = cases(asked.as_deref().unwrap_or(""), &batch, &device);
+    for case in &mut cases {
+        case.runner.time(&batch, 3);
     }
     let mut times = Times::default();
     for _ in 0..REPETITIONS {
-        for (name, runner) in &mut cases {
-            times.note(name.to_string(), runner.time(&batch, STEPS));
+        for case in &mut cases {
+            times.note(case.name.clone(), case.runner.time(&batch, STEPS));
         }
     }
-    let (reference, ..) = CASES[0];
-    for (name, _) in &cases {
-        times.print_against(reference, name);
+    for case in &cases {
+        times.print_against(&case.reference, &case.name);
     }
-    for (name, runner) in &cases {
-        if let Runner::Workers(threaded) = runner {
-            let report = threaded.report();
-            let busy: Vec<String> = report
-                .workers
-                .iter()
-                .map(|w| format!("{:.0} %", 100.0 * w.busy_share()))
-                .collect();
-            let staleness: Vec<String> = report
-                .staleness
-                .iter()
-                .map(|s| format!("{:.2}", s.mean()))
-                .collect();
-            println!(
-                "{name}: split {:?}, busy {}, staleness {}",
-                report.split,
-                busy.join(" "),
-                staleness.join(" ")
-            );
+    for case in &cases {
+        if let Runner::Workers(threaded) = &case.runner {
+            print_report(&case.name, threaded.report());
         }
     }
 }
 
+/// The cases whose name has a word in it.
+fn cases(word: &str, batch: &Batch, device: &Device) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for hidden in HIDDEN {
+        for (kind_name, kind) in KINDS {
+            for (schedule_name, schedule) in SCHEDULES {
+                let reference = format!("512x{hidden} {kind_name}");
+                let name = format!("{reference}{schedule_name}");
+                let is_locked = matches!(kind, Kind::Backprop);
+                let has_workers = matches!(schedule, Schedule::Workers(_));
+                if name.contains(word) && !(is_locked && has_workers) {
+                    let chain = chain(hidden, kind, device);
+                    cases.push(Case {
+                        name,
+                        reference,
+                        runner: Runner::new(chain, kind, schedule, batch),
+                    });
+                }
+            }
+        }
+    }
+    cases
+}
+
+fn print_report(name: &str, report: &Report) {
+    let workers = report.workers.iter();
+    let busy: Vec<String> = workers
+        .map(|worker| format!("{:.0} %", 100.0 * worker.busy_share()))
+        .collect();
+    let stalest = report.staleness.iter().map(|s| s.most).max();
+    println!(
+        "{name}: split {:?}, busy {}, gradients up to {} messages late",
+        report.split,
+        busy.join(" and "),
+        stalest.unwrap_or(0)
+    );
+}
+
 impl Runner {
-    fn new(name: &str, kind: Kind, schedule: Schedule, batch: &Batch, device: &Device) -> Self {
-        let chain = chain(kind, device);
+    fn new(chain: Chain, kind: Kind, schedule: Schedule, batch: &Batch) -> Self {
         match schedule {
             Schedule::Alone(threads) => {
                 let credit = match kind {
@@ -143,9 +155,8 @@ impl Runner {
             }
             Schedule::Workers(workers) => {
                 let times = section_times(&chain, batch, &Credit::Synthetic.into());
-                let times: Vec<Duration> = times.expect("sections can be timed");
-                println!("{name}: {times:?}");
-                let split = even_split(&times, workers).expect("there are enough sections");
+                let split = even_split(&times.expect("sections can be timed"), workers)
+                    .expect("there are enough sections");
                 let threaded = Threaded::new(chain, &split).expect("the split is right");
                 Self::Workers(threaded)
             }
@@ -171,41 +182,35 @@ impl Runner {
     }
 }
 
-fn chain(kind: Kind, device: &Device) -> Chain {
+fn chain(hidden: usize, kind: Kind, device: &Device) -> Chain {
     let rng = &mut generator(1, Stream::Parameters);
     let mut chain = Chain::new(Loss::CrossEntropy);
-    let top = SIZES.len() - 2;
-    for (i, pair) in SIZES.windows(2).enumerate() {
-        let config = DenseConfig::new(pair[0], pair[1]).with_init(Init::He);
-        let config = if i < top {
-            config.with_batch_norm(true)
-        } else {
-            config.linear()
-        };
-        let section = config.init(rng, device);
-        chain = chain.section(format!("section{i}"), section, Optimizer::adam(1e-3));
-        if i < top {
-            chain = with_interface(chain, kind, pair[1], device);
-        }
+    for i in 0..hidden {
+        let inputs = if i == 0 { INPUTS } else { UNITS };
+        let config = DenseConfig::new(inputs, UNITS).with_batch_norm(true);
+        let section = config.with_init(Init::He).init(rng, device);
+        chain = chain.section(format!("hidden{i}"), section, Optimizer::adam(1e-3));
+        chain = with_interface(chain, kind, device);
     }
-    chain
+    let output = DenseConfig::new(UNITS, CLASSES).linear().init(rng, device);
+    chain.section("output", output, Optimizer::adam(1e-3))
 }
 
-fn with_interface(chain: Chain, kind: Kind, features: usize, device: &Device) -> Chain {
+fn with_interface(chain: Chain, kind: Kind, device: &Device) -> Chain {
     let rng = &mut generator(2, Stream::Parameters);
     let adam = Optimizer::adam(1e-3);
     match kind {
         Kind::Backprop => chain,
         Kind::Linear => {
-            let config = LinearSynthesizerConfig::new(features).with_contexts(CLASSES);
+            let config = LinearSynthesizerConfig::new(UNITS).with_contexts(CLASSES);
             chain.interface(Interface::new(config.init(rng, device), adam))
         }
         Kind::Rank(rank) => {
-            let config = LowRankSynthesizerConfig::new(features, rank).with_contexts(CLASSES);
+            let config = LowRankSynthesizerConfig::new(UNITS, rank).with_contexts(CLASSES);
             chain.interface(Interface::new(config.init(rng, device), adam))
         }
         Kind::Probe(rank) => {
-            let config = LeastSquaresSynthesizerConfig::new(features, rank)
+            let config = LeastSquaresSynthesizerConfig::new(UNITS, rank)
                 .with_contexts(CLASSES)
                 .with_probe(true);
             let synthesizer = config.init(rng, device);
@@ -215,7 +220,7 @@ fn with_interface(chain: Chain, kind: Kind, features: usize, device: &Device) ->
 }
 
 fn batch(device: &Device) -> Batch {
-    let input = Tensor::random([BATCH, SIZES[0]], Distribution::Uniform(0.0, 1.0), device);
+    let input = Tensor::random([BATCH, INPUTS], Distribution::Uniform(0.0, 1.0), device);
     let labels: Vec<f32> = (0..BATCH * CLASSES)
         .map(|i| f32::from(u8::from(i / CLASSES % CLASSES == i % CLASSES)))
         .collect();
