@@ -154,9 +154,10 @@ impl Runner {
                 Self::Alone(chain, credit, pool.expect("threads can be started"))
             }
             Schedule::Workers(workers) => {
-                let times = section_times(&chain, batch, &Credit::Synthetic.into());
-                let split = even_split(&times.expect("sections can be timed"), workers)
-                    .expect("there are enough sections");
+                let (lessons, device) = (Credit::Synthetic.into(), batch.input.device());
+                let times = section_times(&chain, batch, &lessons, &device);
+                let times = vec![times.expect("sections can be timed"); workers];
+                let split = even_split(&times).expect("there are enough sections");
                 let threaded = Threaded::new(chain, &split).expect("the split is right");
                 Self::Workers(threaded)
             }

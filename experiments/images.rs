@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::{
     LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, positive, probability, rate, set,
 };
-use crate::comparison::{self, Common, Comparison, Run, Settings as _};
+use crate::comparison::{self, Common, Comparison, Run, Settings as _, check_every};
 use crate::method::Method;
 use crate::network::{Model, Network, Parts};
 use crate::rates::RateSchedule;
@@ -353,6 +353,8 @@ impl Settings {
             false => 1,
         };
         let record_every = (self.run.steps / 200).clamp(least, most);
+        let backends = self.workers.backends(self.run.backend);
+        let check_every = backends.iter().map(|b| check_every(*b, record_every)).max();
         let sparse = Some(self.update_probability).filter(|&p| p < 1.0);
         let lessons = Lessons {
             sparse: sparse.map(|p| Sparse::new(p, seed)).transpose()?,
@@ -362,7 +364,7 @@ impl Settings {
             drops: self.lr_schedule.drops(self.run.steps),
             record_every,
             evaluate_every: self.eval_every,
-            check_every: self.run.check_every(record_every),
+            check_every: check_every.unwrap_or(1),
             save_every: std::time::Duration::from_secs(10),
             ..Plan::new(self.run.steps, lessons)
         })
@@ -572,10 +574,12 @@ fn train_by_workers(
 ) -> anyhow::Result<(Chain, Progress, Option<threaded::Report>)> {
     let settings = &run.settings;
     let first = Task::<Chain>::batch(batches, 0);
-    let kernel_threads = settings.run.kernel_threads;
-    let say = |text: &str| run.say(text);
-    let workers = &settings.workers;
-    let mut threaded = workers.hire(chain, &first, &plan.schedule, kernel_threads, say)?;
+    let (backend, kernel_threads) = (settings.run.backend, settings.run.kernel_threads);
+    let hired = settings
+        .workers
+        .hire(chain, &first, &plan.schedule, backend, kernel_threads)?;
+    run.say(&hired.shares);
+    let mut threaded = hired.threaded;
     let progress = run.train(&mut threaded, batches, plan)?;
     let report = threaded.report().clone();
     run.say(&workers::summary(&report));
@@ -623,6 +627,7 @@ impl Measures {
             let rows: Vec<usize> = (first..examples.min(first + AT_ONCE)).collect();
             let (input, target) = images.rows(&rows, device);
             let output = chain.predict(input);
+            let target = target.to_device(&output.device());
             let sum = chain.loss().of_each(output.clone(), target.clone()).sum();
             loss += f64::from(sum.into_scalar::<f32>());
             let right = output.argmax(1).equal(target.argmax(1)).float().sum();

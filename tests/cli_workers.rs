@@ -33,6 +33,7 @@ fn workers_train_the_network_that_one_thread_trains() {
             "2,2,2",
             "--method cdni --update-probability 0.5 --lr-schedule 20:0.5",
         ),
+        (TINY, "2,4", "--method cdni --synthesizer probe:4"),
         (TINY_CNN, "2,2", "--method cdni"),
     ]
     .into_iter()
@@ -167,6 +168,11 @@ fn wrong_use_is_told_with_the_cure() {
         ),
         ("--queue 2 --method cdni", ["--queue", "add --workers"]),
         (
+            "--place flex,flex --workers 3 --method cdni",
+            ["2 backends", "3 workers"],
+        ),
+        ("--place flex,abacus --method cdni", ["abacus", "--place"]),
+        (
             "--workers 2 --queue 0 --method cdni",
             ["at least 1", "--queue"],
         ),
@@ -174,6 +180,29 @@ fn wrong_use_is_told_with_the_cure() {
         place.run(&format!("{TINY} {flags}")).fails(2, &words);
         assert!(!place.path("runs").exists(), "{flags} left a folder");
     }
+}
+
+/// Workers on different backends train the same network but for rounding, and stop and go on.
+#[test]
+fn workers_may_be_on_different_backends() {
+    let place = Place::new();
+    // So few steps that rounding has not grown.
+    let short = TINY.replace("--steps 60", "--steps 5");
+    let loss = |flags: &str| {
+        let report = place.results(&format!("{short} --method cdni {flags}"));
+        report["results"][0]["test"]["loss"]
+            .as_f64()
+            .expect("a number")
+    };
+    let expected = loss("");
+    for flags in ["--place flex,ndarray", "--place ndarray,flex --split 2,4"] {
+        let loss = loss(flags);
+        assert!((loss - expected).abs() < 1e-3 * expected, "{flags}: {loss}");
+    }
+    let call = "--method cdni --place ndarray,flex --run-dir placed";
+    let done = place.run(&format!("{TINY} {call}")).succeeds();
+    assert!(done.stderr.contains("on ndarray ("), "{done}");
+    place.run("images --resume placed").succeeds();
 }
 
 /// What workers do is for the results of a run with workers.

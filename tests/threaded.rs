@@ -567,6 +567,7 @@ fn what_would_keep_workers_waiting_is_refused_and_says_why() {
         &network(Kind::Dense, &device),
         &batch(0, &device),
         &Credit::Backprop.into(),
+        &device,
     );
     assert!(timed.is_err());
 
@@ -599,7 +600,8 @@ fn a_warm_up_shares_the_work_out_and_leaves_no_trace() {
     on_devices(&[Backend::Flex, Backend::Ndarray], |device, checks| {
         let chain = network(Kind::Unlocked, device);
         let before = state(&chain);
-        let times = section_times(&chain, &batch(0, device), &Credit::Synthetic.into());
+        let lessons = Credit::Synthetic.into();
+        let times = section_times(&chain, &batch(0, device), &lessons, device);
         let times = times.expect("sections can be timed");
         checks.that(
             "every section takes time",
@@ -607,9 +609,82 @@ fn a_warm_up_shares_the_work_out_and_leaves_no_trace() {
         );
         checks.that("one time for each section", times.len() == 5);
         checks.that("the chain is as it was", state(&chain) == before);
-        let split = even_split(&times, 2).expect("there are enough sections");
+        let split = even_split(&vec![times; 2]).expect("there are enough sections");
         checks.that("a split", split.iter().sum::<usize>() == 5);
     });
+}
+
+/// Sections may lie on different devices: whatever the schedule, messages, gradients, labels and
+/// synthetic inputs get to where they are needed.
+#[test]
+fn sections_may_lie_on_different_devices() {
+    let devices = common::devices();
+    let lessons = Credit::Synthetic.into();
+    for (kind, tolerance) in [
+        (Kind::Dense, 1e-3),
+        (Kind::Unlocked, 1e-3),
+        (Kind::Conv, 1e-2),
+    ] {
+        let mut reference = network(kind, &Device::flex());
+        learn(&mut reference, &lessons);
+        let probe = batch(100, &Device::flex());
+        let expected = reference.loss_of(&probe);
+        for (name, other) in &devices[1..] {
+            let placed = || {
+                let [a, b] = [Device::flex(), other.clone()];
+                let mut chain = network(kind, &a);
+                let places = [a.clone(), b.clone(), b, a.clone(), a];
+                chain.place(&places).expect("nothing stands in the way");
+                chain
+            };
+            let close = |what: &str, chain: &Chain| {
+                let loss = chain.loss_of(&probe);
+                let difference = (loss - expected).abs() / expected;
+                assert!(
+                    difference < tolerance,
+                    "{kind:?}, {name}, {what}: {loss} and {expected}"
+                );
+                assert_eq!(chain.quality(&probe).len(), 4);
+            };
+            let mut locked = placed();
+            learn(&mut locked, &lessons);
+            close("locked", &locked);
+            for split in [&[1, 2, 2][..], &[2, 3], &[5]] {
+                let threaded = Threaded::new(placed(), split).and_then(|t| t.with_queue(1));
+                let mut threaded = threaded.expect("the split is right");
+                learn(&mut threaded, &lessons);
+                close("threaded", threaded.chain());
+                if *name == "ndarray" {
+                    assert!(state(&threaded) == state(&locked), "{kind:?}, {split:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Optimizer states move as well.
+#[test]
+fn a_network_moves_in_the_middle_of_training() {
+    let [flex, ndarray] = [Backend::Flex, Backend::Ndarray].map(|b| b.device().expect("a CPU"));
+    let train = |chain: &mut Chain| {
+        for step in 0..10 {
+            chain.step(batch(step, &flex), Credit::Synthetic);
+        }
+    };
+    let mut moved = network(Kind::Unlocked, &flex);
+    train(&mut moved);
+    let before = state(&moved);
+    moved.place(&vec![ndarray; 5]).expect("it can be moved");
+    assert!(state(&moved) == before, "moving changes nothing");
+    let mut stayed = network(Kind::Unlocked, &flex);
+    train(&mut stayed);
+    train(&mut stayed);
+    train(&mut moved);
+    let [moved, stayed] = [moved, stayed].map(|chain| chain.loss_of(&batch(100, &flex)));
+    assert!(
+        (moved - stayed).abs() < 1e-3 * stayed,
+        "{moved} and {stayed}"
+    );
 }
 
 /// The batches of a run.

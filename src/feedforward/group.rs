@@ -95,17 +95,13 @@ impl Group<'_> {
 
     /// Where the parameters of its sections lie, if there are any.
     pub fn device(&self) -> Option<Device> {
-        self.sections.iter().find_map(|s| s.section.home())
+        let homes = self.sections.iter().find_map(|s| s.section.home());
+        homes.cloned()
     }
 
     /// How the loss of a batch is made up.
     pub fn reduction(&self) -> Reduction {
         self.reduction
-    }
-
-    /// Whether there are input models on top of its sections.
-    pub fn guesses(&self) -> bool {
-        self.interfaces.iter().any(Interface::guesses)
     }
 
     /// Multiplies all learning rates by `factor`, which replaces the factor before.

@@ -11,9 +11,10 @@ pub(crate) use group::{Group, Sent};
 
 pub use learn::Lessons;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use crate::credit::Credit;
+use crate::error::Result;
 use crate::interface::{Interface, Prediction};
 use crate::loss::{Loss, Reduction};
 use crate::optimizer::Optimizer;
@@ -41,6 +42,15 @@ impl Batch {
             input: self.input.inner(),
             target: self.target.inner(),
             context: self.context.map(Tensor::inner),
+        }
+    }
+
+    /// The same on a device.
+    pub(crate) fn on(self, device: &Device) -> Self {
+        Self {
+            input: self.input.to_device(device),
+            target: self.target.to_device(device),
+            context: self.context.map(|context| context.to_device(device)),
         }
     }
 }
@@ -244,6 +254,35 @@ impl Chain {
         );
     }
 
+    /// Moves every section to a device of its own, `devices` from the bottom up, with the
+    /// synthesizer on top of it and the input model below it. Messages and gradients are brought to
+    /// where they are needed from then on, whatever the schedule.
+    ///
+    /// # Errors
+    ///
+    /// If a device does not take a state.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one device for each section.
+    pub fn place(&mut self, devices: &[Device]) -> Result<()> {
+        let sections = self.sections.len();
+        assert!(
+            devices.len() == sections,
+            "{sections} sections need as many devices, not {}",
+            devices.len()
+        );
+        for (s, device) in self.sections.iter_mut().zip(devices) {
+            s.section.move_to(device)?;
+        }
+        let pairs = devices.iter().zip(devices.iter().skip(1));
+        for (interface, (below, above)) in self.interfaces.iter_mut().zip(pairs) {
+            interface.move_to(below)?;
+            interface.move_input_model_to(above)?;
+        }
+        Ok(())
+    }
+
     /// Multiplies all learning rates, those of synthesizers included, by `factor` from now on. It
     /// replaces the factor set before.
     ///
@@ -291,8 +330,8 @@ impl Chain {
             .gradient(output.clone(), target.clone(), self.reduction)
     }
 
-    /// The output for `input`, `[batch, inputs]` to `[batch, outputs]`, as in use: without a
-    /// tape, batch norm with its running statistics, no synthesizers.
+    /// The output for `input`, `[batch, inputs]` to `[batch, outputs]`, where the last section
+    /// lies, as in use: without a tape, batch norm with its running statistics, no synthesizers.
     ///
     /// # Panics
     ///

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::group::Sent;
 use super::{Batch, Chain, Step};
-use crate::pass::{Input, Pass};
+use crate::pass::{Input, Pass, beside};
 
 impl Chain {
     /// DNI: each section is updated as soon as it has run, with the gradient that its interface
@@ -111,5 +111,6 @@ fn messages_of(passes: &[Pass]) -> Vec<Tensor<2>> {
 
 /// `(1 - lambda) delta_hat + lambda delta`
 fn mix(delta_hat: &Tensor<2>, delta: Tensor<2>, lambda: f64) -> Tensor<2> {
+    let delta = beside(delta, delta_hat);
     delta_hat.clone().mul_scalar(1.0 - lambda) + delta.mul_scalar(lambda)
 }

@@ -7,6 +7,8 @@ mod losses;
 mod network;
 mod train;
 
+pub(crate) use losses::side_by_side;
+
 pub use checkpoint::{Checkpoint, Notes};
 pub use event::{Event, Listener, Scalars};
 pub use folder::{RunFolder, write_atomically};

@@ -399,18 +399,13 @@ impl Learner for Threaded {
     }
 }
 
-/// The figures of every step, where those of the top lie.
+/// The figures of every step.
 fn by_step(outcomes: Vec<Outcome>, steps: &Range<usize>) -> Vec<Figures> {
     let mut figures: Vec<Figures> = steps.clone().map(|_| Figures::new()).collect();
     // From the top down, so that a step's figures begin with those of the top.
     for outcome in outcomes.into_iter().rev() {
         for note in outcome.notes {
-            let of_step = &mut figures[note.step - steps.start];
-            let value = match of_step.first() {
-                Some((_, first)) => note.value.to_device(&first.device()),
-                None => note.value,
-            };
-            of_step.push((note.figure, value));
+            figures[note.step - steps.start].push((note.figure, note.value));
         }
     }
     figures

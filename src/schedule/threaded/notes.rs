@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::worker::Halt;
-use crate::run::Figure;
+use crate::run::{Figure, side_by_side};
 
 /// A figure of a step.
 pub(super) struct Note {
@@ -42,7 +42,7 @@ impl Notes {
             return Ok(());
         }
         let values = new.iter().map(|note| note.value.clone()).collect();
-        let values: Vec<f32> = Tensor::cat(values, 0)
+        let values: Vec<f32> = side_by_side(values)
             .into_data()
             .try_into_vec()
             .expect("figures are f32");

@@ -32,8 +32,8 @@ pub fn check_split(split: &[usize], sections: usize) -> Result<()> {
     Ok(())
 }
 
-/// How long each section takes for its part of a decoupled step, the interface on top of it
-/// included, from the bottom up: the shortest time of a few steps on a copy of the chain.
+/// How long each section takes on a device for its part of a decoupled step, the interface on top
+/// of it included, from the bottom up: the shortest time of a few steps of a copy of the chain.
 ///
 /// # Errors
 ///
@@ -42,10 +42,16 @@ pub fn check_split(split: &[usize], sections: usize) -> Result<()> {
 /// # Panics
 ///
 /// As [`Chain::step`] does.
-pub fn section_times(chain: &Chain, batch: &Batch, lessons: &Lessons) -> Result<Vec<Duration>> {
+pub fn section_times(
+    chain: &Chain,
+    batch: &Batch,
+    lessons: &Lessons,
+    device: &Device,
+) -> Result<Vec<Duration>> {
     super::check_lessons(lessons, chain)?;
     let mut copy = chain.observer();
-    let batch = batch.clone().off_tape();
+    copy.place(&vec![device.clone(); chain.names().len()])?;
+    let batch = batch.clone().off_tape().on(device);
     let mut times = vec![Duration::MAX; chain.names().len()];
     for step in 0..UNTIMED + TIMED {
         let of_step = time_step(&mut copy, &batch, lessons)?;
@@ -64,9 +70,8 @@ fn time_step(chain: &mut Chain, batch: &Batch, lessons: &Lessons) -> Result<Vec<
     let learners: Vec<bool> = (0..sections).map(|i| !rests || i + 1 == sections).collect();
     let mut groups = chain.groups(&[sections], rests);
     let group = &mut groups[0];
-    let device = group.device().unwrap_or_else(|| batch.input.device());
     let mut times = vec![Duration::ZERO; sections];
-    let mut watch = Watch::start(device)?;
+    let mut watch = Watch(Instant::now());
     let mut below: Option<Sent> = None;
     for i in 0..sections {
         let input = match &below {
@@ -74,70 +79,66 @@ fn time_step(chain: &mut Chain, batch: &Batch, lessons: &Lessons) -> Result<Vec<
             Some(sent) => sent.received(),
         };
         let done = group.section_step(i, input, batch, &learners[..]);
-        times[i] += watch.lap()?;
+        times[i] += watch.lap(&done.output.device())?;
         if let Some(below) = below.filter(|_| !rests) {
+            let device = below.message.device();
             group.learn(i - 1, below, done.target, true);
-            times[i - 1] += watch.lap()?;
+            times[i - 1] += watch.lap(&device)?;
         }
         below = done.sent;
     }
     Ok(times)
 }
 
-/// Takes the time, when the device is through with what it was given.
-struct Watch {
-    device: Device,
-    last: Instant,
-}
+/// Knows when the last lap ended.
+struct Watch(Instant);
 
 impl Watch {
-    fn start(device: Device) -> Result<Self> {
-        let mut watch = Self {
-            device,
-            last: Instant::now(),
-        };
-        watch.lap()?;
-        Ok(watch)
-    }
-
-    fn lap(&mut self) -> Result<Duration> {
+    /// Ends a lap when a device is through with what it was given.
+    fn lap(&mut self, device: &Device) -> Result<Duration> {
         let failed = |error| Error::Invalid(format!("the device failed in the warm-up: {error}"));
-        self.device.sync().map_err(failed)?;
-        let lap = self.last.elapsed();
-        self.last = Instant::now();
+        device.sync().map_err(failed)?;
+        let lap = self.0.elapsed();
+        self.0 = Instant::now();
         Ok(lap)
     }
 }
 
-/// The split of sections that take these times among `workers` workers for which the slowest
-/// worker is as fast as can be.
+/// The split of sections among workers for which the slowest worker is as fast as can be: `times`
+/// has for each worker, from the bottom up, what every section would take it.
 ///
 /// # Errors
 ///
 /// If there are more workers than sections, or none.
-pub fn even_split(times: &[Duration], workers: usize) -> Result<Vec<usize>> {
-    if workers == 0 || workers > times.len() {
+///
+/// # Panics
+///
+/// If workers have different numbers of times.
+pub fn even_split(times: &[Vec<Duration>]) -> Result<Vec<usize>> {
+    let workers = times.len();
+    let sections = times.first().map_or(0, Vec::len);
+    if workers == 0 || workers > sections {
         return Err(Error::Invalid(format!(
-            "{} sections cannot be shared out among {workers} workers; choose from 1 to {0}",
-            times.len()
+            "{sections} sections cannot be shared out among {workers} workers; choose from 1 to \
+             {sections}"
         )));
     }
     // slowest[w][n]: the time of the slowest of w + 1 workers who share the first n sections, and
     // how many of these the last worker has.
-    let sum = |first: usize, end: usize| times[first..end].iter().sum::<Duration>();
-    let alone = (0..=times.len()).map(|n| (sum(0, n), n)).collect();
+    let sum = |w: usize, first: usize, end: usize| times[w][first..end].iter().sum::<Duration>();
+    let alone = (0..=sections).map(|n| (sum(0, 0, n), n)).collect();
     let mut slowest: Vec<Vec<(Duration, usize)>> = vec![alone];
     for w in 1..workers {
         let best = |n: usize| {
             let shares = 1..=n.saturating_sub(w);
-            let with = shares.map(|own| (slowest[w - 1][n - own].0.max(sum(n - own, n)), own));
+            let with = shares.map(|own| (slowest[w - 1][n - own].0.max(sum(w, n - own, n)), own));
             with.min().unwrap_or((Duration::MAX, 0))
         };
-        let best = (0..=times.len()).map(best).collect();
+        let best = (0..=sections).map(best).collect();
         slowest.push(best);
     }
     let mut split = Vec::with_capacity(workers);
-    let mut rest = times.len();
+    let mut rest = sections;
     for best in slowest.iter().rev() {
         let (_, own) = best[rest];
         split.push(own);
@@ -153,7 +154,17 @@ mod tests {
 
     fn split(times: &[u64], workers: usize) -> Vec<usize> {
         let times: Vec<Duration> = times.iter().map(|&t| Duration::from_micros(t)).collect();
-        even_split(&times, workers).expect("there are enough sections")
+        even_split(&vec![times; workers]).expect("there are enough sections")
+    }
+
+    #[test]
+    fn fast_workers_get_more() {
+        let milliseconds = |times: [u64; 4]| times.map(Duration::from_millis).to_vec();
+        let times = [milliseconds([3; 4]), milliseconds([1; 4])];
+        assert_eq!(even_split(&times).expect("there are enough"), [1, 3]);
+        // What one of them is bad at, the other gets.
+        let times = [milliseconds([1, 1, 9, 1]), milliseconds([5, 1, 1, 1])];
+        assert_eq!(even_split(&times).expect("there are enough"), [2, 2]);
     }
 
     #[test]
@@ -196,8 +207,8 @@ mod tests {
 
     #[test]
     fn too_many_workers_and_splits_that_do_not_add_up_are_refused() {
-        assert!(even_split(&[Duration::ZERO; 2], 3).is_err());
-        assert!(even_split(&[Duration::ZERO; 2], 0).is_err());
+        assert!(even_split(&vec![vec![Duration::ZERO; 2]; 3]).is_err());
+        assert!(even_split(&[]).is_err());
         for wrong in [&[][..], &[3], &[1, 2, 2], &[0, 4], &[2, 0, 2]] {
             assert!(check_split(wrong, 4).is_err(), "{wrong:?}");
         }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
 use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow, Waited};
 use super::notes::{Note, Notes};
@@ -35,8 +35,6 @@ pub(super) struct Worker<'a> {
     group: Group<'a>,
     /// Its lowest section, counted from that of the chain.
     first: usize,
-    /// Where its parameters lie, and all that it computes; none if it has no parameters.
-    device: Option<Device>,
     lessons: Receiver<Lesson>,
     below: Option<Below<'a>>,
     above: Option<Above>,
@@ -109,7 +107,6 @@ impl<'a> Worker<'a> {
             step: course.steps.start,
             rate_factor: 1.0,
             course,
-            device: group.device(),
             group,
             first,
             lessons,
@@ -222,7 +219,7 @@ impl<'a> Worker<'a> {
         let Some(model) = &below.input_model else {
             let message = self.waited.receive(&below.queues.messages)?;
             assert_eq!(message.step, self.step, "messages come in order");
-            return Ok(Input::Message(moved(message.output, &self.device)));
+            return Ok(Input::Message(message.output));
         };
         let guess = model.guess(batch.input.clone());
         let message = guess.message.clone();
@@ -279,16 +276,12 @@ impl<'a> Worker<'a> {
                 continue;
             };
             let prediction = match target.at {
-                Some(at) => {
-                    let at = moved(at, &self.device);
-                    Some(self.group.predict_on_top(at, kept.context))
-                }
+                Some(at) => Some(self.group.predict_on_top(at, kept.context)),
                 None => kept.prediction,
             };
             if let Some(prediction) = prediction {
-                let delta = moved(target.delta, &self.device);
                 self.group.set_rate_factor_on_top(kept.rate_factor);
-                let residual = self.group.learn_on_top(prediction, delta);
+                let residual = self.group.learn_on_top(prediction, target.delta);
                 self.notes
                     .take(kept.step, figure, Figure::loss_of(residual));
                 self.staleness.note(self.unanswered());
@@ -340,9 +333,8 @@ impl<'a> Worker<'a> {
             let Some(guess) = below.guesses.pop_front().filter(|guess| guess.learns) else {
                 continue;
             };
-            let output = moved(message.output, &self.device);
             model.model_mut().set_rate_factor(guess.rate_factor);
-            let residual = model.learn(guess.guess, output, below.reduction);
+            let residual = model.learn(guess.guess, message.output, below.reduction);
             let figure = Figure::InputModel(self.first - 1);
             self.notes
                 .take(guess.step, figure, Figure::loss_of(residual));
@@ -366,27 +358,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// A batch where this worker computes, but for an input that it has no use for.
+    /// A batch where this worker computes, brought there once.
     fn bring(&self, batch: Batch) -> Batch {
-        let guesses = |below: &Below| below.input_model.is_some();
-        let needs_input =
-            self.first == 0 || self.group.guesses() || self.below.as_ref().is_some_and(guesses);
-        Batch {
-            input: match needs_input {
-                true => moved(batch.input, &self.device),
-                false => batch.input,
-            },
-            target: moved(batch.target, &self.device),
-            context: batch.context.map(|context| moved(context, &self.device)),
-        }
-    }
-}
-
-/// A tensor on a device; where it is, if that does not matter.
-fn moved(tensor: Tensor<2>, device: &Option<Device>) -> Tensor<2> {
-    match device {
-        Some(device) => tensor.to_device(device),
-        None => tensor,
+        let Some(device) = self.group.device() else {
+            return batch;
+        };
+        batch.on(&device)
     }
 }
 
