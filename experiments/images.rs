@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
-use dni::data::{ImageSet, Images, Order, Stream, generator};
+use dni::data::{ImageSet, ImageShape, Images, Order, Stream, generator};
 use dni::run::{Plan, Progress, Task};
 use dni::schedule::{Threaded, threaded};
 use dni::{Backend, Batch, Chain, Lessons, Quality, Sparse, TargetScale};
@@ -185,24 +185,16 @@ impl Settings {
             (None, Some(preset)) => Self::of_preset(preset),
             (None, None) => Self::standard(),
         };
-        let ImagesArgs {
-            network, training, ..
-        } = args;
+        let training = &args.training;
         s.run.set(&args.length, &args.machine);
         set(&mut s.run.methods, &training.methods);
         set(&mut s.run.batch_size, &training.batch_size);
         set(&mut s.data, &args.data.data);
         s.examples = args.data.examples.or(s.examples);
         s.test_examples = args.data.test_examples.or(s.test_examples);
-        set(&mut s.network.model, &network.model);
-        set(&mut s.network.depth, &network.depth);
-        set(&mut s.network.units, &network.units);
-        set(&mut s.network.channels, &network.channels);
-        set(&mut s.network.input_units, &network.input_units);
-        s.network.unlock |= network.unlock;
+        s.set_network(&args.network);
         s.lr = training.lr.or(s.lr);
         s.synthesizer_lr = training.synthesizer_lr.or(s.synthesizer_lr);
-        s.synthesizer = network.synthesizer.clone().or(s.synthesizer.take());
         set(&mut s.lr_schedule, &training.lr_schedule);
         set(&mut s.update_probability, &training.update_probability);
         s.eval_every = args.eval_every.or(s.eval_every);
@@ -210,6 +202,31 @@ impl Settings {
         let examples = s.examples.unwrap_or(usize::MAX).min(s.data.examples());
         s.run.set_epochs(&args.length, examples);
         s
+    }
+
+    /// The default with another network, for cDNI.
+    pub fn of_network(args: &NetworkArgs, batch_size: usize) -> Self {
+        let mut s = args.preset.map_or_else(Self::standard, Self::of_preset);
+        s.set_network(args);
+        s.run.methods = vec![Method::Cdni];
+        s.run.batch_size = batch_size;
+        s
+    }
+
+    /// The shape of the images.
+    pub fn shape(&self) -> ImageShape {
+        self.data.shape()
+    }
+
+    fn set_network(&mut self, args: &NetworkArgs) {
+        let network = &mut self.network;
+        set(&mut network.model, &args.model);
+        set(&mut network.depth, &args.depth);
+        set(&mut network.units, &args.units);
+        set(&mut network.channels, &args.channels);
+        set(&mut network.input_units, &args.input_units);
+        network.unlock |= args.unlock;
+        self.synthesizer = args.synthesizer.clone().or(self.synthesizer.take());
     }
 
     /// What learns in a minute.
@@ -470,7 +487,7 @@ impl Task<Threaded> for Batches<'_> {
 }
 
 /// In cDNI the context is the label.
-fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
+pub fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
     Batch {
         input,
         context: Some(target.clone()),

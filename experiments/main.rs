@@ -1,4 +1,4 @@
-//! The program: `dni EXPERIMENT`, `dni bench`, `dni backends`.
+//! The program: `dni EXPERIMENT`, `dni bench`, `dni plan`, `dni backends`.
 //!
 //! Results go to stdout, progress and messages to stderr. It ends with 0 when done, 1 when a run
 //! failed and 2 when it was called wrongly.
@@ -16,6 +16,7 @@ mod images;
 mod method;
 mod network;
 mod output;
+mod plan;
 mod progress;
 mod rates;
 mod recurrent;
@@ -66,6 +67,8 @@ enum Command {
     Text(Box<text::TextArgs>),
     /// Time training steps on several backends
     Bench(Box<bench::BenchArgs>),
+    /// Predict what more workers would gain, from the times of the layers
+    Plan(Box<plan::PlanArgs>),
     /// List backends, what works on this machine, and what to install
     Backends(backends::BackendsArgs),
 }
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Clocks(args) => clocks::run(*args),
         Command::Text(args) => text::run(*args),
         Command::Bench(args) => bench::run(*args),
+        Command::Plan(args) => plan::run(*args),
         Command::Backends(args) => backends::run(args),
     };
     match done {

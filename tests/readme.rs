@@ -22,6 +22,7 @@ fn shortened(arguments: Vec<String>) -> Vec<String> {
     let shorter: &[(&str, &str)] = match first {
         "backends" | "--help" => &[],
         "bench" => &[("--repetitions", "1")],
+        "plan" => &[("--repetitions", "1"), ("--batch-size", "4")],
         "images" => &[
             ("--steps", "2"),
             ("--seeds", "1"),

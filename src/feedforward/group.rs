@@ -126,21 +126,34 @@ impl Group<'_> {
         batch: &Batch,
         learners: &[bool],
     ) -> SectionStep {
-        let pass = self.sections[i].section.pass(input);
+        let pass = self.pass(i, input);
         let output = pass.output.clone();
         let is_top = self.has_top && i + 1 == self.sections.len();
         let sent = (!is_top).then(|| self.send(i, output.clone(), batch, learners));
         let delta = learners[i].then(|| match &sent {
             Some(sent) => sent.delta_hat(),
-            None => self
-                .loss
-                .gradient(output.clone(), batch.target.clone(), self.reduction),
+            None => self.true_gradient(output.clone(), batch.target.clone()),
         });
         SectionStep {
             output,
             sent,
-            target: delta.and_then(|delta| self.sections[i].give_credit(pass, delta)),
+            target: delta.and_then(|delta| self.give_credit(i, pass, delta)),
         }
+    }
+
+    /// Runs section `i`.
+    pub fn pass(&self, i: usize, input: Input) -> Pass {
+        self.sections[i].section.pass(input)
+    }
+
+    /// Sends `delta` back through section `i` and updates it; what arrives below.
+    pub fn give_credit(&mut self, i: usize, pass: Pass, delta: Tensor<2>) -> Option<Tensor<2>> {
+        self.sections[i].give_credit(pass, delta)
+    }
+
+    /// The gradient of the loss at the output of the highest section, which is the chain's.
+    pub fn true_gradient(&self, output: Tensor<2>, target: Tensor<2>) -> Tensor<2> {
+        self.loss.gradient(output, target, self.reduction)
     }
 
     /// What section `i` sends up with its message.

@@ -1,5 +1,6 @@
 //! Schedules: which sections learn when, how fast, and on which thread.
 
+pub mod plan;
 mod rates;
 mod sparse;
 pub mod threaded;

@@ -39,10 +39,12 @@ mod link;
 mod notes;
 mod report;
 mod split;
+mod times;
 mod worker;
 
 pub use report::{Report, Staleness, Workload};
-pub use split::{check_split, even_split, section_times};
+pub use split::{check_split, even_split};
+pub use times::{locked_times, section_times};
 
 use std::ops::Range;
 use std::sync::mpsc::{SyncSender, sync_channel};

@@ -1,17 +1,8 @@
 //! How sections are shared out among workers.
 
-use std::time::{Duration, Instant};
-
-use burn::tensor::Device;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::feedforward::{Batch, Chain, Lessons, Sent};
-use crate::pass::Input;
-
-/// Steps that are timed, after two that are not: the first ones also allocate what later ones use
-/// again.
-const TIMED: usize = 5;
-const UNTIMED: usize = 2;
 
 /// Refuses numbers of sections that are no split of so many.
 ///
@@ -30,78 +21,6 @@ pub fn check_split(split: &[usize], sections: usize) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// How long each section takes on a device for its part of a decoupled step, the interface on top
-/// of it included, from the bottom up: the shortest time of a few steps of a copy of the chain.
-///
-/// # Errors
-///
-/// If the [credit is update-locked](super::check_lessons), or a device fails.
-///
-/// # Panics
-///
-/// As [`Chain::step`] does.
-pub fn section_times(
-    chain: &Chain,
-    batch: &Batch,
-    lessons: &Lessons,
-    device: &Device,
-) -> Result<Vec<Duration>> {
-    super::check_lessons(lessons, chain)?;
-    let mut copy = chain.observer();
-    copy.place(&vec![device.clone(); chain.names().len()])?;
-    let batch = batch.clone().off_tape().on(device);
-    let mut times = vec![Duration::MAX; chain.names().len()];
-    for step in 0..UNTIMED + TIMED {
-        let of_step = time_step(&mut copy, &batch, lessons)?;
-        if step >= UNTIMED {
-            let times = times.iter_mut().zip(of_step);
-            times.for_each(|(time, new)| *time = new.min(*time));
-        }
-    }
-    Ok(times)
-}
-
-/// One decoupled step in which every section learns that does so at all.
-fn time_step(chain: &mut Chain, batch: &Batch, lessons: &Lessons) -> Result<Vec<Duration>> {
-    let sections = chain.names().len();
-    let rests = !lessons.credit.uses_synthesizers();
-    let learners: Vec<bool> = (0..sections).map(|i| !rests || i + 1 == sections).collect();
-    let mut groups = chain.groups(&[sections], rests);
-    let group = &mut groups[0];
-    let mut times = vec![Duration::ZERO; sections];
-    let mut watch = Watch(Instant::now());
-    let mut below: Option<Sent> = None;
-    for i in 0..sections {
-        let input = match &below {
-            None => Input::Data(batch.input.clone()),
-            Some(sent) => sent.received(),
-        };
-        let done = group.section_step(i, input, batch, &learners[..]);
-        times[i] += watch.lap(&done.output.device())?;
-        if let Some(below) = below.filter(|_| !rests) {
-            let device = below.message.device();
-            group.learn(i - 1, below, done.target, true);
-            times[i - 1] += watch.lap(&device)?;
-        }
-        below = done.sent;
-    }
-    Ok(times)
-}
-
-/// Knows when the last lap ended.
-struct Watch(Instant);
-
-impl Watch {
-    /// Ends a lap when a device is through with what it was given.
-    fn lap(&mut self, device: &Device) -> Result<Duration> {
-        let failed = |error| Error::Invalid(format!("the device failed in the warm-up: {error}"));
-        device.sync().map_err(failed)?;
-        let lap = self.0.elapsed();
-        self.0 = Instant::now();
-        Ok(lap)
-    }
 }
 
 /// The split of sections among workers for which the slowest worker is as fast as can be: `times`
