@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::loss::Reduction;
 use crate::optimizer::Optimizer;
 use crate::pass::{Pass, beside};
+use crate::recurrent::View;
 use crate::synthesizer::Synthesizer;
 use crate::trained::{AnyTrained, Trained};
 use crate::unlock::{GuessedMessage, InputModel};
@@ -171,6 +172,22 @@ impl Interface {
         let context = context.filter(|_| self.synthesizer.contexts() > 0);
         let pass = self.synthesizer.pass(message, context);
         assert_shape!(pass.output, [batch, features]);
+        self.prediction(pass)
+    }
+
+    /// `delta_hat = phi'(h) M(phi(h))`: the prediction for a message that the synthesizer sees
+    /// through `phi`.
+    pub(crate) fn predict_view(&self, view: View) -> Prediction {
+        let prediction = self.predict(view.message, None);
+        match view.slope {
+            Some(slope) => self.prediction(prediction.pass.scaled(slope)),
+            None => prediction,
+        }
+    }
+
+    /// The output of a pass through the synthesizer, in units of the reduced loss.
+    fn prediction(&self, pass: Pass) -> Prediction {
+        let [batch, _] = pass.output.dims();
         let delta_hat = match self.unit(batch) {
             Some(unit) => pass.output.clone().mul_scalar(unit),
             None => pass.output.clone(),

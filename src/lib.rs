@@ -125,7 +125,7 @@ pub use pass::{Input, LocalGradients, Pass};
 pub use quality::Quality;
 pub use recurrent::{
     Arrived, Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick,
-    Unrolled, Window, WindowGradients, WindowStep,
+    Unrolled, View, Window, WindowGradients, WindowStep,
 };
 pub use schedule::{Drops, Sparse, Threaded};
 pub use section::{Activation, Conv, ConvConfig, Dense, DenseConfig, Mlp, Pool, PoolKind, Section};

@@ -128,6 +128,14 @@ impl Pass {
         })
     }
 
+    /// This pass with its output multiplied by constants, elementwise.
+    pub(crate) fn scaled(self, factors: Tensor<2>) -> Self {
+        let back = self.back;
+        Self::new(self.output * factors.clone(), move |delta, parameters| {
+            back(delta * factors, parameters)
+        })
+    }
+
     /// Sends `delta`, the gradient of the loss at [`output`](Self::output), back through the pass;
     /// from another device if it lies there.
     ///

@@ -11,7 +11,7 @@ use burn_pack::{Reader, Writer};
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, Pass};
-use crate::recurrent::{Core, Sequence, Tick, Unrolled};
+use crate::recurrent::{Core, Sequence, Tick, Unrolled, View};
 use crate::section::Section;
 
 /// A module and its own optimizer.
@@ -227,6 +227,7 @@ impl<S: Section> AnySection for Trained<S> {
 /// A recurrent core of any type with its optimizer.
 pub(crate) trait AnyCore: AnyTrained {
     fn state_features(&self) -> usize;
+    fn view(&self, state: Tensor<2>) -> View;
     fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick;
     fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled;
     fn as_any(&self) -> &dyn Any;
@@ -235,6 +236,10 @@ pub(crate) trait AnyCore: AnyTrained {
 impl<C: Core> AnyCore for Trained<C> {
     fn state_features(&self) -> usize {
         self.module().state_features()
+    }
+
+    fn view(&self, state: Tensor<2>) -> View {
+        self.module().view(state)
     }
 
     fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick {

@@ -14,6 +14,17 @@ pub trait Core: Module + ModuleDisplay + 'static {
     /// Features of the state.
     fn state_features(&self) -> usize;
 
+    /// How an interface sees a state, `[batch, state]`.
+    ///
+    /// By default as it is. A state that can grow without bound should be seen through something
+    /// that cannot: what is predicted there would grow with it, and the state with that.
+    fn view(&self, state: Tensor<2>) -> View {
+        View {
+            slope: None,
+            message: state,
+        }
+    }
+
     /// One step: input `[batch, inputs]` and state `[batch, state]` to output `[batch, outputs]`
     /// and state.
     fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick;
@@ -34,6 +45,16 @@ pub struct Tick {
     pub output: Tensor<2>,
     /// `s_t`, `[batch, state]`
     pub state: Tensor<2>,
+}
+
+/// A state as an interface sees it, through a function of each of its elements: the gradient at
+/// the state `s` is predicted as `phi'(s) M(phi(s))`, by the chain rule.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// `phi(s)`, `[batch, state]`
+    pub message: Tensor<2>,
+    /// `phi'(s)`, `[batch, state]`; none if it is one.
+    pub slope: Option<Tensor<2>>,
 }
 
 /// What goes into the steps of a window.

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation, assert_shape};
 use rand::Rng;
 
-use super::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled};
+use super::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, View};
 use crate::host::lstm::{Backward, Forward};
 use crate::host::product::{Matrix, accumulate, product, transpose};
 use crate::host::{self, Values};
@@ -103,6 +103,18 @@ impl Lstm {
 impl Core for Lstm {
     fn state_features(&self) -> usize {
         2 * self.units()
+    }
+
+    /// The cell through tanh, as its own output does. Seen as it is, a unit that is full would be
+    /// driven further by every gradient predicted for it, though none can come back.
+    fn view(&self, state: Tensor<2>) -> View {
+        let [output, cell] = halves(state, self.units());
+        let cell = cell.tanh();
+        let slope = cell.clone().square().neg().add_scalar(1.0);
+        View {
+            slope: Some(Tensor::cat(vec![output.ones_like(), slope], 1)),
+            message: Tensor::cat(vec![output, cell], 1),
+        }
     }
 
     fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick {

@@ -16,7 +16,7 @@ mod gru;
 mod learn;
 mod lstm;
 
-pub use self::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, WindowGradients};
+pub use self::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, View, WindowGradients};
 pub use gru::{Gru, GruConfig};
 pub use lstm::{Lstm, LstmConfig};
 
@@ -129,7 +129,7 @@ impl Future {
     fn predict(&self, core: &dyn AnyCore, state: &Tensor<2>, next: &Sequence) -> Tensor<2> {
         let entering = next.kept(state.clone(), 0);
         let tick = core.step(next.input(0), entering);
-        let delta_hat = self.interface.predict(tick.state, None).delta_hat;
+        let delta_hat = self.interface.predict_view(core.view(tick.state)).delta_hat;
         // What a sequence that begins does is not the doing of the one before.
         next.kept(delta_hat, 0)
     }
@@ -251,7 +251,8 @@ impl Recurrent {
             }),
             Some(future) => {
                 let core = self.core.as_ref();
-                let prediction = future.interface.predict(unrolled.first.clone(), None);
+                let view = core.view(unrolled.first.clone());
+                let prediction = future.interface.predict_view(view);
                 let next = window.next.as_ref();
                 let delta_hat = next.map(|next| future.predict(core, &last, next));
                 let (first, auxiliary_residual) = future.look_ahead(&unrolled.first, &delta_hat);
