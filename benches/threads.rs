@@ -25,8 +25,9 @@ use common::Times;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const REPETITIONS: usize = 15;
-const STEPS: usize = 15;
+const REPETITIONS: usize = 7;
+/// As many as `dni images` lets workers take at once.
+const STEPS: usize = 50;
 const BATCH: usize = 256;
 const INPUTS: usize = 784;
 const UNITS: usize = 512;
