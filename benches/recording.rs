@@ -3,7 +3,6 @@
 //!
 //! `cargo bench --profile dev --bench recording`
 
-#[expect(dead_code, reason = "there is no peer to time here")]
 mod common;
 
 use std::fs;

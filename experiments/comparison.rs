@@ -123,10 +123,15 @@ impl<M: PartialEq + Display> Common<M> {
 
     /// Steps between two looks at the losses, where figures are recorded so often.
     pub fn check_every(&self, record_every: usize) -> usize {
-        match self.backend {
-            Backend::Wgpu => record_every,
-            Backend::Flex | Backend::Ndarray => 1,
-        }
+        check_every(self.backend, record_every)
+    }
+}
+
+/// Steps between two looks at the losses on a backend, where figures are recorded so often.
+pub fn check_every(backend: Backend, record_every: usize) -> usize {
+    match backend {
+        Backend::Wgpu => record_every,
+        Backend::Flex | Backend::Ndarray => 1,
     }
 }
 

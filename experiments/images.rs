@@ -10,15 +10,16 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
-use dni::data::{ImageSet, Images, Order, Stream, generator};
+use dni::data::{ImageSet, ImageShape, Images, Order, Stream, generator};
 use dni::run::{Checkpoint, Plan, Progress, Task};
+use dni::schedule::{Threaded, threaded};
 use dni::{Backend, Batch, Chain, Lessons, Quality, Sparse, TargetScale};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{
     LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, positive, probability, rate, set,
 };
-use crate::comparison::{self, Common, Comparison, Run, Settings as _};
+use crate::comparison::{self, Common, Comparison, Run, Settings as _, check_every};
 use crate::method::Method;
 use crate::network::{Model, Network, Parts};
 use crate::rates::RateSchedule;
@@ -26,6 +27,7 @@ use crate::source::{DataArgs, Source, TestDataArgs};
 use crate::stats;
 use crate::synthesizer::{Served, SynthesizerKind};
 use crate::table::Table;
+use crate::workers::{self, WorkerArgs, Workers};
 
 /// Flags of `dni images`.
 #[derive(Debug, Args)]
@@ -43,6 +45,8 @@ pub struct ImagesArgs {
     /// least]
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Length")]
     eval_every: Option<usize>,
+    #[command(flatten)]
+    workers: WorkerArgs,
     #[command(flatten)]
     machine: MachineArgs,
     #[command(flatten)]
@@ -168,6 +172,8 @@ pub struct Settings {
     target_scale: TargetScale,
     /// None for a quarter of all steps, 250 at least.
     eval_every: Option<usize>,
+    #[serde(default)]
+    workers: Workers,
 }
 
 impl Settings {
@@ -181,30 +187,48 @@ impl Settings {
             (None, Some(preset)) => Self::of_preset(preset),
             (None, None) => Self::standard(),
         };
-        let ImagesArgs {
-            network, training, ..
-        } = args;
+        let training = &args.training;
         s.run.set(&args.length, &args.machine);
         set(&mut s.run.methods, &training.methods);
         set(&mut s.run.batch_size, &training.batch_size);
         set(&mut s.data, &args.data.data);
         s.examples = args.data.examples.or(s.examples);
         s.test_examples = args.data.test_examples.or(s.test_examples);
-        set(&mut s.network.model, &network.model);
-        set(&mut s.network.depth, &network.depth);
-        set(&mut s.network.units, &network.units);
-        set(&mut s.network.channels, &network.channels);
-        set(&mut s.network.input_units, &network.input_units);
-        s.network.unlock |= network.unlock;
+        s.set_network(&args.network);
         s.lr = training.lr.or(s.lr);
         s.synthesizer_lr = training.synthesizer_lr.or(s.synthesizer_lr);
-        s.synthesizer = network.synthesizer.clone().or(s.synthesizer.take());
         set(&mut s.lr_schedule, &training.lr_schedule);
         set(&mut s.update_probability, &training.update_probability);
         s.eval_every = args.eval_every.or(s.eval_every);
+        s.workers.set(&args.workers);
         let examples = s.examples.unwrap_or(usize::MAX).min(s.data.examples());
         s.run.set_epochs(&args.length, examples);
         s
+    }
+
+    /// The default with another network, for cDNI.
+    pub fn of_network(args: &NetworkArgs, batch_size: usize) -> Self {
+        let mut s = args.preset.map_or_else(Self::standard, Self::of_preset);
+        s.set_network(args);
+        s.run.methods = vec![Method::Cdni];
+        s.run.batch_size = batch_size;
+        s
+    }
+
+    /// The shape of the images.
+    pub fn shape(&self) -> ImageShape {
+        self.data.shape()
+    }
+
+    fn set_network(&mut self, args: &NetworkArgs) {
+        let network = &mut self.network;
+        set(&mut network.model, &args.model);
+        set(&mut network.depth, &args.depth);
+        set(&mut network.units, &args.units);
+        set(&mut network.channels, &args.channels);
+        set(&mut network.input_units, &args.input_units);
+        network.unlock |= args.unlock;
+        self.synthesizer = args.synthesizer.clone().or(self.synthesizer.take());
     }
 
     /// What learns in a minute.
@@ -240,6 +264,7 @@ impl Settings {
             update_probability: 1.0,
             target_scale: TargetScale::PerExample,
             eval_every: None,
+            workers: Workers::default(),
         }
     }
 
@@ -339,12 +364,19 @@ impl Settings {
         /// An evaluation takes as long as ten steps.
         const LEAST: usize = 250;
         let quarter = self.run.steps.div_ceil(4);
-        let record_every = match self.network.model {
+        let most = match self.network.model {
             Model::Fcn => 100,
             // Its steps are slow, and Ctrl-C waits for a record.
             Model::Cnn => 10,
         };
-        let record_every = (self.run.steps / 200).clamp(1, record_every);
+        let least = match self.workers.are_wanted() {
+            // All of them must come to the same step for a record.
+            true => most / 2,
+            false => 1,
+        };
+        let record_every = (self.run.steps / 200).clamp(least, most);
+        let backends = self.workers.backends(self.run.backend);
+        let check_every = backends.iter().map(|b| check_every(*b, record_every)).max();
         let sparse = Some(self.update_probability).filter(|&p| p < 1.0);
         let lessons = Lessons {
             sparse: sparse.map(|p| Sparse::new(p, seed)).transpose()?,
@@ -355,7 +387,7 @@ impl Settings {
             record_every,
             evaluate_every: Some(self.eval_every.unwrap_or(quarter.max(LEAST))),
             compare_every: Some(self.run.compare_every(record_every)),
-            check_every: self.run.check_every(record_every),
+            check_every: check_every.unwrap_or(1),
             save_every: std::time::Duration::from_secs(10),
             ..Plan::new(self.run.steps, lessons)
         })
@@ -381,6 +413,7 @@ impl comparison::Settings for Settings {
         self.network.check(self.data.shape())?;
         check_rates(&[self.lr, self.synthesizer_lr])?;
         Sparse::new(self.update_probability, 0).map_err(misuse)?;
+        self.workers.check(self.network.depth, &self.run.methods)?;
         let examples = self
             .examples
             .unwrap_or(usize::MAX)
@@ -450,13 +483,27 @@ impl Task<Chain> for Batches<'_> {
 
     fn compare(&mut self, chain: &Chain) -> Vec<Quality> {
         // Always the same, so that what changes is the network.
-        let batch = self.batch(0);
+        let batch = Task::<Chain>::batch(self, 0);
         chain.quality(&batch)
     }
 }
 
+impl Task<Threaded> for Batches<'_> {
+    fn batch(&mut self, step: usize) -> Batch {
+        Task::<Chain>::batch(self, step)
+    }
+
+    fn evaluate(&mut self, threaded: &Threaded) -> dni::Result<BTreeMap<String, f64>> {
+        self.evaluate(threaded.chain())
+    }
+
+    fn compare(&mut self, threaded: &Threaded) -> Vec<Quality> {
+        self.compare(threaded.chain())
+    }
+}
+
 /// In cDNI the context is the label.
-fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
+pub fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
     Batch {
         input,
         context: Some(target.clone()),
@@ -486,6 +533,8 @@ struct RunResult {
     /// On all test images.
     test: Measures,
     interfaces: Vec<Quality>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<threaded::Report>,
     run_dir: String,
 }
 
@@ -555,8 +604,13 @@ fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<
     let mut chain = settings.chain(run.method, run.seed, &set.train, run.device)?;
     let mut batches = Batches::new(&set, settings, run.seed, run.device)?;
     let plan = settings.plan(run.method, run.seed)?;
-    let progress = run.train(&mut chain, &mut batches, &plan)?;
-    let result = RunResult::measure(run, &chain, &set, progress)
+    let (chain, progress, workers) = if settings.workers.are_wanted() {
+        train_by_workers(run, chain, &mut batches, &plan)?
+    } else {
+        let progress = run.train(&mut chain, &mut batches, &plan)?;
+        (chain, progress, None)
+    };
+    let result = RunResult::measure(run, &chain, &set, progress, workers)
         .with_context(|| format!("{} cannot be measured", run.label))?;
     run.say(&format!(
         "{} steps in {:.1} s, test error {:.2} %",
@@ -567,12 +621,34 @@ fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<
     Ok(result)
 }
 
+/// Trains a run whose layers several workers share.
+fn train_by_workers(
+    run: &Run<Settings>,
+    chain: Chain,
+    batches: &mut Batches,
+    plan: &Plan<Lessons>,
+) -> anyhow::Result<(Chain, Progress, Option<threaded::Report>)> {
+    let settings = &run.settings;
+    let first = Task::<Chain>::batch(batches, 0);
+    let (backend, kernel_threads) = (settings.run.backend, settings.run.kernel_threads);
+    let hired = settings
+        .workers
+        .hire(chain, &first, &plan.schedule, backend, kernel_threads)?;
+    run.say(&hired.shares);
+    let mut threaded = hired.threaded;
+    let progress = run.train(&mut threaded, batches, plan)?;
+    let report = threaded.report().clone();
+    run.say(&workers::summary(&report));
+    Ok((threaded.into_chain(), progress, Some(report)))
+}
+
 impl RunResult {
     fn measure(
         run: &Run<Settings>,
         chain: &Chain,
         set: &ImageSet,
         progress: Progress,
+        workers: Option<threaded::Report>,
     ) -> anyhow::Result<Self> {
         const MOST: usize = 10_000;
         let looked_at = run.settings.run.batch_size.min(set.train.len());
@@ -587,6 +663,7 @@ impl RunResult {
             train: Measures::of_first(chain, &set.train, MOST, run.device),
             test: Measures::of(chain, &set.test, run.device),
             interfaces: chain.quality(&with_label(input, target)),
+            workers,
             run_dir: run.folder.display().to_string(),
         })
     }
@@ -606,6 +683,7 @@ impl Measures {
             let rows: Vec<usize> = (first..examples.min(first + AT_ONCE)).collect();
             let (input, target) = images.rows(&rows, device);
             let output = chain.predict(input);
+            let target = target.to_device(&output.device());
             let sum = chain.loss().of_each(output.clone(), target.clone()).sum();
             loss += f64::from(sum.into_scalar::<f32>());
             let right = output.argmax(1).equal(target.argmax(1)).float().sum();

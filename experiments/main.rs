@@ -1,5 +1,5 @@
 //! The program: `dni EXPERIMENT`, then `dni report`, `plot`, `eval` and `export`; `dni bench`,
-//! `dni backends`.
+//! `dni plan`, `dni backends`.
 //!
 //! Results go to stdout, progress and messages to stderr. It ends with 0 when done, 1 when a run
 //! failed and 2 when it was called wrongly.
@@ -20,6 +20,7 @@ mod method;
 mod network;
 mod origin;
 mod output;
+mod plan;
 mod plot;
 mod progress;
 mod rates;
@@ -34,6 +35,7 @@ mod synthesizer;
 mod table;
 mod text;
 mod weights;
+mod workers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -81,6 +83,8 @@ enum Command {
     Export(weights::ExportArgs),
     /// Time training steps on several backends
     Bench(Box<bench::BenchArgs>),
+    /// Predict what more workers would gain, from the times of the layers
+    Plan(Box<plan::PlanArgs>),
     /// List backends, what works on this machine, and what to install
     Backends(backends::BackendsArgs),
     /// Print what a shell needs to complete flags
@@ -108,6 +112,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => weights::run(args),
         Command::Bench(args) => bench::run(*args),
+        Command::Plan(args) => plan::run(*args),
         Command::Backends(args) => backends::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),
     };

@@ -26,6 +26,15 @@ pub enum Credit {
 }
 
 impl Credit {
+    /// Whether sections wait for those above them before they learn.
+    pub fn is_update_locked(self) -> bool {
+        match self {
+            Self::Backprop => true,
+            Self::Mixed { lambda } => lambda != 0.0,
+            Self::Synthetic | Self::None => false,
+        }
+    }
+
     /// Whether synthesizers take part.
     pub fn uses_synthesizers(self) -> bool {
         matches!(self, Self::Synthetic | Self::Mixed { .. })

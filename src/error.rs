@@ -97,6 +97,22 @@ pub enum Error {
         step: usize,
     },
 
+    /// A worker of a threaded network failed.
+    #[error(
+        "worker {worker} ({sections}) failed at step {step}: {cause}; the network is between two \
+         steps now, go on from the last checkpoint once the cause is removed"
+    )]
+    Worker {
+        /// Which, counted from 1 at the bottom.
+        worker: usize,
+        /// The sections that it trains.
+        sections: String,
+        /// The step, counted from 1.
+        step: usize,
+        /// What it said.
+        cause: String,
+    },
+
     /// The backend cannot run on this machine or in this build.
     #[error("the backend '{name}' cannot run here: {reason}; {cure}")]
     Backend {

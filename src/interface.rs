@@ -3,13 +3,13 @@
 use std::fmt;
 
 use burn::optim::{StateSink, StateSource};
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::loss::Reduction;
 use crate::optimizer::Optimizer;
-use crate::pass::Pass;
+use crate::pass::{Pass, beside};
 use crate::recurrent::View;
 use crate::synthesizer::Synthesizer;
 use crate::trained::{AnyTrained, Trained};
@@ -153,7 +153,7 @@ impl Interface {
             contexts: self.synthesizer.contexts(),
             scale: self.scale,
             reduction: self.reduction,
-            synthetic_inputs: self.input_model.is_some(),
+            synthetic_inputs: self.guesses(),
             future: None,
         }
     }
@@ -213,11 +213,27 @@ impl Interface {
     pub(crate) fn residual(&self, output: Tensor<2>, delta: Tensor<2>) -> Tensor<2> {
         let [batch, features] = output.dims();
         assert_shape!(delta, [batch, features]);
+        let delta = beside(delta, &output);
         let target = match self.unit(batch) {
             Some(unit) => delta.mul_scalar(unit.recip()),
             None => delta,
         };
         output - target
+    }
+
+    /// Whether there is an input model.
+    pub(crate) fn guesses(&self) -> bool {
+        self.input_model.is_some()
+    }
+
+    /// Takes the input model out, if there is one.
+    pub(crate) fn take_input_model(&mut self) -> Option<InputModel> {
+        self.input_model.take()
+    }
+
+    /// Puts the input model back.
+    pub(crate) fn put_input_model(&mut self, model: InputModel) {
+        self.input_model = Some(model);
     }
 
     /// The message above here as the input model guesses it from the network's input, if there is
@@ -257,6 +273,35 @@ impl Interface {
         self.synthesizer.set_rate_factor(factor);
         if let Some(model) = &mut self.input_model {
             model.model_mut().set_rate_factor(factor);
+        }
+    }
+
+    /// Moves the synthesizer to another device.
+    ///
+    /// # Errors
+    ///
+    /// If its optimizer's states cannot be moved.
+    pub(crate) fn move_to(&mut self, device: &Device) -> Result<()> {
+        self.synthesizer.move_to(device)
+    }
+
+    /// Moves the input model to another device: that of the section above.
+    ///
+    /// # Errors
+    ///
+    /// If its optimizer's states cannot be moved.
+    pub(crate) fn move_input_model_to(&mut self, device: &Device) -> Result<()> {
+        match &mut self.input_model {
+            Some(model) => model.model_mut().move_to(device),
+            None => Ok(()),
+        }
+    }
+
+    /// See [`AnyTrained::settle`].
+    pub(crate) fn settle(&mut self) {
+        self.synthesizer.settle();
+        if let Some(model) = &mut self.input_model {
+            model.model_mut().settle();
         }
     }
 
@@ -320,6 +365,8 @@ impl<M: Synthesizer> AnySynthesizer for Trained<M> {
     }
 
     fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
+        let message = self.bring(message);
+        let context = context.map(|context| beside(context, &message));
         self.module().pass(message, context)
     }
 

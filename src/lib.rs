@@ -81,8 +81,9 @@
 //! # Map
 //!
 //! - What there is: [`section`], [`synthesizer`], [`interface`], [`loss`], [`optimizer`].
-//! - What happens: [`message`] and [`pass`] (one section), [`credit`], [`feedforward`] (all of them), [`recurrent`],
-//!   [`clocks`] (two networks of different rates), [`schedule`] (who learns when, and how fast), [`unlock`] (synthetic inputs).
+//! - What happens: [`message`] and [`pass`] (one section), [`credit`], [`feedforward`] (all of them),
+//!   [`recurrent`], [`clocks`] (two networks of different rates), [`schedule`] (who learns when, how
+//!   fast, and on which thread), [`unlock`] (synthetic inputs).
 //! - How good it is: [`quality`].
 //! - Around it: [`data`], [`run`] (training loop, events, run folder, checkpoints), [`report`]
 //!   (curves of runs), [`backend`], [`error`].
@@ -127,7 +128,7 @@ pub use recurrent::{
     Arrived, Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick,
     Unrolled, View, Window, WindowGradients, WindowStep,
 };
-pub use schedule::{Drops, Sparse};
+pub use schedule::{Drops, Sparse, Threaded};
 pub use section::{Activation, Conv, ConvConfig, Dense, DenseConfig, Mlp, Pool, PoolKind, Section};
 pub use synthesizer::{
     ConvSynthesizer, ConvSynthesizerConfig, LabelSynthesizer, LabelSynthesizerConfig,

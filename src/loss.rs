@@ -3,6 +3,8 @@
 use burn::tensor::{Tensor, activation, assert_shape};
 use serde::{Deserialize, Serialize};
 
+use crate::pass::beside;
+
 /// A loss between an output and a target, both `[batch, features]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -48,13 +50,14 @@ impl Reduction {
 }
 
 impl Loss {
-    /// The loss of each example, `[batch]`.
+    /// The loss of each example, `[batch]`, where the output lies.
     ///
     /// # Panics
     ///
     /// If the shapes differ.
     pub fn of_each(self, output: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
         assert_same_shape(&output, &target);
+        let target = beside(target, &output);
         let [batch, _] = output.dims();
         let terms = match self {
             Self::SquaredError => (output - target).square() * 0.5,
@@ -75,13 +78,14 @@ impl Loss {
     }
 
     /// `delta_N = dL/dh_N`, the true gradient of the reduced loss at the output,
-    /// `[batch, features]`.
+    /// `[batch, features]`, where that lies.
     ///
     /// # Panics
     ///
     /// If the shapes differ.
     pub fn gradient(self, output: Tensor<2>, target: Tensor<2>, reduction: Reduction) -> Tensor<2> {
         assert_same_shape(&output, &target);
+        let target = beside(target, &output);
         let predicted = match self {
             Self::SquaredError => output,
             Self::BinaryCrossEntropy => activation::sigmoid(output),

@@ -23,6 +23,14 @@ impl Input {
         input.device()
     }
 
+    /// The same on a device.
+    pub fn on(self, device: &Device) -> Self {
+        match self {
+            Self::Data(input) => Self::Data(input.to_device(device)),
+            Self::Message(input) => Self::Message(input.to_device(device)),
+        }
+    }
+
     /// The values, `[batch, features]`, and whether their gradient is wanted.
     pub fn into_parts(self) -> (Tensor<2>, bool) {
         match self {
@@ -128,7 +136,8 @@ impl Pass {
         })
     }
 
-    /// Sends `delta`, the gradient of the loss at [`output`](Self::output), back through the pass.
+    /// Sends `delta`, the gradient of the loss at [`output`](Self::output), back through the pass;
+    /// from another device if it lies there.
     ///
     /// # Panics
     ///
@@ -137,9 +146,14 @@ impl Pass {
         let [batch, features] = self.output.dims();
         assert_shape!(delta, [batch, features]);
         let mut parameters = GradientsParams::new();
-        let input = (self.back)(delta, &mut parameters);
+        let input = (self.back)(beside(delta, &self.output), &mut parameters);
         LocalGradients { parameters, input }
     }
+}
+
+/// A tensor on the device where another one lies.
+pub(crate) fn beside(tensor: Tensor<2>, other: &Tensor<2>) -> Tensor<2> {
+    tensor.to_device(&other.device())
 }
 
 /// A copy of a module on the tape.

@@ -3,6 +3,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::pass::beside;
+
 /// A synthetic gradient compared with the true gradient at the same message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
@@ -22,6 +24,7 @@ pub struct Quality {
 impl Quality {
     /// Compares `delta_hat` with `delta`, both `[batch, features]`.
     pub fn measure(name: String, delta_hat: Tensor<2>, delta: Tensor<2>) -> Self {
+        let delta = beside(delta, &delta_hat);
         let dot = sum(delta_hat.clone() * delta.clone());
         let norm_hat = sum(delta_hat.clone().square()).sqrt();
         let norm = sum(delta.clone().square()).sqrt();

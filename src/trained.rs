@@ -20,14 +20,18 @@ pub(crate) struct Trained<M> {
     /// `None` only while [`update`](Self::update) runs, which takes the module by value.
     module: Option<M>,
     optimizer: Optimizer,
+    /// Where the parameters lie, if there are any.
+    home: Option<Device>,
 }
 
 impl<M: Module> Trained<M> {
     /// Keeps the module off the tape; a [pass](crate::pass::Pass::on_tape) puts a copy on it.
     pub fn new(module: M, optimizer: Optimizer) -> Self {
+        let device = module.devices().into_iter().next();
         Self {
             module: Some(module.valid()),
             optimizer,
+            home: device.map(Device::without_autodiff),
         }
     }
 
@@ -35,6 +39,14 @@ impl<M: Module> Trained<M> {
         self.module
             .as_ref()
             .expect("only an update takes the module")
+    }
+
+    /// A tensor where the parameters lie.
+    pub fn bring(&self, tensor: Tensor<2>) -> Tensor<2> {
+        match &self.home {
+            Some(home) => tensor.to_device(home),
+            None => tensor,
+        }
     }
 
     /// A copy that shares nothing with the original, not even the running statistics of batch
@@ -58,11 +70,27 @@ pub(crate) trait AnyTrained: Send {
     /// Multiplies the learning rate by `factor` from the next update on.
     fn set_rate_factor(&mut self, factor: f64);
 
+    /// Brings running statistics up to date. Batch norm keeps the newest ones by the thread that
+    /// made them, and another thread that went on from there would miss them.
+    fn settle(&mut self);
+
     /// Whether every parameter is a finite number.
     fn is_finite(&self) -> bool;
 
+    /// Where its parameters lie, if it has any.
+    fn home(&self) -> Option<&Device>;
+
     /// Where its parameters lie; the default device if it has none.
-    fn device(&self) -> Device;
+    fn device(&self) -> Device {
+        self.home().cloned().unwrap_or_default()
+    }
+
+    /// Moves parameters and optimizer states to another device.
+    ///
+    /// # Errors
+    ///
+    /// If a state cannot be moved.
+    fn move_to(&mut self, device: &Device) -> Result<()>;
 
     /// Writes parameters as `prefix.parameters.path` and optimizer states as `prefix.optimizer.*`.
     fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()>;
@@ -99,16 +127,28 @@ impl<M: Module> AnyTrained for Trained<M> {
         self.optimizer.set_rate_factor(factor);
     }
 
+    fn settle(&mut self) {
+        self.module = self.module.take().map(|module| module.valid());
+    }
+
     fn is_finite(&self) -> bool {
         let mut finite = Finite(true);
         self.module().visit(&mut finite);
         finite.0
     }
 
-    fn device(&self) -> Device {
-        let devices = self.module().devices();
-        let device = devices.into_iter().next().unwrap_or_default();
-        device.without_autodiff()
+    fn home(&self) -> Option<&Device> {
+        self.home.as_ref()
+    }
+
+    fn move_to(&mut self, device: &Device) -> Result<()> {
+        if self.home.is_none() {
+            return Ok(());
+        }
+        self.settle();
+        self.module = self.module.take().map(|module| module.to_device(device));
+        self.home = Some(device.clone().without_autodiff());
+        self.optimizer.move_to(device)
     }
 
     fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()> {
@@ -165,11 +205,14 @@ pub(crate) trait AnySection: AnyTrained {
 
 impl<S: Section> AnySection for Trained<S> {
     fn pass(&self, input: Input) -> Pass {
-        self.module().pass(input)
+        self.module().pass(match &self.home {
+            Some(home) => input.on(home),
+            None => input,
+        })
     }
 
     fn predict(&self, input: Tensor<2>) -> Tensor<2> {
-        self.module().valid().forward(input)
+        self.module().valid().forward(self.bring(input))
     }
 
     fn observer(&self) -> Box<dyn AnySection> {

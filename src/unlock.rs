@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, assert_shape};
 
 use crate::loss::Reduction;
 use crate::optimizer::Optimizer;
-use crate::pass::{Input, Pass};
+use crate::pass::{Input, Pass, beside};
 use crate::section::Section;
 use crate::trained::{AnySection, Trained};
 
@@ -53,6 +53,7 @@ impl InputModel {
     ) -> Tensor<2> {
         let [batch, features] = message.dims();
         assert_shape!(guess.message, [batch, features]);
+        let message = beside(message, &guess.message);
         let residual = guess.message - message;
         let gradient = reduction.apply(residual.clone());
         self.model.update(guess.pass.back(gradient).parameters);

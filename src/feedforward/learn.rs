@@ -7,7 +7,7 @@ use super::{Batch, Chain, Step};
 use crate::credit::Credit;
 use crate::error::Result;
 use crate::interface::{Contract, Interface};
-use crate::run::{Figure, Learner, Network};
+use crate::run::{Figure, Figures, Learner, Network};
 use crate::schedule::Sparse;
 
 /// Which credit sections learn with, and which of them learn when.
@@ -42,22 +42,29 @@ impl Lessons {
             self.credit
         }
     }
+
+    /// Which of `sections` sections learn in a step, counted from 0, from the bottom up.
+    pub(crate) fn learners(&self, step: usize, sections: usize) -> Vec<bool> {
+        let mut learners = match &self.sparse {
+            Some(sparse) => sparse.learners(step, sections),
+            None => vec![true; sections],
+        };
+        if self.credit == Credit::None {
+            learners[..sections.saturating_sub(1)].fill(false);
+        }
+        learners
+    }
 }
 
 impl Learner for Chain {
     type Batch = Batch;
     type Schedule = Lessons;
 
-    fn learn(&mut self, batch: Batch, lessons: &Lessons, step: usize) -> Vec<(Figure, Tensor<1>)> {
+    fn learn(&mut self, batch: Batch, lessons: &Lessons, step: usize) -> Figures {
         let target = batch.target.clone();
         let credit = lessons.credit_of(step);
-        let done = match &lessons.sparse {
-            Some(sparse) => {
-                let learners = sparse.learners(step, self.names().len());
-                self.sparse_step(batch, credit, &learners)
-            }
-            None => self.step(batch, credit),
-        };
+        let learners = lessons.learners(step, self.sections.len());
+        let done = self.sparse_step(batch, credit, &learners);
         self.figures(done, target)
     }
 
@@ -67,7 +74,20 @@ impl Learner for Chain {
 }
 
 impl Chain {
-    fn figures(&self, step: Step, target: Tensor<2>) -> Vec<(Figure, Tensor<1>)> {
+    /// What the first part with a parameter that is not finite makes.
+    pub(crate) fn not_finite(&self) -> Option<Figure> {
+        let mut figures = self.sections.iter().enumerate().flat_map(|(i, s)| {
+            let interface = self.interfaces.get(i);
+            let section = (!s.section.is_finite()).then_some(Figure::Output(i));
+            let synthesizer = interface
+                .filter(|interface| !interface.is_finite())
+                .map(|_| Figure::Synthesizer(i));
+            section.into_iter().chain(synthesizer)
+        });
+        figures.next()
+    }
+
+    fn figures(&self, step: Step, target: Tensor<2>) -> Figures {
         let mut figures = vec![(Figure::Loss, self.loss.mean(step.output.clone(), target))];
         figures.extend(losses_of(step.residuals, Figure::Synthesizer));
         figures.extend(losses_of(step.input_residuals, Figure::InputModel));
@@ -110,15 +130,7 @@ impl Network for Chain {
     }
 
     fn find_not_finite(&self) -> Option<String> {
-        let figures = self.sections.iter().enumerate().flat_map(|(i, s)| {
-            let interface = self.interfaces.get(i);
-            let section = (!s.section.is_finite()).then_some(Figure::Output(i));
-            let synthesizer = interface
-                .filter(|interface| !interface.is_finite())
-                .map(|_| Figure::Synthesizer(i));
-            [section, synthesizer]
-        });
-        figures.flatten().next().map(|figure| self.culprit(figure))
+        self.not_finite().map(|figure| self.culprit(figure))
     }
 
     fn save(&self, sink: &mut StateSink) -> Result<()> {

@@ -3,14 +3,18 @@
 //! [`Chain::step`] is the reference: one thread, every section in turn, in the paper's order. Every
 //! other schedule must agree with it.
 
+mod group;
 mod learn;
 mod step;
 
+pub(crate) use group::{Group, Sent};
+
 pub use learn::Lessons;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use crate::credit::Credit;
+use crate::error::Result;
 use crate::interface::{Interface, Prediction};
 use crate::loss::{Loss, Reduction};
 use crate::optimizer::Optimizer;
@@ -18,6 +22,7 @@ use crate::pass::{Input, Pass};
 use crate::quality::Quality;
 use crate::section::Section;
 use crate::trained::{AnySection, Trained};
+use crate::unlock::InputModel;
 
 /// One batch: what the network sees, what it should answer, and what only synthesizers may know.
 #[derive(Debug, Clone)]
@@ -32,11 +37,20 @@ pub struct Batch {
 
 impl Batch {
     /// The same values without a tape, should the caller's tensors have one.
-    fn off_tape(self) -> Self {
+    pub(crate) fn off_tape(self) -> Self {
         Self {
             input: self.input.inner(),
             target: self.target.inner(),
             context: self.context.map(Tensor::inner),
+        }
+    }
+
+    /// The same on a device.
+    pub(crate) fn on(self, device: &Device) -> Self {
+        Self {
+            input: self.input.to_device(device),
+            target: self.target.to_device(device),
+            context: self.context.map(|context| context.to_device(device)),
         }
     }
 }
@@ -166,6 +180,16 @@ impl Chain {
         s.section.as_any().downcast_ref()
     }
 
+    /// Takes the input model out of the interface on top of section `i`, if it has one.
+    pub(crate) fn take_input_model(&mut self, i: usize) -> Option<InputModel> {
+        self.interfaces.get_mut(i)?.take_input_model()
+    }
+
+    /// Puts an input model into the interface on top of section `i`.
+    pub(crate) fn put_input_model(&mut self, i: usize, model: InputModel) {
+        self.interfaces[i].put_input_model(model);
+    }
+
     /// The interfaces, from the bottom up.
     pub fn interfaces(&self) -> &[Interface] {
         &self.interfaces
@@ -230,6 +254,35 @@ impl Chain {
         );
     }
 
+    /// Moves every section to a device of its own, `devices` from the bottom up, with the
+    /// synthesizer on top of it and the input model below it. Messages and gradients are brought to
+    /// where they are needed from then on, whatever the schedule.
+    ///
+    /// # Errors
+    ///
+    /// If a device does not take a state.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one device for each section.
+    pub fn place(&mut self, devices: &[Device]) -> Result<()> {
+        let sections = self.sections.len();
+        assert!(
+            devices.len() == sections,
+            "{sections} sections need as many devices, not {}",
+            devices.len()
+        );
+        for (s, device) in self.sections.iter_mut().zip(devices) {
+            s.section.move_to(device)?;
+        }
+        let pairs = devices.iter().zip(devices.iter().skip(1));
+        for (interface, (below, above)) in self.interfaces.iter_mut().zip(pairs) {
+            interface.move_to(below)?;
+            interface.move_input_model_to(above)?;
+        }
+        Ok(())
+    }
+
     /// Multiplies all learning rates, those of synthesizers included, by `factor` from now on. It
     /// replaces the factor set before.
     ///
@@ -237,11 +290,17 @@ impl Chain {
     ///
     /// If it is negative or not finite.
     pub fn set_rate_factor(&mut self, factor: f64) {
+        self.group().set_rate_factor(factor);
+    }
+
+    /// Brings everything up to date that modules keep by the thread that trained them, so that
+    /// another one can go on.
+    pub(crate) fn settle(&mut self) {
         for s in &mut self.sections {
-            s.section.set_rate_factor(factor);
+            s.section.settle();
         }
         for interface in &mut self.interfaces {
-            interface.set_rate_factor(factor);
+            interface.settle();
         }
     }
 
@@ -271,8 +330,8 @@ impl Chain {
             .gradient(output.clone(), target.clone(), self.reduction)
     }
 
-    /// The output for `input`, `[batch, inputs]` to `[batch, outputs]`, as in use: without a
-    /// tape, batch norm with its running statistics, no synthesizers.
+    /// The output for `input`, `[batch, inputs]` to `[batch, outputs]`, where the last section
+    /// lies, as in use: without a tape, batch norm with its running statistics, no synthesizers.
     ///
     /// # Panics
     ///
@@ -330,7 +389,7 @@ impl Chain {
     }
 
     /// A copy for measurements, which leaves this one untouched.
-    fn observer(&self) -> Self {
+    pub(crate) fn observer(&self) -> Self {
         Self {
             sections: self
                 .sections

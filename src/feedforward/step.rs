@@ -2,20 +2,9 @@
 
 use burn::tensor::Tensor;
 
+use super::group::Sent;
 use super::{Batch, Chain, Step};
-use crate::interface::Prediction;
-use crate::pass::{Input, Pass};
-use crate::unlock::GuessedMessage;
-
-/// What a section sends up in a decoupled step.
-struct Sent {
-    /// `h_i`
-    message: Tensor<2>,
-    /// What the input model of the section above makes of the network's input.
-    guess: Option<GuessedMessage>,
-    /// The synthesizer's, if anybody needs it.
-    prediction: Option<Prediction>,
-}
+use crate::pass::{Input, Pass, beside};
 
 impl Chain {
     /// DNI: each section is updated as soon as it has run, with the gradient that its interface
@@ -31,79 +20,27 @@ impl Chain {
             residuals: Vec::with_capacity(top),
             input_residuals: Vec::with_capacity(top),
         };
+        let mut group = self.group();
         let mut below: Option<Sent> = None;
         for i in 0..=top {
-            let pass = self.sections[i].section.pass(match &below {
+            let input = match &below {
                 None => Input::Data(batch.input.clone()),
-                Some(sent) => Input::Message(sent.received()),
-            });
-            let message = pass.output.clone();
-            let sent = (i < top).then(|| self.send(i, message.clone(), &batch, learners));
-            let delta = learners[i].then(|| match &sent {
-                Some(sent) => sent.delta_hat(),
-                None => self.true_gradient(&message, &batch.target),
-            });
-            let target = delta.and_then(|delta| self.give_credit(i, pass, delta));
+                Some(sent) => sent.received(),
+            };
+            let done = group.section_step(i, input, &batch, learners);
             if let Some(below) = below {
-                let (residual, input_residual) =
-                    self.learn_below(i, below, target, learners[i - 1]);
+                let was_sent = learners[i - 1];
+                let (residual, input_residual) = group.learn(i - 1, below, done.target, was_sent);
                 step.residuals.push(residual);
                 step.input_residuals.push(input_residual);
             }
-            match sent {
-                Some(_) => step.messages.push(message),
-                None => step.output = message,
+            match done.sent {
+                Some(_) => step.messages.push(done.output),
+                None => step.output = done.output,
             }
-            below = sent;
+            below = done.sent;
         }
         step
-    }
-
-    /// What section `i` sends up with its message, if that goes to another section.
-    fn send(&self, i: usize, message: Tensor<2>, batch: &Batch, learners: &[bool]) -> Sent {
-        let interface = &self.interfaces[i];
-        let guess = interface.guess(&batch.input);
-        // A section that rests sends nothing in earnest: above it the guess must do.
-        let at = match &guess {
-            Some(guess) if !learners[i] => guess.message.clone(),
-            _ => message.clone(),
-        };
-        let is_needed = learners[i] || learners[i + 1];
-        let prediction = is_needed.then(|| interface.predict(at, batch.context.clone()));
-        Sent {
-            message,
-            guess,
-            prediction,
-        }
-    }
-
-    /// Sends `delta` back through section `i` and updates it; what arrives below.
-    fn give_credit(&mut self, i: usize, pass: Pass, delta: Tensor<2>) -> Option<Tensor<2>> {
-        let gradients = pass.back(delta);
-        self.sections[i].section.update(gradients.parameters);
-        gradients.input
-    }
-
-    /// Lets the interface below section `i` learn: its synthesizer from the gradient that came
-    /// down, its input model from the message, if that `was_sent` in earnest. Returns the
-    /// residuals of both.
-    fn learn_below(
-        &mut self,
-        i: usize,
-        below: Sent,
-        target: Option<Tensor<2>>,
-        was_sent: bool,
-    ) -> (Option<Tensor<2>>, Option<Tensor<2>>) {
-        let interface = &mut self.interfaces[i - 1];
-        let residual = below
-            .prediction
-            .zip(target)
-            .map(|(prediction, target)| interface.learn(prediction, target));
-        let input_residual = below
-            .guess
-            .filter(|_| was_sent)
-            .map(|guess| interface.learn_input(guess, below.message));
-        (residual, input_residual)
     }
 
     /// Backprop and BP(lambda): all sections run, then credit goes down from the top and waits
@@ -125,7 +62,7 @@ impl Chain {
         for (i, pass) in passes.into_iter().enumerate().rev() {
             let arrived = credit
                 .filter(|_| learners[i])
-                .and_then(|credit| self.give_credit(i, pass, credit));
+                .and_then(|credit| self.sections[i].give_credit(pass, credit));
             credit = match (lambda, predictions.pop(), arrived) {
                 (Some(lambda), Some(prediction), Some(delta)) => {
                     let mixed = mix(&prediction.delta_hat, delta.clone(), lambda);
@@ -155,7 +92,7 @@ impl Chain {
         let delta = self.true_gradient(&output, &batch.target);
         let top = learners.len() - 1;
         if let Some(pass) = passes.pop().filter(|_| learners[top]) {
-            self.give_credit(top, pass, delta);
+            self.sections[top].give_credit(pass, delta);
         }
         Step {
             messages,
@@ -163,22 +100,6 @@ impl Chain {
             residuals: Vec::new(),
             input_residuals: Vec::new(),
         }
-    }
-}
-
-impl Sent {
-    /// What the section above runs on.
-    fn received(&self) -> Tensor<2> {
-        match &self.guess {
-            Some(guess) => guess.message.clone(),
-            None => self.message.clone(),
-        }
-    }
-
-    fn delta_hat(&self) -> Tensor<2> {
-        let prediction = self.prediction.as_ref();
-        let prediction = prediction.expect("there is one for a section that learns");
-        prediction.delta_hat.clone()
     }
 }
 
@@ -190,5 +111,6 @@ fn messages_of(passes: &[Pass]) -> Vec<Tensor<2>> {
 
 /// `(1 - lambda) delta_hat + lambda delta`
 fn mix(delta_hat: &Tensor<2>, delta: Tensor<2>, lambda: f64) -> Tensor<2> {
+    let delta = beside(delta, delta_hat);
     delta_hat.clone().mul_scalar(1.0 - lambda) + delta.mul_scalar(lambda)
 }

@@ -50,10 +50,6 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    fn at(self, row: usize, column: usize) -> f32 {
-        self.values[row * self.row_stride + column * self.column_stride]
-    }
-
     /// Its columns, as many at once as the kernel makes of a result.
     fn panels(self) -> impl Iterator<Item = Self> {
         let width = panel_width();
@@ -305,7 +301,8 @@ mod tests {
     }
 
     fn by_hand(a: Matrix, b: Matrix) -> Vec<f32> {
-        let entry = |i, j| (0..a.columns).map(|k| a.at(i, k) * b.at(k, j)).sum();
+        let at = |m: Matrix, i: usize, j: usize| m.values[i * m.row_stride + j * m.column_stride];
+        let entry = |i, j| (0..a.columns).map(|k| at(a, i, k) * at(b, k, j)).sum();
         (0..a.rows)
             .flat_map(|i| (0..b.columns).map(move |j| (i, j)))
             .map(|(i, j)| entry(i, j))

@@ -120,6 +120,22 @@ impl Optimizer {
         }
     }
 
+    /// Moves the states to another device.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be moved.
+    pub(crate) fn move_to(&mut self, device: &Device) -> Result<()> {
+        const ANY: &str = "optimizer";
+        let mut sink = StateSink::default();
+        self.save(ANY, &mut sink);
+        let mut source = StateSource::new(sink.scalars.into_iter().collect());
+        for (name, data) in sink.tensors {
+            source.insert_tensor(name, data);
+        }
+        self.load(ANY, self.states.len(), &mut source, device)
+    }
+
     /// A number for the update rule: states have no room for a name.
     fn rule_mark(&self) -> u64 {
         crc32fast::hash(self.name.as_bytes()).into()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
-use super::{Figure, Network, Progress, Scalars};
+use super::{Figure, Figures, Network, Progress, Scalars};
 use crate::error::{Error, Result};
 
 /// The figures since the last record, all of which must stay finite.
@@ -42,11 +42,11 @@ impl Losses {
         self.pending.len()
     }
 
-    pub fn add(&mut self, figures: Vec<(Figure, Tensor<1>)>) {
+    pub fn add(&mut self, figures: Figures) {
         let (what, figures) = figures.into_iter().unzip();
         self.pending.push(Pending {
             what,
-            figures: Tensor::cat(figures, 0),
+            figures: side_by_side(figures),
         });
     }
 
@@ -107,4 +107,15 @@ impl Losses {
             auxiliary_losses: of_interfaces(Figure::Auxiliary),
         }
     }
+}
+
+/// Figures in one tensor, where the first of them lies.
+///
+/// # Panics
+///
+/// If there are none.
+pub(crate) fn side_by_side(figures: Vec<Tensor<1>>) -> Tensor<1> {
+    let device = figures[0].device();
+    let figures = figures.into_iter().map(|figure| figure.to_device(&device));
+    Tensor::cat(figures.collect(), 0)
 }

@@ -10,10 +10,12 @@ mod origin;
 mod tensorboard;
 mod train;
 
+pub(crate) use losses::side_by_side;
+
 pub use checkpoint::{Checkpoint, Notes};
 pub use event::{Event, Listener, Scalars};
 pub use folder::{RunFolder, write_atomically};
-pub use network::{Figure, Learner, Network};
+pub use network::{Burst, Figure, Figures, Learner, Network};
 pub use origin::Origin;
 pub use tensorboard::TensorBoard;
 pub use train::{Outcome, Plan, Progress, Task, train};

@@ -1,10 +1,13 @@
 //! What a run needs to know of the network that it trains, whatever its kind.
 
+use std::ops::Range;
+
 use burn::optim::{StateSink, StateSource};
 use burn::tensor::Tensor;
 
 use crate::error::Result;
 use crate::interface::Contract;
+use crate::schedule::Drops;
 
 /// A network as a run keeps it: names for its logs, and its state for a checkpoint.
 pub trait Network {
@@ -43,18 +46,52 @@ pub trait Learner: Network {
     /// What else its steps depend on.
     type Schedule;
 
-    /// One step, counted from 0, and its figures, `[1]` each, which stay on the device until they
-    /// are read.
-    fn learn(
+    /// One step, counted from 0, and its figures.
+    fn learn(&mut self, batch: Self::Batch, schedule: &Self::Schedule, step: usize) -> Figures;
+
+    /// How many steps it takes at most before it lets itself be looked at. Default: one.
+    fn at_once(&self) -> usize {
+        1
+    }
+
+    /// Several steps, and the figures of each. `batches` makes the batch of a step. Default: one
+    /// after another.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot take all of them; the network may then be between two steps.
+    fn learn_burst(
         &mut self,
-        batch: Self::Batch,
-        schedule: &Self::Schedule,
-        step: usize,
-    ) -> Vec<(Figure, Tensor<1>)>;
+        batches: &mut dyn FnMut(usize) -> Self::Batch,
+        burst: &Burst<Self::Schedule>,
+    ) -> Result<Vec<Figures>> {
+        let learn = |step| {
+            let batch = batches(step);
+            self.set_rate_factor(burst.drops.factor(step));
+            self.learn(batch, burst.schedule, step)
+        };
+        Ok(burst.steps.clone().map(learn).collect())
+    }
 
     /// Multiplies all learning rates by `factor`, which replaces the factor set before.
     fn set_rate_factor(&mut self, factor: f64);
 }
+
+/// Steps that a learner takes before anybody looks at it.
+#[derive(Debug, Clone)]
+pub struct Burst<'a, S> {
+    /// Which, counted from 0.
+    pub steps: Range<usize>,
+    /// What they depend on besides their batches.
+    pub schedule: &'a S,
+    /// Drops of the learning rates.
+    pub drops: &'a Drops,
+    /// Steps between two looks at figures for NaN and infinity.
+    pub check_every: usize,
+}
+
+/// The figures of a step, `[1]` each, which stay on the device until they are read.
+pub type Figures = Vec<(Figure, Tensor<1>)>;
 
 /// What a figure of a step is. All of them must stay finite; the order is that of suspicion: the
 /// lowest section whose output is not finite spoils all above it, and a synthesizer, an input model

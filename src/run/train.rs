@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::losses::Losses;
-use super::{Event, Learner, Listener, Network, Notes, RunFolder};
+use super::{Burst, Event, Learner, Listener, Network, Notes, RunFolder};
 use crate::error::{Error, Result};
 use crate::quality::Quality;
 use crate::schedule::Drops;
@@ -16,7 +16,8 @@ pub trait Task<L: Learner> {
     /// [notes](Self::notes), so that a resumed run sees what it would have seen.
     fn batch(&mut self, step: usize) -> L::Batch;
 
-    /// Hears the loss of every step, in their order, as soon as it has been read. Default: nobody
+    /// Hears the loss of every step, in their order, as soon as it has been read: with a learner
+    /// that takes [several steps at once](Learner::at_once) after all of them. Default: nobody
     /// listens.
     fn hear(&mut self, _loss: f64) {}
 
@@ -117,6 +118,18 @@ impl<S> Plan<S> {
             || self.compares_after(steps)
     }
 
+    /// The next steps: up to `at_once` of them, and none beyond the next record.
+    fn burst(&self, step: usize, at_once: usize) -> Burst<'_, S> {
+        let most = step.saturating_add(at_once);
+        let end = (step + 1..most).find(|&step| self.records_after(step));
+        Burst {
+            steps: step..end.unwrap_or(most),
+            schedule: &self.schedule,
+            drops: &self.drops,
+            check_every: self.check_every,
+        }
+    }
+
     /// Whether a run that is so far has come to its end.
     fn is_done(&self, progress: Progress) -> bool {
         let time_is_up = self
@@ -192,10 +205,10 @@ pub fn train<L: Learner>(
         folder.save(learner, &task.notes(), start)?;
     }
     let is_finished = loop {
-        let batch = task.batch(step);
-        learner.set_rate_factor(plan.drops.factor(step));
-        losses.add(learner.learn(batch, &plan.schedule, step));
-        step += 1;
+        let burst = plan.burst(step, learner.at_once());
+        let figures = learner.learn_burst(&mut |step| task.batch(step), &burst)?;
+        figures.into_iter().for_each(|figures| losses.add(figures));
+        step = burst.steps.end;
 
         let record = plan.records_after(step);
         if record || losses.pending() >= plan.check_every {

@@ -1,0 +1,235 @@
+//! Workers: layers that train at the same time, each worker on a thread of its own.
+
+use std::time::Duration;
+
+use burn::tensor::Device;
+use clap::Args;
+use dni::schedule::Threaded;
+use dni::schedule::threaded::{Report, check_split, even_split, section_times};
+use dni::{Backend, Batch, Chain, Lessons};
+use serde::{Deserialize, Serialize};
+
+use crate::args::{BackendChoice, Misuse, positive};
+use crate::method::Method;
+
+/// Flags that share layers out among workers.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Workers")]
+pub struct WorkerArgs {
+    /// Threads that train the layers at the same time, each some neighbouring ones; a short warm-up
+    /// shares them out evenly [default: one thread, layer after layer]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    workers: Option<usize>,
+
+    /// Layers of each worker from the bottom up, as in 2,4, instead of --workers
+    #[arg(
+        long,
+        value_name = "LAYERS",
+        value_delimiter = ',',
+        value_parser = positive,
+        conflicts_with = "workers"
+    )]
+    split: Option<Vec<usize>>,
+
+    /// Backend of each worker from the bottom up, as in flex,wgpu [default: --backend for all]
+    #[arg(long, value_name = "BACKENDS", value_delimiter = ',', value_enum)]
+    place: Option<Vec<BackendChoice>>,
+
+    /// Messages that a worker may send before the first is answered; with one the result does not
+    /// depend on the timing [default: 1, or 2 if a worker has one layer and others above]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    queue: Option<usize>,
+}
+
+/// Who trains which layers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workers {
+    /// None if there are no workers, or the split or the places say how many.
+    number: Option<usize>,
+    /// None for an even one.
+    split: Option<Vec<usize>>,
+    /// None for the run's backend.
+    place: Option<Vec<Backend>>,
+    /// None for the default.
+    queue: Option<usize>,
+}
+
+/// Workers who have their layers.
+pub struct Hired {
+    pub threaded: Threaded,
+    /// Who has which layers, in words.
+    pub shares: String,
+}
+
+impl Workers {
+    /// Changes what flags were given for.
+    pub fn set(&mut self, args: &WorkerArgs) {
+        self.number = args.workers.or(self.number);
+        self.split = args.split.clone().or(self.split.take());
+        if let Some(place) = &args.place {
+            self.place = Some(place.iter().map(|choice| choice.resolve()).collect());
+        }
+        self.queue = args.queue.or(self.queue);
+    }
+
+    /// Whether there are any.
+    pub fn are_wanted(&self) -> bool {
+        self.count() > 0
+    }
+
+    /// How many there are.
+    fn count(&self) -> usize {
+        let by_split = self.split.as_ref().map(Vec::len);
+        let by_place = self.place.as_ref().map(Vec::len);
+        by_split.or(self.number).or(by_place).unwrap_or(0)
+    }
+
+    /// The backend of each worker, if `default` is that of the run; `default` alone without
+    /// workers.
+    pub fn backends(&self, default: Backend) -> Vec<Backend> {
+        let default = || vec![default; self.count().max(1)];
+        self.place.clone().unwrap_or_else(default)
+    }
+
+    /// Refuses what leaves a worker without layers, and methods that would keep them waiting.
+    pub fn check(&self, layers: usize, methods: &[Method]) -> Result<(), Misuse> {
+        if self.queue.is_some() && !self.are_wanted() {
+            return Err(Misuse(
+                "--queue is between workers; add --workers, --split or --place".to_string(),
+            ));
+        }
+        if let Some(split) = &self.split {
+            check_split(split, layers).map_err(|error| Misuse(error.to_string()))?;
+        }
+        if self.count() > layers {
+            return Err(Misuse(format!(
+                "every worker needs a layer, and there are {layers}; choose --workers {layers} at \
+                 most"
+            )));
+        }
+        if let Some(place) = &self.place
+            && place.len() != self.count()
+        {
+            return Err(Misuse(format!(
+                "--place names {} backends for {} workers; name one for each",
+                place.len(),
+                self.count()
+            )));
+        }
+        let locked = methods.iter().find(|m| m.credit().is_update_locked());
+        match locked.filter(|_| self.are_wanted()) {
+            Some(method) => Err(Misuse(format!(
+                "workers cannot train by {method}: each layer would wait for those above it (it is \
+                 update-locked); choose --method from dni, cdni and none, or leave out the workers"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the layers of a chain to workers, who are on the run's `backend` unless they have
+    /// places of their own.
+    pub fn hire(
+        &self,
+        mut chain: Chain,
+        batch: &Batch,
+        lessons: &Lessons,
+        backend: Backend,
+        kernel_threads: usize,
+    ) -> dni::Result<Hired> {
+        let backends = self.backends(backend);
+        let devices = backends.iter().map(|backend| backend.device());
+        let devices: Vec<Device> = devices.collect::<dni::Result<_>>()?;
+        let (split, times) = match &self.split {
+            Some(split) => (split.clone(), None),
+            None => {
+                let times = worker_times(&chain, batch, lessons, &devices)?;
+                (even_split(&times)?, Some(times))
+            }
+        };
+        let places = devices.iter().zip(&split);
+        let places = places.flat_map(|(device, &own)| vec![device.clone(); own]);
+        chain.place(&places.collect::<Vec<_>>())?;
+        let shares = shares(
+            &chain.names(),
+            &split,
+            times.as_deref(),
+            self.place.as_deref(),
+        );
+        let threaded = Threaded::new(chain, &split)?.with_kernel_threads(kernel_threads)?;
+        let threaded = match self.queue {
+            Some(queue) => threaded.with_queue(queue)?,
+            None => threaded,
+        };
+        Ok(Hired { threaded, shares })
+    }
+}
+
+/// What every layer would take each worker, by a warm-up on each device.
+fn worker_times(
+    chain: &Chain,
+    batch: &Batch,
+    lessons: &Lessons,
+    devices: &[Device],
+) -> dni::Result<Vec<Vec<Duration>>> {
+    let mut times: Vec<Vec<Duration>> = Vec::with_capacity(devices.len());
+    for (i, device) in devices.iter().enumerate() {
+        let known = devices[..i].iter().position(|known| known == device);
+        times.push(match known {
+            Some(known) => times[known].clone(),
+            None => section_times(chain, batch, lessons, device)?,
+        });
+    }
+    Ok(times)
+}
+
+/// Who has which layers, how long they take if that was measured, and where they are if it was
+/// said.
+fn shares(
+    names: &[&str],
+    split: &[usize],
+    times: Option<&[Vec<Duration>]>,
+    place: Option<&[Backend]>,
+) -> String {
+    let mut first = 0;
+    let shares = split.iter().enumerate().map(|(worker, layers)| {
+        let own = first..first + layers;
+        first = own.end;
+        let mut share = match &names[own.clone()] {
+            [name] => name.to_string(),
+            names => format!("{} to {}", names[0], names[names.len() - 1]),
+        };
+        if let Some(place) = place {
+            share += &format!(" on {}", place[worker]);
+        }
+        if let Some(times) = times {
+            let time: Duration = times[worker][own].iter().sum();
+            share += &format!(" ({:.2} ms a step)", 1e3 * time.as_secs_f64());
+        }
+        share
+    });
+    let shares: Vec<String> = shares.collect();
+    let workers = if split.len() == 1 {
+        "worker"
+    } else {
+        "workers"
+    };
+    format!("{} {workers}: {}", split.len(), shares.join(", "))
+}
+
+/// What workers have done, in words.
+pub fn summary(report: &Report) -> String {
+    let busy: Vec<String> = report
+        .workers
+        .iter()
+        .map(|worker| format!("{:.0} %", 100.0 * worker.busy_share()))
+        .collect();
+    let most = report.staleness.iter().map(|s| s.most).max();
+    let mean = report.staleness.iter().map(|s| s.mean());
+    format!(
+        "workers busy {} of the time, gradients up to {} messages late (mean {:.2})",
+        busy.join(", "),
+        most.unwrap_or(0),
+        mean.fold(0.0, f64::max)
+    )
+}

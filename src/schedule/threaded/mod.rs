@@ -1,0 +1,473 @@
+//! The threaded schedule: sections that really train at the same time.
+//!
+//! A chain is split into groups of neighbouring sections, and each group is a *worker*: a thread
+//! that owns these sections, the interfaces on top of them, and all their optimizers. Every worker
+//! takes its steps as [`Chain::step`] does. Where two workers meet there are two queues:
+//!
+//! ```text
+//!     worker above                 h_i of step s  ──>  runs on it, learns, and answers
+//!        ▲      │
+//!  (s, h_i)   (s, delta_i)
+//!        │      ▼
+//!     worker below     sends h_i, learns from delta_hat_i = M_i(h_i, c) and goes on with step s + 1;
+//!                      M_i learns delta_i when it comes
+//! ```
+//!
+//! Both are bounded: a worker that has sent as many messages as a queue holds and has no answer yet
+//! waits. So memory does not grow with the number of steps, and gradients are at most so many steps
+//! late. Every message is answered once, in order, if only with the news that the section above did
+//! not learn; hence neither queue is ever full when something is put into it, and somebody can
+//! always go on: of two neighbours that both wait, one would wait for what the other has sent.
+//!
+//! The worker below owns the synthesizer of the interface between the two, since it is the one that
+//! must not wait for a prediction; it keeps each prediction until the gradient comes, which is then
+//! the target of the parameters that made the prediction. The worker above owns the input model
+//! there, if inputs are synthetic: it is the one that must not wait for a message, and keeps each
+//! guess until that comes.
+//!
+//! A worker takes the answers that have come, and waits for those that it must have, just before
+//! its highest section moves, which is what needs the synthesizer. So with a queue of one message
+//! that synthesizer has learned from step s - 1 when it predicts in step s, as in `Chain::step`, and
+//! the result is that of `Chain::step`, bit for bit, whatever the split and however the threads run.
+//! Nobody has to wait for long: below the highest section there is work to do while the answer is
+//! made. A worker of one section has none, though, and would take turns with the one above it.
+//! Longer queues let it go on; what they cost is that synthesizers between workers learn some steps
+//! late ([`Staleness`]), and how late depends on the timing.
+
+mod crew;
+mod link;
+mod notes;
+mod report;
+mod split;
+mod times;
+mod worker;
+
+pub use report::{Report, Staleness, Workload};
+pub use split::{check_split, even_split};
+pub use times::{locked_times, section_times};
+
+use std::ops::Range;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use burn::optim::{StateSink, StateSource};
+
+use crate::error::{Error, Result};
+use crate::feedforward::{Batch, Chain, Group, Lessons};
+use crate::interface::Contract;
+use crate::run::{Burst, Figure, Figures, Learner, Network};
+use crate::schedule::Drops;
+use crate::unlock::InputModel;
+
+use crew::Crew;
+use link::{Lesson, link};
+use worker::{Course, Halt, Outcome, Worker};
+
+/// Steps after which the figures of a burst are taken home.
+const MOST_STEPS: usize = 1_000;
+
+/// A chain whose sections are trained by several workers at the same time.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use dni::data::{Stream, generator};
+/// use dni::schedule::Threaded;
+/// use dni::{Batch, Chain, Credit, DenseConfig, Interface, LinearSynthesizerConfig, Loss, Optimizer};
+///
+/// let (device, rng) = (Device::flex(), &mut generator(1, Stream::Parameters));
+/// let synthesizer = LinearSynthesizerConfig::new(8).with_contexts(1).init(rng, &device);
+/// let chain = Chain::new(Loss::BinaryCrossEntropy)
+///     .section("hidden", DenseConfig::new(2, 8).init(rng, &device), Optimizer::adam(1e-2))
+///     .interface(Interface::new(synthesizer, Optimizer::adam(3e-2)))
+///     .section("output", DenseConfig::new(8, 1).linear().init(rng, &device), Optimizer::adam(1e-2));
+///
+/// let input = Tensor::from_floats([[0., 0.], [0., 1.], [1., 0.], [1., 1.]], &device);
+/// let target = Tensor::<2>::from_floats([[0.], [1.], [1.], [0.]], &device);
+/// let batch = Batch { input, context: Some(target.clone()), target };
+///
+/// // One worker for each section.
+/// let mut threaded = Threaded::new(chain, &[1, 1])?;
+/// threaded.train(0..500, &Credit::Synthetic.into(), |_step| batch.clone())?;
+/// assert!(threaded.chain().loss_of(&batch) < 0.1);
+/// println!("{:?}", threaded.report());
+/// # Ok::<(), dni::Error>(())
+/// ```
+pub struct Threaded {
+    chain: Chain,
+    split: Vec<usize>,
+    crews: Vec<Crew>,
+    depth: usize,
+    report: Report,
+}
+
+impl Threaded {
+    /// Gives the sections of a chain to workers, from the bottom up: `split` says how many to each.
+    /// [`even_split`] finds one.
+    ///
+    /// # Errors
+    ///
+    /// If the numbers do not add up to that of the sections, one is zero, or the operating system
+    /// gives no more threads.
+    pub fn new(mut chain: Chain, split: &[usize]) -> Result<Self> {
+        check_split(split, chain.names().len())?;
+        chain.settle();
+        Ok(Self {
+            chain,
+            split: split.to_vec(),
+            crews: crews(split.len(), 1)?,
+            depth: default_queue(split),
+            report: Report::new(split),
+        })
+    }
+
+    /// Sets how many messages a worker may send before the first of them is answered. Default: 1,
+    /// which makes the result independent of the timing, or 2 if a worker has but one section with
+    /// others above, which would otherwise take turns with them. More even out steps that take now
+    /// longer and now shorter, and make gradients come later.
+    ///
+    /// # Errors
+    ///
+    /// If it is zero.
+    pub fn with_queue(mut self, depth: usize) -> Result<Self> {
+        if depth == 0 {
+            return Err(Error::Invalid(
+                "a queue between workers must hold at least 1 message".to_string(),
+            ));
+        }
+        self.depth = depth;
+        Ok(self)
+    }
+
+    /// Sets on how many threads each worker runs an operation. Default: 1.
+    ///
+    /// # Errors
+    ///
+    /// If it is zero, or the operating system gives no more threads.
+    pub fn with_kernel_threads(mut self, threads: usize) -> Result<Self> {
+        self.crews = crews(self.split.len(), threads)?;
+        Ok(self)
+    }
+
+    /// The network as it is now.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The network without its workers.
+    pub fn into_chain(self) -> Chain {
+        self.chain
+    }
+
+    /// What the workers have done so far.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Takes some steps, counted from 0, and returns when all workers are through with them;
+    /// `batches` makes the batch of each. [`run::train`](crate::run::train) does the same and more.
+    ///
+    /// # Errors
+    ///
+    /// If the credit keeps sections waiting, there is no interface where one is needed, or a worker
+    /// fails: by a panic, or because a figure is not finite. The network is then between two steps.
+    ///
+    /// # Panics
+    ///
+    /// If `batches` does, or a batch is empty.
+    pub fn train(
+        &mut self,
+        steps: Range<usize>,
+        lessons: &Lessons,
+        mut batches: impl FnMut(usize) -> Batch,
+    ) -> Result<Vec<Figures>> {
+        let burst = Burst {
+            steps,
+            schedule: lessons,
+            drops: &Drops::default(),
+            check_every: 1,
+        };
+        self.learn_burst(&mut batches, &burst)
+    }
+
+    /// Lets all workers take the steps of a burst.
+    fn work(
+        &mut self,
+        batches: &mut dyn FnMut(usize) -> Batch,
+        burst: &Burst<Lessons>,
+    ) -> Vec<Outcome> {
+        let course = Course {
+            steps: burst.steps.clone(),
+            check_every: burst.check_every,
+            depth: self.depth,
+        };
+        let sections = self.chain.names().len();
+        let rests = !burst.schedule.credit.uses_synthesizers();
+        let mut models = self.take_input_models();
+        let groups = self.chain.groups(&self.split, rests);
+        let lent = models.iter_mut().map(|model| match rests {
+            true => None,
+            false => model.as_mut(),
+        });
+        let (workers, lanes) = workers(&course, groups, lent);
+        let crews = &self.crews;
+        let outcomes = thread::scope(|scope| {
+            let work = workers.into_iter().zip(crews);
+            let work: Vec<_> = work
+                .map(|(worker, crew)| scope.spawn(move || crew.run(|| worker.run())))
+                .collect();
+            teach(lanes, batches, burst, sections);
+            work.into_iter()
+                .map(|work| work.join().expect("a worker catches its panics"))
+                .collect()
+        });
+        self.put_input_models(models);
+        self.chain.settle();
+        outcomes
+    }
+
+    /// Takes the input models out of the interfaces between workers: they go to the workers above.
+    fn take_input_models(&mut self) -> Vec<Option<InputModel>> {
+        let tops = tops(&self.split);
+        let chain = &mut self.chain;
+        tops.map(|top| chain.take_input_model(top)).collect()
+    }
+
+    fn put_input_models(&mut self, models: Vec<Option<InputModel>>) {
+        for (top, model) in tops(&self.split).zip(models) {
+            if let Some(model) = model {
+                self.chain.put_input_model(top, model);
+            }
+        }
+    }
+
+    /// Adds to the report what workers have done in a burst that took so long.
+    fn note(&mut self, outcomes: &[Outcome], duration: Duration) {
+        let workloads = self.report.workers.iter_mut().zip(outcomes);
+        for (workload, outcome) in workloads {
+            workload.busy += outcome.busy;
+            workload.waiting += duration.saturating_sub(outcome.busy);
+        }
+        for (top, outcome) in tops(&self.split).zip(outcomes) {
+            self.report.staleness[top].add(outcome.staleness);
+        }
+    }
+
+    /// The first failure, if there is one.
+    fn failure(&self, outcomes: &[Outcome]) -> Option<Error> {
+        let failures = outcomes.iter().enumerate().filter_map(|(i, outcome)| {
+            let (at, error) = match outcome.end.as_ref().err()? {
+                Halt::Stopped => return None,
+                Halt::NotFinite { step, figure } => {
+                    let error = Error::NotFinite {
+                        what: self.culprit(*figure),
+                        step: step + 1,
+                    };
+                    ((*step, Some(*figure)), error)
+                }
+                Halt::Panicked { step, message } => {
+                    let error = Error::Worker {
+                        worker: i + 1,
+                        sections: self.sections_of(i),
+                        step: step + 1,
+                        cause: message.clone(),
+                    };
+                    ((*step, None), error)
+                }
+            };
+            Some((at, error))
+        });
+        let first = failures.min_by_key(|(at, _)| *at);
+        first.map(|(_, error)| error)
+    }
+
+    /// The names of a worker's sections.
+    fn sections_of(&self, worker: usize) -> String {
+        let first: usize = self.split[..worker].iter().sum();
+        let names = self.chain.names();
+        let names = &names[first..first + self.split[worker]];
+        match names {
+            [only] => format!("section '{only}'"),
+            _ => format!("sections '{}' to '{}'", names[0], names[names.len() - 1]),
+        }
+    }
+
+    /// The worker, counted from 0, that makes a figure.
+    fn maker_of(&self, figure: Figure) -> usize {
+        let section = match figure {
+            Figure::Output(i) | Figure::Synthesizer(i) | Figure::Auxiliary(i) => i,
+            Figure::InputModel(i) => i + 1,
+            Figure::Loss => return self.split.len() - 1,
+        };
+        tops(&self.split).take_while(|top| *top < section).count()
+    }
+}
+
+/// One message, if no worker would have to wait for an answer without anything to do meanwhile.
+fn default_queue(split: &[usize]) -> usize {
+    let below_last = &split[..split.len() - 1];
+    1 + usize::from(below_last.contains(&1))
+}
+
+fn crews(workers: usize, kernel_threads: usize) -> Result<Vec<Crew>> {
+    let crew = |worker| Crew::new(worker, kernel_threads);
+    (1..=workers).map(crew).collect()
+}
+
+/// The highest section of every worker but the last.
+fn tops(split: &[usize]) -> impl Iterator<Item = usize> {
+    let below_last = split[..split.len() - 1].iter();
+    below_last.scan(0, |first, sections| {
+        *first += sections;
+        Some(*first - 1)
+    })
+}
+
+/// One worker for each group, joined by queues, and where to send them their lessons.
+fn workers<'a>(
+    course: &Course,
+    groups: Vec<Group<'a>>,
+    mut input_models: impl Iterator<Item = Option<&'a mut InputModel>>,
+) -> (Vec<Worker<'a>>, Vec<SyncSender<Lesson>>) {
+    let mut workers: Vec<Worker> = Vec::with_capacity(groups.len());
+    let mut lanes = Vec::with_capacity(groups.len());
+    let mut first = 0;
+    for group in groups {
+        let (lane, lessons) = sync_channel(course.depth);
+        let sections = group.len();
+        let mut worker = Worker::new(course.clone(), group, first, lessons);
+        if let Some(below) = workers.pop() {
+            let (to_above, to_below) = link(course.depth);
+            workers.push(below.below(to_above));
+            worker = worker.above(to_below, input_models.next().flatten());
+        }
+        workers.push(worker);
+        lanes.push(lane);
+        first += sections;
+    }
+    (workers, lanes)
+}
+
+/// Sends every worker the lessons of a burst, until one of them stops.
+fn teach(
+    lanes: Vec<SyncSender<Lesson>>,
+    batches: &mut dyn FnMut(usize) -> Batch,
+    burst: &Burst<Lessons>,
+    sections: usize,
+) {
+    for step in burst.steps.clone() {
+        let lesson = Lesson {
+            step,
+            batch: batches(step).off_tape(),
+            rate_factor: burst.drops.factor(step),
+            learners: burst.schedule.learners(step, sections),
+        };
+        if lanes.iter().any(|lane| lane.send(lesson.clone()).is_err()) {
+            return;
+        }
+    }
+}
+
+impl Learner for Threaded {
+    type Batch = Batch;
+    type Schedule = Lessons;
+
+    /// A single step leaves nothing to do for a second worker: it is that of the chain.
+    fn learn(&mut self, batch: Batch, lessons: &Lessons, step: usize) -> Figures {
+        self.chain.learn(batch, lessons, step)
+    }
+
+    fn at_once(&self) -> usize {
+        MOST_STEPS
+    }
+
+    fn learn_burst(
+        &mut self,
+        batches: &mut dyn FnMut(usize) -> Batch,
+        burst: &Burst<Lessons>,
+    ) -> Result<Vec<Figures>> {
+        check_lessons(burst.schedule, &self.chain)?;
+        let start = Instant::now();
+        let outcomes = self.work(batches, burst);
+        self.note(&outcomes, start.elapsed());
+        match self.failure(&outcomes) {
+            Some(error) => Err(error),
+            None => Ok(by_step(outcomes, &burst.steps)),
+        }
+    }
+
+    fn set_rate_factor(&mut self, factor: f64) {
+        self.chain.set_rate_factor(factor);
+    }
+}
+
+/// The figures of every step.
+fn by_step(outcomes: Vec<Outcome>, steps: &Range<usize>) -> Vec<Figures> {
+    let mut figures: Vec<Figures> = steps.clone().map(|_| Figures::new()).collect();
+    // From the top down, so that a step's figures begin with those of the top.
+    for outcome in outcomes.into_iter().rev() {
+        for note in outcome.notes {
+            figures[note.step - steps.start].push((note.figure, note.value));
+        }
+    }
+    figures
+}
+
+/// Refuses what would keep workers waiting for each other.
+///
+/// # Errors
+///
+/// If sections are update-locked at any time, or an interface is missing.
+pub fn check_lessons(lessons: &Lessons, chain: &Chain) -> Result<()> {
+    let invalid = |reason: String| Err(Error::Invalid(reason));
+    if lessons.credit.is_update_locked() {
+        return invalid(format!(
+            "with {:?} every section waits for those above it (it is update-locked), so workers \
+             could not train at the same time; train with synthetic gradients, or without workers",
+            lessons.credit
+        ));
+    }
+    if lessons.warm_up > 0 && lessons.credit.uses_synthesizers() {
+        return invalid(format!(
+            "in the {} steps of the warm-up sections learn by backprop, where each waits for those \
+             above it (it is update-locked); take them with the chain alone, then give it to \
+             workers",
+            lessons.warm_up
+        ));
+    }
+    let (interfaces, sections) = (chain.interfaces().len(), chain.names().len());
+    if lessons.credit.uses_synthesizers() && interfaces + 1 != sections {
+        return invalid(format!(
+            "{:?} needs an interface between each two sections",
+            lessons.credit
+        ));
+    }
+    Ok(())
+}
+
+impl Network for Threaded {
+    fn interface_names(&self) -> Vec<&str> {
+        self.chain.interface_names()
+    }
+
+    fn contracts(&self) -> Vec<Contract> {
+        self.chain.contracts()
+    }
+
+    fn culprit(&self, figure: Figure) -> String {
+        let what = self.chain.culprit(figure);
+        format!("{what} (worker {})", self.maker_of(figure) + 1)
+    }
+
+    fn find_not_finite(&self) -> Option<String> {
+        self.chain.not_finite().map(|figure| self.culprit(figure))
+    }
+
+    fn save(&self, sink: &mut StateSink) -> Result<()> {
+        self.chain.save(sink)
+    }
+
+    fn load(&mut self, source: &mut StateSource) -> Result<()> {
+        self.chain.load(source)
+    }
+}

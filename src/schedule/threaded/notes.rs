@@ -1,0 +1,60 @@
+//! The figures that a worker takes down.
+
+use burn::tensor::Tensor;
+
+use super::worker::Halt;
+use crate::run::{Figure, side_by_side};
+
+/// A figure of a step.
+pub(super) struct Note {
+    pub step: usize,
+    pub figure: Figure,
+    /// `[1]`
+    pub value: Tensor<1>,
+}
+
+/// Figures, which stay on the device until they are looked at.
+#[derive(Default)]
+pub(super) struct Notes {
+    taken: Vec<Note>,
+    /// How many have been looked at.
+    checked: usize,
+}
+
+impl Notes {
+    pub fn take(&mut self, step: usize, figure: Figure, value: Tensor<1>) {
+        self.taken.push(Note {
+            step,
+            figure,
+            value,
+        });
+    }
+
+    /// Looks at those that nobody has looked at.
+    ///
+    /// # Errors
+    ///
+    /// If one is not finite.
+    pub fn check(&mut self) -> Result<(), Halt> {
+        let new = &self.taken[self.checked..];
+        self.checked = self.taken.len();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let values = new.iter().map(|note| note.value.clone()).collect();
+        let values: Vec<f32> = side_by_side(values)
+            .into_data()
+            .try_into_vec()
+            .expect("figures are f32");
+        let culprits = new.iter().zip(values).filter(|(_, v)| !v.is_finite());
+        let culprits = culprits.map(|(note, _)| (note.step, note.figure));
+        match culprits.min() {
+            Some((step, figure)) => Err(Halt::NotFinite { step, figure }),
+            None => Ok(()),
+        }
+    }
+
+    pub fn into_vec(self) -> Vec<Note> {
+        self.taken
+    }
+}

@@ -1,0 +1,81 @@
+//! How a threaded network has worked.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+/// What the workers of a [`Threaded`](super::Threaded) network have done since it was made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Sections of each worker, from the bottom up.
+    pub split: Vec<usize>,
+    /// How late the gradients at each message were, from the bottom up.
+    pub staleness: Vec<Staleness>,
+    /// How each worker has spent its time, from the bottom up.
+    pub workers: Vec<Workload>,
+}
+
+impl Report {
+    pub(super) fn new(split: &[usize]) -> Self {
+        let sections: usize = split.iter().sum();
+        Self {
+            split: split.to_vec(),
+            staleness: vec![Staleness::default(); sections - 1],
+            workers: vec![Workload::default(); split.len()],
+        }
+    }
+}
+
+/// How many messages a section has sent after one by the time the gradient at that comes back: as
+/// many predictions were made without what the synthesizer learns from it. None within a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Staleness {
+    /// Gradients that came back.
+    pub targets: usize,
+    /// Later messages, over all of them.
+    pub sum: usize,
+    /// Later messages, at most.
+    pub most: usize,
+}
+
+impl Staleness {
+    /// The mean number of later messages, zero if nothing came back.
+    pub fn mean(&self) -> f64 {
+        self.sum as f64 / self.targets.max(1) as f64
+    }
+
+    pub(super) fn note(&mut self, later: usize) {
+        self.targets += 1;
+        self.sum += later;
+        self.most = self.most.max(later);
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        self.targets += more.targets;
+        self.sum += more.sum;
+        self.most = self.most.max(more.most);
+    }
+}
+
+/// How a worker has spent the time in which all of them were at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Workload {
+    /// At its own work.
+    #[serde(rename = "busy_seconds", serialize_with = "as_seconds")]
+    pub busy: Duration,
+    /// Waiting for batches, for its neighbours or for the end of a burst.
+    #[serde(rename = "waiting_seconds", serialize_with = "as_seconds")]
+    pub waiting: Duration,
+}
+
+fn as_seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+impl Workload {
+    /// The share of the time that it was at work, zero before it has begun.
+    pub fn busy_share(&self) -> f64 {
+        let total = (self.busy + self.waiting).as_secs_f64();
+        self.busy.as_secs_f64() / total.max(f64::MIN_POSITIVE)
+    }
+}

@@ -1,0 +1,375 @@
+//! A worker: neighbouring sections, the interfaces on top of them, and its steps with them.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use burn::tensor::Tensor;
+
+use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow, Waited};
+use super::notes::{Note, Notes};
+use super::report::Staleness;
+use crate::feedforward::{Batch, Group, Sent};
+use crate::interface::Prediction;
+use crate::loss::Reduction;
+use crate::pass::Input;
+use crate::run::Figure;
+use crate::unlock::{GuessedMessage, InputModel};
+
+/// The steps of a burst, as all workers take them.
+#[derive(Debug, Clone)]
+pub(super) struct Course {
+    pub steps: Range<usize>,
+    /// Steps between two looks at the figures.
+    pub check_every: usize,
+    /// How many messages of a worker may be without an answer.
+    pub depth: usize,
+}
+
+/// One of those who train the sections of a chain at the same time, for one burst.
+pub(super) struct Worker<'a> {
+    course: Course,
+    group: Group<'a>,
+    /// Its lowest section, counted from that of the chain.
+    first: usize,
+    lessons: Receiver<Lesson>,
+    below: Option<Below<'a>>,
+    above: Option<Above>,
+    /// The step that it is at.
+    step: usize,
+    /// What learning rates are multiplied by in that step.
+    rate_factor: f64,
+    notes: Notes,
+    staleness: Staleness,
+    waited: Waited,
+}
+
+/// The worker below, seen from here.
+struct Below<'a> {
+    queues: ToBelow,
+    /// What makes its messages up, if inputs are synthetic.
+    input_model: Option<&'a mut InputModel>,
+    reduction: Reduction,
+    /// Guesses whose message has not come, from the oldest on.
+    guesses: VecDeque<Guess>,
+}
+
+/// A guess of a message that is to come.
+struct Guess {
+    step: usize,
+    rate_factor: f64,
+    guess: GuessedMessage,
+    /// Whether the model learns from the message: not if the section below rests.
+    learns: bool,
+}
+
+/// The worker above, seen from here.
+struct Above {
+    queues: ToAbove,
+    /// Messages that have no answer, from the oldest on.
+    kept: VecDeque<Kept>,
+}
+
+/// What is kept of a message until its answer comes.
+struct Kept {
+    step: usize,
+    rate_factor: f64,
+    prediction: Option<Prediction>,
+    context: Option<Tensor<2>>,
+}
+
+/// Why a worker has not come to the end of its course.
+pub(super) enum Halt {
+    /// Another one has stopped.
+    Stopped,
+    /// A figure is not finite.
+    NotFinite { step: usize, figure: Figure },
+    /// It panicked.
+    Panicked { step: usize, message: String },
+}
+
+/// What a worker leaves.
+pub(super) struct Outcome {
+    pub end: Result<(), Halt>,
+    pub notes: Vec<Note>,
+    /// Of the interface on top of it.
+    pub staleness: Staleness,
+    /// The time that it did not wait for others.
+    pub busy: Duration,
+}
+
+impl<'a> Worker<'a> {
+    pub fn new(course: Course, group: Group<'a>, first: usize, lessons: Receiver<Lesson>) -> Self {
+        Self {
+            step: course.steps.start,
+            rate_factor: 1.0,
+            course,
+            group,
+            first,
+            lessons,
+            below: None,
+            above: None,
+            notes: Notes::default(),
+            staleness: Staleness::default(),
+            waited: Waited::default(),
+        }
+    }
+
+    /// Puts it on top of another one.
+    pub fn above(mut self, queues: ToBelow, input_model: Option<&'a mut InputModel>) -> Self {
+        self.below = Some(Below {
+            queues,
+            input_model,
+            reduction: self.group.reduction(),
+            guesses: VecDeque::new(),
+        });
+        self
+    }
+
+    /// Puts it below another one.
+    pub fn below(mut self, queues: ToAbove) -> Self {
+        self.above = Some(Above {
+            queues,
+            kept: VecDeque::new(),
+        });
+        self
+    }
+
+    /// Takes all steps. If it stops before that its neighbours hear of it, as its ends of the
+    /// queues are dropped.
+    pub fn run(mut self) -> Outcome {
+        let start = Instant::now();
+        let end = catch_unwind(AssertUnwindSafe(|| match self.take_steps() {
+            // What stopped the others may have come from here.
+            Err(Halt::Stopped) => self.notes.check().and(Err(Halt::Stopped)),
+            end => end,
+        }));
+        Outcome {
+            end: end.unwrap_or_else(|panic| {
+                Err(Halt::Panicked {
+                    step: self.step,
+                    message: message_of(&*panic),
+                })
+            }),
+            staleness: self.staleness,
+            notes: self.notes.into_vec(),
+            busy: start.elapsed().saturating_sub(self.waited.0),
+        }
+    }
+
+    fn take_steps(&mut self) -> Result<(), Halt> {
+        let Course {
+            steps, check_every, ..
+        } = self.course.clone();
+        for taken in 1..=steps.len() {
+            let lesson = self.waited.receive(&self.lessons)?;
+            (self.step, self.rate_factor) = (lesson.step, lesson.rate_factor);
+            self.take_step(lesson)?;
+            if taken.is_multiple_of(check_every) {
+                self.notes.check()?;
+            }
+        }
+        self.catch_up(0)?;
+        self.hear_messages(0)?;
+        self.notes.check()
+    }
+
+    /// One decoupled step, as [`Chain::step`](crate::Chain::step) takes it; but below the lowest
+    /// section and above the highest there are other workers.
+    fn take_step(&mut self, lesson: Lesson) -> Result<(), Halt> {
+        let learners = &lesson.learners[self.first..];
+        let below_learns = self.first > 0 && lesson.learners[self.first - 1];
+        let batch = self.bring(lesson.batch);
+        self.group.set_rate_factor(self.rate_factor);
+        let mut input = self.receive(&batch, below_learns)?;
+        let mut below: Option<Sent> = None;
+        let highest = self.group.len() - 1;
+        for i in 0..=highest {
+            if i == highest {
+                self.catch_up(self.course.depth - 1)?;
+            }
+            let done = self.group.section_step(i, input, &batch, learners);
+            match below {
+                Some(below) => self.learn(i - 1, below, done.target, learners[i - 1]),
+                None => self.answer(done.target, below_learns)?,
+            }
+            let sum = done.output.clone().sum();
+            self.notes
+                .take(self.step, Figure::Output(self.first + i), sum);
+            let Some(sent) = done.sent else {
+                let loss = self.group.mean_loss(done.output, batch.target);
+                self.notes.take(self.step, Figure::Loss, loss);
+                return Ok(());
+            };
+            input = sent.received();
+            below = Some(sent);
+        }
+        below.map_or(Ok(()), |sent| self.send(sent, batch.context))
+    }
+
+    /// What the lowest section runs on: the data, a message from below, or a guess of it.
+    fn receive(&mut self, batch: &Batch, below_learns: bool) -> Result<Input, Halt> {
+        self.hear_messages(self.course.depth - 1)?;
+        let Some(below) = &mut self.below else {
+            return Ok(Input::Data(batch.input.clone()));
+        };
+        let Some(model) = &below.input_model else {
+            let message = self.waited.receive(&below.queues.messages)?;
+            assert_eq!(message.step, self.step, "messages come in order");
+            return Ok(Input::Message(message.output));
+        };
+        let guess = model.guess(batch.input.clone());
+        let message = guess.message.clone();
+        below.guesses.push_back(Guess {
+            step: self.step,
+            rate_factor: self.rate_factor,
+            guess,
+            learns: below_learns,
+        });
+        Ok(Input::Message(message))
+    }
+
+    /// Sends down what the message of this step is answered with.
+    fn answer(&mut self, target: Option<Tensor<2>>, below_learns: bool) -> Result<(), Halt> {
+        let Some(below) = &self.below else {
+            return Ok(());
+        };
+        // Nothing was sent in earnest by a section that rests: what was learned is of the guess.
+        let guess = below.guesses.back().filter(|_| !below_learns);
+        let at = guess.map(|guess| guess.guess.message.clone());
+        let answer = Answer {
+            step: self.step,
+            target: target.map(|delta| Target { delta, at }),
+        };
+        let sent = below.queues.answers.send(answer);
+        sent.map_err(|_| Halt::Stopped)
+    }
+
+    /// Sends the message of this step up, and keeps what the answer will be needed for.
+    fn send(&mut self, sent: Sent, context: Option<Tensor<2>>) -> Result<(), Halt> {
+        let Some(above) = &mut self.above else {
+            return Ok(());
+        };
+        above.kept.push_back(Kept {
+            step: self.step,
+            rate_factor: self.rate_factor,
+            prediction: sent.prediction,
+            context,
+        });
+        let message = Message {
+            step: self.step,
+            output: sent.message,
+        };
+        let sent = above.queues.messages.send(message);
+        sent.map_err(|_| Halt::Stopped)
+    }
+
+    /// Lets the synthesizer on top learn from the answers that have come, and waits until no more
+    /// than `most` messages are without one.
+    fn catch_up(&mut self, most: usize) -> Result<(), Halt> {
+        let figure = Figure::Synthesizer(self.first + self.group.len() - 1);
+        while let Some((kept, answer)) = self.next_answer(most)? {
+            let Some(target) = answer.target else {
+                continue;
+            };
+            let prediction = match target.at {
+                Some(at) => Some(self.group.predict_on_top(at, kept.context)),
+                None => kept.prediction,
+            };
+            if let Some(prediction) = prediction {
+                self.group.set_rate_factor_on_top(kept.rate_factor);
+                let residual = self.group.learn_on_top(prediction, target.delta);
+                self.notes
+                    .take(kept.step, figure, Figure::loss_of(residual));
+                self.staleness.note(self.unanswered());
+            }
+        }
+        Ok(())
+    }
+
+    /// How many messages have no answer.
+    fn unanswered(&self) -> usize {
+        self.above.as_ref().map_or(0, |above| above.kept.len())
+    }
+
+    /// The next answer, with what was kept for it; none if it has not come and no more than `most`
+    /// messages are without one.
+    fn next_answer(&mut self, most: usize) -> Result<Option<(Kept, Answer)>, Halt> {
+        let Some(above) = &mut self.above else {
+            return Ok(None);
+        };
+        // With synthetic inputs answers may come before their messages are sent.
+        if above.kept.is_empty() {
+            return Ok(None);
+        }
+        let must = above.kept.len() > most;
+        let answer = self.waited.receive_if_any(&above.queues.answers, must)?;
+        let found = answer.and_then(|answer| Some((above.kept.pop_front()?, answer)));
+        if let Some((kept, answer)) = &found {
+            assert_eq!(kept.step, answer.step, "answers come in order");
+        }
+        Ok(found)
+    }
+
+    /// Lets the input model learn from the messages that have come, and waits until no more than
+    /// `most` guesses are without theirs.
+    fn hear_messages(&mut self, most: usize) -> Result<(), Halt> {
+        let Some(below) = &mut self.below else {
+            return Ok(());
+        };
+        let Some(model) = &mut below.input_model else {
+            return Ok(());
+        };
+        while let Some(oldest) = below.guesses.front() {
+            let must = below.guesses.len() > most;
+            let messages = &below.queues.messages;
+            let Some(message) = self.waited.receive_if_any(messages, must)? else {
+                break;
+            };
+            assert_eq!(oldest.step, message.step, "messages come in order");
+            let Some(guess) = below.guesses.pop_front().filter(|guess| guess.learns) else {
+                continue;
+            };
+            model.model_mut().set_rate_factor(guess.rate_factor);
+            let residual = model.learn(guess.guess, message.output, below.reduction);
+            let figure = Figure::InputModel(self.first - 1);
+            self.notes
+                .take(guess.step, figure, Figure::loss_of(residual));
+        }
+        Ok(())
+    }
+
+    /// Lets the interface on top of section `i` learn, which is not the highest one.
+    fn learn(&mut self, i: usize, sent: Sent, target: Option<Tensor<2>>, was_sent: bool) {
+        let (residual, input_residual) = self.group.learn(i, sent, target, was_sent);
+        let at = self.first + i;
+        let losses = [
+            (Figure::Synthesizer(at), residual),
+            (Figure::InputModel(at), input_residual),
+        ];
+        for (figure, residual) in losses {
+            if let Some(residual) = residual {
+                self.notes
+                    .take(self.step, figure, Figure::loss_of(residual));
+            }
+        }
+    }
+
+    /// A batch where this worker computes, brought there once.
+    fn bring(&self, batch: Batch) -> Batch {
+        let Some(device) = self.group.device() else {
+            return batch;
+        };
+        batch.on(&device)
+    }
+}
+
+/// What a panic says.
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it does not say why".to_string())
+}

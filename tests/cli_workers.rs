@@ -1,0 +1,214 @@
+//! `dni images` with workers as its users meet it.
+
+mod common;
+
+use std::process::Command;
+
+use common::program::*;
+use serde_json::Value;
+
+/// A network of six layers that trains in milliseconds, on a few glyphs.
+const TINY: &str = "images --steps 60 --depth 6 --units 8 --batch-size 8 --examples 64 \
+                    --test-examples 32 --eval-every 25";
+
+/// A convolutional one of four layers.
+const TINY_CNN: &str = "images --model cnn --steps 12 --depth 4 --channels 2 --batch-size 8 \
+                        --examples 64 --test-examples 32";
+
+/// A run that lasts for a few seconds, with everything that workers share.
+const LONG: &str = "images --steps 3000 --depth 4 --units 24 --batch-size 8 --examples 64 \
+                    --test-examples 32 --method cdni --unlock --update-probability 0.7 \
+                    --lr-schedule 1000:0.5,2000:0.5 --eval-every 700 --split 2,2 --run-dir run";
+
+/// Where timing makes no difference, so do workers: the network ends as it does without any.
+#[test]
+fn workers_train_the_network_that_one_thread_trains() {
+    let place = Place::new();
+    for (i, (network, split, flags)) in [
+        (TINY, "2,4", "--method cdni"),
+        (TINY, "3,1,2", "--method dni --unlock"),
+        (TINY, "5,1", "--method none"),
+        (
+            TINY,
+            "2,2,2",
+            "--method cdni --update-probability 0.5 --lr-schedule 20:0.5",
+        ),
+        (TINY, "2,4", "--method cdni --synthesizer probe:4"),
+        (TINY_CNN, "2,2", "--method cdni"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let trained = |workers: &str, folder: &str| {
+            let call = format!("{network} {flags} {workers} --run-dir {folder}{i}");
+            place.run(&call).succeeds();
+            state(&place.path(&format!("{folder}{i}"))).tensors
+        };
+        let alone = trained("", "alone");
+        let one = trained("--workers 1", "one");
+        assert!(one == alone, "{network} {flags}: one worker");
+        let two = trained("--workers 2 --queue 1", "two");
+        assert!(two == alone, "{network} {flags}: two workers");
+        let split = trained(&format!("--split {split} --queue 1"), "split");
+        assert!(split == alone, "{network} {flags}: workers by a split");
+    }
+}
+
+#[test]
+fn who_has_which_layers_and_how_they_did_is_told() {
+    let place = Place::new();
+    let done = place
+        .run(&format!("{TINY} --method cdni --split 2,4"))
+        .succeeds();
+    for words in [
+        "2 workers: hidden1 to hidden2, hidden3 to output",
+        "workers busy",
+        "0 messages late",
+    ] {
+        assert!(done.stderr.contains(words), "no {words:?} in {done}");
+    }
+    // A warm-up shares the layers out, and shows what it measured.
+    let done = place
+        .run(&format!("{TINY} --method cdni --workers 3"))
+        .succeeds();
+    for words in ["3 workers: hidden1", "ms a step"] {
+        assert!(done.stderr.contains(words), "no {words:?} in {done}");
+    }
+    let quiet = place
+        .run(&format!("{TINY} --method cdni --workers 3 --quiet"))
+        .succeeds();
+    assert_eq!(quiet.stderr, "");
+
+    let report = place.results(&format!("{TINY} --method cdni --split 1,3,2 --queue 3"));
+    let workers = &report["results"][0]["workers"];
+    assert_eq!(workers["split"], serde_json::json!([1, 3, 2]));
+    for worker in workers["workers"].as_array().expect("a list") {
+        assert!(worker["busy_seconds"].as_f64() > Some(0.0), "{worker}");
+        assert!(worker["waiting_seconds"].is_number(), "{worker}");
+    }
+    let staleness = workers["staleness"].as_array().expect("a list");
+    let targets: Vec<_> = staleness.iter().map(|s| s["targets"].as_u64()).collect();
+    // Between workers, and only there, gradients can be late.
+    assert_eq!(targets, [60, 0, 0, 60, 0].map(Some));
+    assert!(staleness.iter().all(|s| s["most"].as_u64() < Some(3)));
+}
+
+/// Evaluations find all workers at one step.
+#[test]
+fn evaluations_are_at_their_steps() {
+    let place = Place::new();
+    place
+        .run(&format!("{TINY} --method cdni --workers 2 --run-dir run"))
+        .succeeds();
+    let steps: Vec<Option<u64>> = events(&place.path("run"))
+        .iter()
+        .filter(|event| event["event"] == "evaluated")
+        .map(|event| event["step"].as_u64())
+        .collect();
+    assert_eq!(steps, [25, 50, 60].map(Some));
+}
+
+/// After a kill and after Ctrl-C, workers go on as if nothing had happened.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_killed_or_interrupted_goes_on() {
+    let undisturbed = Place::new();
+    undisturbed.run(LONG).succeeds();
+    for signal in ["KILL", "INT"] {
+        let place = Place::new();
+        let folder = place.path("run");
+        let mut child = place.start(LONG);
+        wait_until(&mut child, || saved_step(&folder).is_some());
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &child.id().to_string()])
+            .status();
+        assert!(sent.expect("there is a kill").success());
+        let output = child.wait_with_output().expect("a child can be waited for");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if signal == "INT" {
+            assert_eq!(output.status.code(), Some(1), "{stderr}");
+            assert!(stderr.contains("--resume run"), "{stderr}");
+            let stopped = events(&folder);
+            let stopped = stopped.last().expect("there are events");
+            assert_eq!(stopped["event"], "interrupted");
+            let saved = saved_step(&folder).map(|step| step as u64);
+            assert_eq!(stopped["step"].as_u64(), saved);
+        }
+        place.run("images --resume run").succeeds();
+        assert_same_run(&folder, &undisturbed.path("run"));
+    }
+}
+
+/// A run that blows up says where and when, and everything ends.
+#[test]
+fn a_figure_that_is_not_finite_names_its_worker() {
+    let place = Place::new();
+    let call = format!("{TINY} --method cdni --workers 2 --lr 1e30 --synthesizer-lr 1e30");
+    place
+        .run(&call)
+        .fails(1, &["worker ", "NaN or infinite at step", "learning rate"]);
+}
+
+#[test]
+fn wrong_use_is_told_with_the_cure() {
+    let place = Place::new();
+    for (flags, words) in [
+        ("--workers 2", ["update-locked", "dni, cdni and none"]),
+        (
+            "--workers 2 --method lambda:0.5",
+            ["lambda:0.5", "update-locked"],
+        ),
+        ("--workers 7 --method cdni", ["there are 6", "--workers 6"]),
+        ("--workers 0 --method cdni", ["at least 1", "--workers"]),
+        ("--split 2,3 --method cdni", ["2,3", "has 6"]),
+        ("--split 6,0 --method cdni", ["at least 1", "--split"]),
+        (
+            "--split 2,4 --workers 2 --method cdni",
+            ["--split", "--workers"],
+        ),
+        ("--queue 2 --method cdni", ["--queue", "add --workers"]),
+        (
+            "--place flex,flex --workers 3 --method cdni",
+            ["2 backends", "3 workers"],
+        ),
+        ("--place flex,abacus --method cdni", ["abacus", "--place"]),
+        (
+            "--workers 2 --queue 0 --method cdni",
+            ["at least 1", "--queue"],
+        ),
+    ] {
+        place.run(&format!("{TINY} {flags}")).fails(2, &words);
+        assert!(!place.path("runs").exists(), "{flags} left a folder");
+    }
+}
+
+/// Workers on different backends train the same network but for rounding, and stop and go on.
+#[test]
+fn workers_may_be_on_different_backends() {
+    let place = Place::new();
+    // So few steps that rounding has not grown.
+    let short = TINY.replace("--steps 60", "--steps 5");
+    let loss = |flags: &str| {
+        let report = place.results(&format!("{short} --method cdni {flags}"));
+        report["results"][0]["test"]["loss"]
+            .as_f64()
+            .expect("a number")
+    };
+    let expected = loss("");
+    for flags in ["--place flex,ndarray", "--place ndarray,flex --split 2,4"] {
+        let loss = loss(flags);
+        assert!((loss - expected).abs() < 1e-3 * expected, "{flags}: {loss}");
+    }
+    let call = "--method cdni --place ndarray,flex --run-dir placed";
+    let done = place.run(&format!("{TINY} {call}")).succeeds();
+    assert!(done.stderr.contains("on ndarray ("), "{done}");
+    place.run("images --resume placed").succeeds();
+}
+
+/// What workers do is for the results of a run with workers.
+#[test]
+fn results_without_workers_have_nothing_of_them() {
+    let place = Place::new();
+    let report = place.results(&format!("{TINY} --method cdni"));
+    assert_eq!(report["results"][0].get("workers"), None::<&Value>);
+}

@@ -1,0 +1,746 @@
+//! The threaded schedule: with nothing left to timing it is the locked one bit for bit, and whatever
+//! the timing, every message is answered once; what fails is named, and nobody hangs.
+
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use common::program::PATIENCE;
+use common::{Gated, on_devices, random, seeded, values};
+use dni::data::ImageShape;
+use dni::run::{Burst, Checkpoint, Learner, Network, Notes, Outcome, Plan, Progress, RunFolder};
+use dni::run::{Task, train};
+use dni::schedule::Threaded;
+use dni::schedule::threaded::{even_split, section_times};
+use dni::{
+    Activation, Backend, Batch, Chain, ConvConfig, Credit, Dense, DenseConfig, Drops, Error, Init,
+    Input, InputModel, Interface, Lessons, LinearSynthesizerConfig, Loss, Optimizer, Pass, Pool,
+    Section, Sparse, Synthesizer, TargetScale,
+};
+use rand::RngExt;
+use rand::rngs::ChaCha8Rng;
+
+const INPUTS: usize = 64;
+const CLASSES: usize = 3;
+const BATCH: usize = 6;
+
+fn batch(step: usize, device: &Device) -> Batch {
+    let rng = &mut seeded(1_000 + step as u64);
+    let input = random([BATCH, INPUTS], rng, device);
+    let target = random([BATCH, CLASSES], rng, device);
+    Batch {
+        input,
+        context: Some(target.clone()),
+        target,
+    }
+}
+
+/// The kinds of networks that are tried.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// Dense layers with batch norm, one by autodiff, as sections.
+    Dense,
+    /// The same with synthetic inputs.
+    Unlocked,
+    /// Convolutions and a dense layer.
+    Conv,
+}
+
+/// Five sections whose optimizers would show a step too many.
+fn network(kind: Kind, device: &Device) -> Chain {
+    let rng = &mut seeded(1);
+    match kind {
+        Kind::Conv => conv_network(rng, device),
+        _ => dense_network(kind == Kind::Unlocked, rng, device),
+    }
+}
+
+fn dense_network(is_unlocked: bool, rng: &mut ChaCha8Rng, device: &Device) -> Chain {
+    const WIDTH: usize = 5;
+    let mut chain = Chain::new(Loss::SquaredError);
+    for i in 0..4 {
+        let inputs = if i == 0 { INPUTS } else { WIDTH };
+        let name = format!("section{i}");
+        let layer = DenseConfig::new(inputs, WIDTH).with_activation(Activation::Tanh);
+        chain = if i == 2 {
+            let [value, gate] = [0; 2].map(|_| layer.init(rng, device));
+            chain.section(name, Gated { value, gate }, Optimizer::adam(0.01))
+        } else {
+            let layer = layer.with_batch_norm(true).init(rng, device);
+            chain.section(name, layer, Optimizer::adam(0.01))
+        };
+        let mut interface = interface(WIDTH, rng, device);
+        if is_unlocked {
+            let model = DenseConfig::new(INPUTS, WIDTH).with_batch_norm(true);
+            let model = InputModel::new(model.init(rng, device), Optimizer::adam(0.02));
+            interface = interface.with_input_model(model);
+        }
+        chain = chain.interface(interface);
+    }
+    let output = DenseConfig::new(WIDTH, CLASSES).linear().init(rng, device);
+    chain.section("output", output, Optimizer::adam(0.01))
+}
+
+fn conv_network(rng: &mut ChaCha8Rng, device: &Device) -> Chain {
+    let mut chain = Chain::new(Loss::SquaredError);
+    let mut shape = ImageShape {
+        channels: 1,
+        height: 8,
+        width: 8,
+    };
+    for i in 0..4 {
+        let config = ConvConfig::new(shape, 2)
+            .with_kernel(3)
+            .with_batch_norm(true);
+        let config = match i {
+            0 => config.with_pool(Pool::max(2)),
+            _ => config,
+        };
+        shape = config.output_shape();
+        let layer = config.init(rng, device);
+        chain = chain
+            .section(format!("section{i}"), layer, Optimizer::adam(0.01))
+            .interface(interface(shape.len(), rng, device));
+    }
+    let output = DenseConfig::new(shape.len(), CLASSES).linear();
+    chain.section("output", output.init(rng, device), Optimizer::adam(0.01))
+}
+
+/// An interface whose synthesizer answers something from the first step on.
+fn interface(features: usize, rng: &mut ChaCha8Rng, device: &Device) -> Interface {
+    let config = LinearSynthesizerConfig::new(features)
+        .with_contexts(CLASSES)
+        .with_init(Init::FanIn);
+    Interface::new(config.init(rng, device), Optimizer::adam(0.03))
+}
+
+/// Everything that a checkpoint has of a network, byte for byte.
+fn state(network: &impl Network) -> Vec<u8> {
+    let folder = common::TempDir::new();
+    let path = folder.path().join("checkpoint.bpk");
+    let (notes, progress) = (Notes::new(), Progress::default());
+    Checkpoint::write(&path, network, &notes, progress, "", &[]).expect("it can be written");
+    std::fs::read(path).expect("it was written")
+}
+
+/// Takes steps under rates that drop on the way.
+fn learn(learner: &mut impl Learner<Batch = Batch, Schedule = Lessons>, lessons: &Lessons) {
+    let drops = Drops::new(vec![(7, 0.5), (19, 0.1)]).expect("the drops are in order");
+    for steps in [0..13, 13..14, 14..25] {
+        let burst = Burst {
+            steps,
+            schedule: lessons,
+            drops: &drops,
+            check_every: 3,
+        };
+        let done = learner.learn_burst(&mut |step| batch(step, &Device::flex()), &burst);
+        done.expect("nobody fails");
+    }
+}
+
+/// One worker, or a queue of one message, leaves nothing to the timing: the network, its optimizers
+/// and its running statistics are those of the locked schedule.
+#[test]
+fn without_slack_it_is_the_locked_schedule_bit_for_bit() {
+    let sparse = |lessons: Lessons| Lessons {
+        sparse: Some(Sparse::new(0.6, 5).expect("it is a probability")),
+        ..lessons
+    };
+    on_devices(&[Backend::Flex], |device, checks| {
+        for kind in [Kind::Dense, Kind::Unlocked, Kind::Conv] {
+            for credit in [Credit::Synthetic, Credit::None] {
+                for lessons in [credit.into(), sparse(credit.into())] {
+                    let mut locked = network(kind, device);
+                    learn(&mut locked, &lessons);
+                    let expected = state(&locked);
+                    for split in [&[5][..], &[2, 3], &[4, 1], &[1, 4], &[1; 5], &[2, 2, 1]] {
+                        let what = format!("{kind:?}, {lessons:?}, {split:?}");
+                        let threaded = Threaded::new(network(kind, device), split);
+                        let threaded = threaded.and_then(|threaded| threaded.with_queue(1));
+                        let mut threaded = threaded.expect("the split is right");
+                        learn(&mut threaded, &lessons);
+                        checks.that(&what, state(&threaded) == expected);
+                        let staleness = &threaded.report().staleness;
+                        let most = staleness.iter().map(|s| s.most).max();
+                        checks.that(format!("{what}: stale"), most == Some(0));
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// Queues of one message are the default where they cost no time.
+#[test]
+fn by_default_timing_makes_no_difference() {
+    on_devices(&[Backend::Flex], |device, checks| {
+        let lessons = Credit::Synthetic.into();
+        let mut locked = network(Kind::Dense, device);
+        learn(&mut locked, &lessons);
+        let threaded = Threaded::new(network(Kind::Dense, device), &[2, 3]);
+        let mut threaded = threaded.expect("the split is right");
+        learn(&mut threaded, &lessons);
+        checks.that("state", state(&threaded) == state(&locked));
+    });
+}
+
+/// Sleeps for up to a few milliseconds, or not at all, at random.
+#[derive(Debug, Clone)]
+struct Naps(Arc<Mutex<ChaCha8Rng>>);
+
+impl Naps {
+    fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(seeded(seed))))
+    }
+
+    fn take(&self) {
+        let mut rng = self.0.lock().expect("nobody panics with it");
+        let length = if rng.random_bool(0.3) {
+            rng.random_range(0..2_000)
+        } else {
+            0
+        };
+        drop(rng);
+        thread::sleep(Duration::from_micros(length));
+    }
+}
+
+/// What happened to messages: the step that each belongs to, in the order of events.
+type Log = Arc<Mutex<Vec<usize>>>;
+
+fn log(log: &Log, step: f32) {
+    let mut log = log.lock().expect("nobody panics with it");
+    log.push(step as usize);
+}
+
+/// A section that hands on its input, which is the number of the step, and sends it back as the
+/// gradient.
+#[derive(Module, Debug)]
+struct Relay {
+    #[module(skip)]
+    naps: Naps,
+    /// The steps of the inputs.
+    #[module(skip)]
+    seen: Log,
+}
+
+impl Section for Relay {
+    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        input
+    }
+
+    fn pass(&self, input: Input) -> Pass {
+        let (input, is_message) = input.into_parts();
+        log(&self.seen, values(input.clone())[0]);
+        self.naps.take();
+        let naps = self.naps.clone();
+        Pass::new(input.clone(), move |_, _| {
+            naps.take();
+            is_message.then_some(input)
+        })
+    }
+}
+
+/// A synthesizer that predicts zero and notes which gradients it is to learn for which messages.
+#[derive(Module, Debug)]
+struct Clerk {
+    #[module(skip)]
+    naps: Naps,
+    /// The steps of the gradients.
+    #[module(skip)]
+    learned: Log,
+    /// Whether a gradient came for the message of another step.
+    #[module(skip)]
+    mixed_up: Arc<AtomicBool>,
+}
+
+impl Synthesizer for Clerk {
+    fn forward(&self, message: Tensor<2>, _context: Option<Tensor<2>>) -> Tensor<2> {
+        message.zeros_like()
+    }
+
+    fn features(&self) -> usize {
+        1
+    }
+
+    fn contexts(&self) -> usize {
+        0
+    }
+
+    fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
+        self.naps.take();
+        let step = values(message.clone())[0];
+        let clerk = self.clone();
+        Pass::new(self.forward(message, context), move |residual, _| {
+            clerk.naps.take();
+            let delta = -values(residual)[0];
+            log(&clerk.learned, delta);
+            clerk.mixed_up.fetch_or(delta != step, Ordering::Relaxed);
+            None
+        })
+    }
+}
+
+/// What a random network leaves of its messages.
+struct Traces {
+    seen: Vec<Log>,
+    learned: Vec<Log>,
+    mixed_up: Arc<AtomicBool>,
+}
+
+/// Relays with clerks between them.
+fn relays(sections: usize, is_unlocked: bool, seed: u64) -> (Chain, Traces) {
+    let naps = |i: usize| Naps::new(seed * 100 + i as u64);
+    let mut traces = Traces {
+        seen: Vec::new(),
+        learned: Vec::new(),
+        mixed_up: Arc::default(),
+    };
+    let mut chain = Chain::new(Loss::SquaredError);
+    for i in 0..sections {
+        let seen = Log::default();
+        traces.seen.push(seen.clone());
+        let relay = Relay {
+            naps: naps(i),
+            seen,
+        };
+        chain = chain.section(format!("relay{i}"), relay, Optimizer::sgd(0.1));
+        if i + 1 == sections {
+            break;
+        }
+        let learned = Log::default();
+        traces.learned.push(learned.clone());
+        let clerk = Clerk {
+            naps: naps(50 + i),
+            learned,
+            mixed_up: traces.mixed_up.clone(),
+        };
+        let interface = Interface::new(clerk, Optimizer::sgd(0.1)).with_scale(TargetScale::Loss);
+        // A guess that is always right.
+        let model = Relay {
+            naps: naps(70 + i),
+            seen: Log::default(),
+        };
+        chain = chain.interface(match is_unlocked {
+            true => interface.with_input_model(InputModel::new(model, Optimizer::sgd(0.1))),
+            false => interface,
+        });
+    }
+    (chain, traces)
+}
+
+/// Runs `work` on a thread of its own; nothing if it takes too long.
+fn in_time<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Option<R> {
+    let (done, result) = channel();
+    thread::spawn(move || done.send(work()));
+    match result.recv_timeout(PATIENCE) {
+        Ok(result) => Some(result),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => panic!("the work panicked"),
+    }
+}
+
+/// Steps and splits at random, with delays wherever a worker can be held up: nobody waits for ever,
+/// every section sees every message once and in order, and every synthesizer learns one gradient
+/// for each, that of the same step.
+#[test]
+fn no_message_is_lost_or_doubled_whatever_the_timing() {
+    for seed in 0..150 {
+        let rng = &mut seeded(seed);
+        let mut split: Vec<usize> = Vec::new();
+        for _ in 0..rng.random_range(2..5) {
+            split.push(rng.random_range(1..4));
+        }
+        let sections: usize = split.iter().sum();
+        let steps = rng.random_range(1..25);
+        let queue = rng.random_range(1..5);
+        let is_unlocked = rng.random_bool(0.5);
+        let sparse = rng.random_bool(0.3).then(|| Sparse::new(0.6, seed));
+        let sparse = sparse.transpose().expect("it is a probability");
+        let what = format!(
+            "seed {seed}: split {split:?}, queue {queue}, {steps} steps, unlocked {is_unlocked}, \
+             {sparse:?}"
+        );
+        let (chain, traces) = relays(sections, is_unlocked, seed);
+        let lessons = Lessons {
+            sparse,
+            ..Credit::Synthetic.into()
+        };
+        let naps = Naps::new(seed);
+        let report = in_time(move || {
+            let threaded = Threaded::new(chain, &split).and_then(|t| t.with_queue(queue));
+            let mut threaded = threaded.expect("the split is right");
+            let numbered = |step: usize| {
+                naps.take();
+                let input = Tensor::from_floats([[step as f32]], &Device::flex());
+                Batch {
+                    target: Tensor::zeros_like(&input),
+                    context: None,
+                    input,
+                }
+            };
+            let figures = threaded.train(0..steps, &lessons, numbered);
+            assert_eq!(figures.expect("nobody fails").len(), steps);
+            threaded.report().clone()
+        });
+        let report = report.unwrap_or_else(|| panic!("{what}: still waiting"));
+        let read = |log: &Log| log.lock().expect("nobody panics with it").clone();
+        let all: Vec<usize> = (0..steps).collect();
+        for (i, seen) in traces.seen.iter().enumerate() {
+            assert_eq!(read(seen), all, "{what}: messages seen by section {i}");
+        }
+        for (i, learned) in traces.learned.iter().enumerate() {
+            let learns = |step: &usize| sparse.is_none_or(|s| s.learners(*step, sections)[i + 1]);
+            let expected: Vec<usize> = (0..steps).filter(learns).collect();
+            assert_eq!(
+                read(learned),
+                expected,
+                "{what}: gradients at interface {i}"
+            );
+        }
+        assert!(!traces.mixed_up.load(Ordering::Relaxed), "{what}: mixed up");
+        let most = report.staleness.iter().map(|s| s.most).max();
+        assert!(most < Some(queue), "{what}: {report:?}");
+    }
+}
+
+/// A section that does something unwanted at its tenth pass.
+#[derive(Module, Debug)]
+struct Faulty {
+    dense: Dense,
+    #[module(skip)]
+    passes: Arc<Mutex<usize>>,
+    #[module(skip)]
+    fault: Fault,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Panic,
+    NotFinite,
+}
+
+const FAULTY_STEP: usize = 10;
+
+impl Section for Faulty {
+    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        self.dense.forward(input)
+    }
+
+    fn pass(&self, input: Input) -> Pass {
+        let mut passes = self.passes.lock().expect("nobody panics with it");
+        *passes += 1;
+        let is_faulty = *passes == FAULTY_STEP;
+        drop(passes);
+        let pass = self.dense.pass(input);
+        match self.fault {
+            Fault::Panic if is_faulty => panic!("the tenth pass fails"),
+            Fault::NotFinite if is_faulty => {
+                let output = pass.output.clone().mul_scalar(f32::NAN);
+                Pass::new(output, move |delta, parameters| {
+                    let gradients = pass.back(delta);
+                    *parameters = gradients.parameters;
+                    gradients.input
+                })
+            }
+            _ => pass,
+        }
+    }
+}
+
+/// Three sections, of which the middle one is faulty.
+fn faulty(fault: Fault) -> Chain {
+    let (rng, device) = (&mut seeded(3), &Device::flex());
+    let middle = Faulty {
+        dense: DenseConfig::new(5, 5).init(rng, device),
+        passes: Arc::default(),
+        fault,
+    };
+    let below = DenseConfig::new(INPUTS, 5).init(rng, device);
+    let above = DenseConfig::new(5, CLASSES).linear().init(rng, device);
+    Chain::new(Loss::SquaredError)
+        .section("below", below, Optimizer::adam(0.01))
+        .interface(interface(5, rng, device))
+        .section("middle", middle, Optimizer::adam(0.01))
+        .interface(interface(5, rng, device))
+        .section("above", above, Optimizer::adam(0.01))
+}
+
+/// How a run of a faulty network ends.
+fn failure_of(fault: Fault, split: &'static [usize]) -> Error {
+    let outcome = in_time(move || {
+        let mut threaded = Threaded::new(faulty(fault), split).expect("the split is right");
+        let device = Device::flex();
+        let lessons = Credit::Synthetic.into();
+        threaded
+            .train(0..1_000, &lessons, |step| batch(step, &device))
+            .err()
+    });
+    let error = outcome.unwrap_or_else(|| panic!("{fault:?}, {split:?}: still waiting"));
+    error.unwrap_or_else(|| panic!("{fault:?}, {split:?}: nobody noticed"))
+}
+
+const SPLITS: [&[usize]; 4] = [&[1, 1, 1], &[2, 1], &[1, 2], &[3]];
+
+/// The workers that the middle section belongs to under these splits.
+const CULPRITS: [usize; 4] = [2, 1, 2, 1];
+
+#[test]
+fn a_panic_ends_the_run_with_the_workers_name_its_step_and_the_cause() {
+    for (split, culprit) in SPLITS.into_iter().zip(CULPRITS) {
+        match failure_of(Fault::Panic, split) {
+            Error::Worker {
+                worker,
+                sections,
+                step,
+                cause,
+            } => {
+                assert_eq!(worker, culprit, "{split:?}");
+                assert!(sections.contains("section"), "{sections}");
+                assert_eq!(step, FAULTY_STEP);
+                assert_eq!(cause, "the tenth pass fails");
+            }
+            other => panic!("{split:?}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn a_figure_that_is_not_finite_ends_the_run_with_its_section_and_step() {
+    for (split, culprit) in SPLITS.into_iter().zip(CULPRITS) {
+        match failure_of(Fault::NotFinite, split) {
+            Error::NotFinite { what, step } => {
+                let expected = format!("section 'middle' (worker {culprit})");
+                assert_eq!((what, step), (expected, FAULTY_STEP), "{split:?}");
+            }
+            other => panic!("{split:?}: {other}"),
+        }
+    }
+}
+
+/// A panic in what makes the batches is the caller's own, and stops the workers.
+#[test]
+fn batches_that_panic_stop_the_workers() {
+    let ended = in_time(|| {
+        let device = Device::flex();
+        let threaded = Threaded::new(network(Kind::Dense, &device), &[2, 3]);
+        let mut threaded = threaded.expect("the split is right");
+        let lessons = Credit::Synthetic.into();
+        let batches = |step| match step {
+            7 => panic!("no batch"),
+            _ => batch(step, &device),
+        };
+        catch_unwind(AssertUnwindSafe(|| {
+            threaded.train(0..100, &lessons, batches).is_ok()
+        }))
+        .is_err()
+    });
+    assert_eq!(ended, Some(true));
+}
+
+#[test]
+fn what_would_keep_workers_waiting_is_refused_and_says_why() {
+    let device = Device::flex();
+    let refused = |chain: Chain, lessons: Lessons| {
+        let mut threaded = Threaded::new(chain, &[2, 3]).expect("the split is right");
+        let done = threaded.train(0..1, &lessons, |step| batch(step, &device));
+        done.expect_err("it is refused").to_string()
+    };
+    for credit in [Credit::Backprop, Credit::Mixed { lambda: 0.5 }] {
+        let error = refused(network(Kind::Dense, &device), credit.into());
+        assert!(error.contains("update-locked"), "{error}");
+    }
+    let warm_up = Lessons {
+        warm_up: 3,
+        ..Credit::Synthetic.into()
+    };
+    let error = refused(network(Kind::Dense, &device), warm_up.clone());
+    assert!(error.contains("3 steps of the warm-up"), "{error}");
+    let timed = section_times(
+        &network(Kind::Dense, &device),
+        &batch(0, &device),
+        &Credit::Backprop.into(),
+        &device,
+    );
+    assert!(timed.is_err());
+
+    let mut bare = Chain::new(Loss::SquaredError);
+    for i in 0..5 {
+        let sizes = [INPUTS, 4, 4, 4, 4, CLASSES];
+        let layer = DenseConfig::new(sizes[i], sizes[i + 1]).init(&mut seeded(1), &device);
+        bare = bare.section(format!("{i}"), layer, Optimizer::sgd(0.1));
+    }
+    let error = refused(bare, Credit::Synthetic.into());
+    assert!(error.contains("interface"), "{error}");
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_refused() {
+    let device = Device::flex();
+    let threaded = |split: &[usize]| Threaded::new(network(Kind::Dense, &device), split);
+    for split in [&[][..], &[4], &[2, 2, 2], &[5, 0]] {
+        assert!(threaded(split).is_err(), "{split:?}");
+    }
+    let right = || threaded(&[2, 3]).expect("the split is right");
+    assert!(right().with_queue(0).is_err());
+    assert!(right().with_kernel_threads(0).is_err());
+    assert!(right().with_kernel_threads(2).is_ok());
+}
+
+/// The sections are timed, and left as they were.
+#[test]
+fn a_warm_up_shares_the_work_out_and_leaves_no_trace() {
+    on_devices(&[Backend::Flex, Backend::Ndarray], |device, checks| {
+        let chain = network(Kind::Unlocked, device);
+        let before = state(&chain);
+        let lessons = Credit::Synthetic.into();
+        let times = section_times(&chain, &batch(0, device), &lessons, device);
+        let times = times.expect("sections can be timed");
+        checks.that(
+            "every section takes time",
+            times.iter().all(|t| !t.is_zero()),
+        );
+        checks.that("one time for each section", times.len() == 5);
+        checks.that("the chain is as it was", state(&chain) == before);
+        let split = even_split(&vec![times; 2]).expect("there are enough sections");
+        checks.that("a split", split.iter().sum::<usize>() == 5);
+    });
+}
+
+/// Sections may lie on different devices: whatever the schedule, messages, gradients, labels and
+/// synthetic inputs get to where they are needed.
+#[test]
+fn sections_may_lie_on_different_devices() {
+    let devices = common::devices();
+    let lessons = Credit::Synthetic.into();
+    for (kind, tolerance) in [
+        (Kind::Dense, 1e-3),
+        (Kind::Unlocked, 1e-3),
+        (Kind::Conv, 1e-2),
+    ] {
+        let mut reference = network(kind, &Device::flex());
+        learn(&mut reference, &lessons);
+        let probe = batch(100, &Device::flex());
+        let expected = reference.loss_of(&probe);
+        for (name, other) in &devices[1..] {
+            let placed = || {
+                let [a, b] = [Device::flex(), other.clone()];
+                let mut chain = network(kind, &a);
+                let places = [a.clone(), b.clone(), b, a.clone(), a];
+                chain.place(&places).expect("nothing stands in the way");
+                chain
+            };
+            let close = |what: &str, chain: &Chain| {
+                let loss = chain.loss_of(&probe);
+                let difference = (loss - expected).abs() / expected;
+                assert!(
+                    difference < tolerance,
+                    "{kind:?}, {name}, {what}: {loss} and {expected}"
+                );
+                assert_eq!(chain.quality(&probe).len(), 4);
+            };
+            let mut locked = placed();
+            learn(&mut locked, &lessons);
+            close("locked", &locked);
+            for split in [&[1, 2, 2][..], &[2, 3], &[5]] {
+                let threaded = Threaded::new(placed(), split).and_then(|t| t.with_queue(1));
+                let mut threaded = threaded.expect("the split is right");
+                learn(&mut threaded, &lessons);
+                close("threaded", threaded.chain());
+                if *name == "ndarray" {
+                    assert!(state(&threaded) == state(&locked), "{kind:?}, {split:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Optimizer states move as well.
+#[test]
+fn a_network_moves_in_the_middle_of_training() {
+    let [flex, ndarray] = [Backend::Flex, Backend::Ndarray].map(|b| b.device().expect("a CPU"));
+    let train = |chain: &mut Chain| {
+        for step in 0..10 {
+            chain.step(batch(step, &flex), Credit::Synthetic);
+        }
+    };
+    let mut moved = network(Kind::Unlocked, &flex);
+    train(&mut moved);
+    let before = state(&moved);
+    moved.place(&vec![ndarray; 5]).expect("it can be moved");
+    assert!(state(&moved) == before, "moving changes nothing");
+    let mut stayed = network(Kind::Unlocked, &flex);
+    train(&mut stayed);
+    train(&mut stayed);
+    train(&mut moved);
+    let [moved, stayed] = [moved, stayed].map(|chain| chain.loss_of(&batch(100, &flex)));
+    assert!(
+        (moved - stayed).abs() < 1e-3 * stayed,
+        "{moved} and {stayed}"
+    );
+}
+
+/// The batches of a run.
+struct Batches(Device);
+
+impl Task<Threaded> for Batches {
+    fn batch(&mut self, step: usize) -> Batch {
+        batch(step, &self.0)
+    }
+}
+
+/// Ctrl-C and checkpoints find all workers at one step: a run that goes on ends as if it had not
+/// been stopped.
+#[test]
+fn a_run_that_is_stopped_goes_on_as_if_nothing_had_happened() {
+    let device = Device::flex();
+    let plan = Plan {
+        record_every: 4,
+        save_every: Duration::ZERO,
+        ..Plan::new(30, Credit::Synthetic)
+    };
+    let run = |folder: &common::TempDir, stop: bool| {
+        let threaded = Threaded::new(network(Kind::Unlocked, &device), &[2, 3]);
+        let mut threaded = threaded.expect("the split is right");
+        let path = folder.path();
+        let opened = RunFolder::open(path, "", &threaded).expect("the folder can be read");
+        let (mut run_folder, start) = match opened {
+            Some((run_folder, checkpoint)) => (
+                run_folder,
+                checkpoint.restore(&mut threaded).expect("it fits"),
+            ),
+            None => (
+                RunFolder::create(path, "", &threaded).expect("a folder can be made"),
+                Progress::default(),
+            ),
+        };
+        let outcome = train(
+            &mut threaded,
+            &mut Batches(device.clone()),
+            &plan,
+            start,
+            &mut run_folder,
+            &mut [],
+            &AtomicBool::new(stop),
+        );
+        (outcome.expect("nobody fails"), state(&threaded))
+    };
+    let (_, expected) = run(&common::TempDir::new(), false);
+    let folder = common::TempDir::new();
+    for stopped_at in [4, 8, 12] {
+        match run(&folder, true).0 {
+            Outcome::Interrupted(progress) => assert_eq!(progress.step, stopped_at),
+            other => panic!("{other:?}"),
+        }
+    }
+    let (outcome, state) = run(&folder, false);
+    assert!(matches!(outcome, Outcome::Finished(p) if p.step == 30));
+    assert!(state == expected, "the network is another");
+}
