@@ -109,7 +109,7 @@ impl Core for Lstm {
     /// The cell as `tanh(c)`, with its derivative for the slope: a cell that is full, which no
     /// gradient reaches any more, is predicted none. Without that it would be driven on for good.
     fn view(&self, state: Tensor<2>) -> View {
-        if host::suits(&state.device()) {
+        if host::suits(&state.device()) && !state.is_autodiff() {
             return self.host_view(state);
         }
         let [output, cell] = halves(state, self.units());
@@ -122,13 +122,15 @@ impl Core for Lstm {
     }
 
     fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick {
-        if host::suits(&state.device()) {
+        let weight = self.state_weight.val();
+        let on_tape = [&input, &state, &weight].iter().any(|t| t.is_autodiff());
+        if host::suits(&state.device()) && !on_tape {
             return self.host_step(input, state);
         }
         let units = self.units();
         let [before, cell] = halves(state, units);
         let z = input.matmul(self.input_weight.val())
-            + before.matmul(self.state_weight.val())
+            + before.matmul(weight)
             + self.bias.val().unsqueeze();
         let gate = |k: usize| {
             z.clone()
