@@ -36,7 +36,7 @@ pub struct WorkerArgs {
     place: Option<Vec<BackendChoice>>,
 
     /// Messages that a worker may send before the first is answered; with one the result does not
-    /// depend on the timing [default: 1, or 2 if a worker has one layer and others above]
+    /// depend on the timing [default: 1]
     #[arg(long, value_name = "N", value_parser = positive)]
     queue: Option<usize>,
 }

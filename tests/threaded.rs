@@ -177,17 +177,19 @@ fn without_slack_it_is_the_locked_schedule_bit_for_bit() {
     });
 }
 
-/// Queues of one message are the default where they cost no time.
+/// Queues of one message are the default, also for workers of one section.
 #[test]
 fn by_default_timing_makes_no_difference() {
     on_devices(&[Backend::Flex], |device, checks| {
         let lessons = Credit::Synthetic.into();
         let mut locked = network(Kind::Dense, device);
         learn(&mut locked, &lessons);
-        let threaded = Threaded::new(network(Kind::Dense, device), &[2, 3]);
-        let mut threaded = threaded.expect("the split is right");
-        learn(&mut threaded, &lessons);
-        checks.that("state", state(&threaded) == state(&locked));
+        for split in [[2, 3], [1, 4]] {
+            let threaded = Threaded::new(network(Kind::Dense, device), &split);
+            let mut threaded = threaded.expect("the split is right");
+            learn(&mut threaded, &lessons);
+            checks.that(format!("{split:?}"), state(&threaded) == state(&locked));
+        }
     });
 }
 

@@ -116,15 +116,15 @@ impl Threaded {
             chain,
             split: split.to_vec(),
             crews: crews(split.len(), 1)?,
-            depth: default_queue(split),
+            depth: 1,
             report: Report::new(split),
         })
     }
 
     /// Sets how many messages a worker may send before the first of them is answered. Default: 1,
-    /// which makes the result independent of the timing, or 2 if a worker has but one section with
-    /// others above, which would otherwise take turns with them. More even out steps that take now
-    /// longer and now shorter, and make gradients come later.
+    /// which makes the result independent of the timing. More even out steps that take now longer
+    /// and now shorter, and give a worker of one section something to do while it waits; they make
+    /// gradients come later, which costs accuracy.
     ///
     /// # Errors
     ///
@@ -301,12 +301,6 @@ impl Threaded {
         };
         tops(&self.split).take_while(|top| *top < section).count()
     }
-}
-
-/// One message, if no worker would have to wait for an answer without anything to do meanwhile.
-fn default_queue(split: &[usize]) -> usize {
-    let below_last = &split[..split.len() - 1];
-    1 + usize::from(below_last.contains(&1))
 }
 
 fn crews(workers: usize, kernel_threads: usize) -> Result<Vec<Crew>> {
