@@ -494,7 +494,9 @@ impl Task<Threaded> for Batches<'_> {
     }
 
     fn evaluate(&mut self, threaded: &Threaded) -> dni::Result<BTreeMap<String, f64>> {
-        self.evaluate(threaded.chain())
+        let mut figures = self.evaluate(threaded.chain())?;
+        figures.extend(workers::figures(threaded));
+        Ok(figures)
     }
 
     fn compare(&mut self, threaded: &Threaded) -> Vec<Quality> {

@@ -217,6 +217,17 @@ fn shares(
     format!("{} {workers}: {}", split.len(), shares.join(", "))
 }
 
+/// What workers have done so far, for a run's log: the mean staleness at each interface between
+/// two of them, and the share of the time that each was busy.
+pub fn figures(threaded: &Threaded) -> impl Iterator<Item = (String, f64)> {
+    let (report, chain) = (threaded.report(), threaded.chain());
+    let late = chain.names().into_iter().zip(&report.staleness);
+    let late = late.filter(|(_, staleness)| staleness.targets > 0);
+    let late = late.map(|(name, staleness)| (format!("staleness_{name}"), staleness.mean()));
+    let busy = report.workers.iter().enumerate();
+    late.chain(busy.map(|(i, worker)| (format!("busy_worker{}", i + 1), worker.busy_share())))
+}
+
 /// What workers have done, in words.
 pub fn summary(report: &Report) -> String {
     let busy: Vec<String> = report

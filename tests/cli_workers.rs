@@ -93,19 +93,25 @@ fn who_has_which_layers_and_how_they_did_is_told() {
     assert!(staleness.iter().all(|s| s["most"].as_u64() < Some(3)));
 }
 
-/// Evaluations find all workers at one step.
+/// Evaluations find all workers at one step, and say how they have worked.
 #[test]
 fn evaluations_are_at_their_steps() {
     let place = Place::new();
     place
         .run(&format!("{TINY} --method cdni --workers 2 --run-dir run"))
         .succeeds();
-    let steps: Vec<Option<u64>> = events(&place.path("run"))
-        .iter()
-        .filter(|event| event["event"] == "evaluated")
-        .map(|event| event["step"].as_u64())
-        .collect();
+    let events = events(&place.path("run"));
+    let evaluated = events.iter().filter(|event| event["event"] == "evaluated");
+    let evaluated: Vec<_> = evaluated.collect();
+    let steps: Vec<_> = evaluated.iter().map(|e| e["step"].as_u64()).collect();
     assert_eq!(steps, [25, 50, 60].map(Some));
+    for event in evaluated {
+        let event = event.to_string();
+        // One interface is between the two.
+        assert_eq!(event.matches("\"staleness_hidden").count(), 1, "{event}");
+        assert!(event.contains("\"busy_worker1\":"), "{event}");
+        assert!(event.contains("\"busy_worker2\":"), "{event}");
+    }
 }
 
 /// After a kill and after Ctrl-C, workers go on as if nothing had happened.

@@ -3,9 +3,9 @@
 //! Where the backend's memory is the host's own ([`suits`]), what stands around the matrix products
 //! of a training step is fused here: small layers whole ([`dense`]), bias, batch norm and
 //! activation of the others ([`finish`]), pooling ([`pool`]), the gates of an LSTM ([`lstm`]), the
-//! products themselves ([`product`], [`sparse`], [`convolution`]), and the update rule ([`adam`]). Taken one tensor operation at a time they cost
-//! as much as the products. The compiler vectorises the loops for the processor at hand; tests hold
-//! all of them against autodiff and burn.
+//! products themselves ([`product`], [`sparse`], [`convolution`]), and the update rule ([`adam`]).
+//! Taken one tensor operation at a time they cost as much as the products. The compiler vectorises
+//! the loops for the processor at hand; tests hold all of them against autodiff and burn.
 
 pub(crate) mod adam;
 pub(crate) mod convolution;

@@ -15,11 +15,8 @@ pub(crate) fn is_sparse(values: &[f32]) -> bool {
 ///
 /// If the sizes do not fit.
 pub(crate) fn accumulate(out: &mut [f32], a: &[f32], inputs: usize, b: &[f32]) {
-    let columns = b.len() / inputs;
-    assert!(
-        a.len() / inputs * columns == out.len(),
-        "the product does not fit into its place"
-    );
+    let columns = out.len() / (a.len() / inputs);
+    assert!(b.len() == inputs * columns, "the factors do not fit");
     for (out, a) in out.chunks_exact_mut(columns).zip(a.chunks_exact(inputs)) {
         for (k, entry) in entries(a) {
             add_row(out, entry, &b[k * columns..(k + 1) * columns]);
