@@ -44,6 +44,7 @@ fn span(period: usize, seed: u64, device: &Device) -> Span {
         inputs: rows(period * period, INPUTS),
         fast_targets: rows(period, CLASSES),
         slow_targets: rows(1, CLASSES).reshape([BATCH, CLASSES]),
+        contexts: Some(rows(period, MESSAGE)),
     }
 }
 
@@ -81,9 +82,36 @@ impl Synthesizer for Oracle {
     }
 }
 
+/// Answers with its context.
+#[derive(Module, Debug)]
+struct Echo;
+
+impl Synthesizer for Echo {
+    fn forward(&self, _: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
+        context.expect("it takes one")
+    }
+
+    fn features(&self) -> usize {
+        MESSAGE
+    }
+
+    fn contexts(&self) -> usize {
+        MESSAGE
+    }
+
+    fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> dni::Pass {
+        dni::Pass::new(self.forward(message, context), |_, _| None)
+    }
+}
+
 /// Feedback of which the gradient of the reduced loss is known.
 fn known(delta: Tensor<2>) -> Feedback {
-    let interface = Interface::new(Oracle { delta }, Optimizer::sgd(0.0));
+    by(Oracle { delta })
+}
+
+/// Feedback by a synthesizer that does not learn and works in units of the reduced loss.
+fn by(synthesizer: impl Synthesizer) -> Feedback {
+    let interface = Interface::new(synthesizer, Optimizer::sgd(0.0));
     Feedback::Synthetic {
         interface: interface.with_scale(TargetScale::Loss),
         scale: 1.0,
@@ -125,6 +153,26 @@ fn an_exact_prediction_is_coupling() {
         let none = gradient(Feedback::None);
         let far = common::relative_difference(&none.concat(), &coupled.concat());
         checks.that(format!("without feedback: {far}"), far > 1e-3);
+    });
+}
+
+/// A conditional synthesizer sees, at every message, the context of that window.
+#[test]
+fn contexts_come_with_their_windows() {
+    const PERIOD: usize = 3;
+    on_every_device(|device, checks| {
+        let residuals = |feedback| {
+            let mut net = clocks(PERIOD, 0.0, feedback, device);
+            let residuals = net.step(span(PERIOD, 7, device)).residuals;
+            residuals.into_iter().map(values).collect::<Vec<_>>()
+        };
+        let zeros = Tensor::zeros([BATCH, MESSAGE], device);
+        let shown = differences(&residuals(by(Echo)), &residuals(known(zeros)));
+        let contexts = span(PERIOD, 7, device).contexts.expect("there are some");
+        let contexts = contexts
+            .iter_dim(0)
+            .map(|row| values(row.reshape([BATCH, MESSAGE])));
+        checks.all_close("contexts", &shown, &contexts.collect::<Vec<_>>(), 1e-5);
     });
 }
 

@@ -20,6 +20,11 @@
 //! interface predicts it from the message at once, so that the fast network learns at the rate of
 //! its own clock; the gradients that arrive when the slow network has answered are what the
 //! interface learns from.
+//!
+//! What an interface predicts is the mean gradient over all that its message leaves open. Where a
+//! slow network answers as well as its messages allow, that mean is zero: nothing then asks for
+//! messages that say more. A *conditional* interface, which is shown what the message should say,
+//! does ask for it.
 
 mod learn;
 mod networks;
@@ -42,6 +47,9 @@ pub struct Span {
     pub fast_targets: Tensor<3>,
     /// What the slow network should answer at the end, `[batch, classes]`.
     pub slow_targets: Tensor<2>,
+    /// What a conditional synthesizer sees beside the message of every window,
+    /// `[T, batch, contexts]`; other feedback takes no notice of it.
+    pub contexts: Option<Tensor<3>>,
 }
 
 /// What one training step leaves for those who want to look.
@@ -74,7 +82,8 @@ pub enum Feedback {
     Coupled,
     /// By prediction: the fast network learns every `T` steps.
     Synthetic {
-        /// Predicts the gradient at a message from the message.
+        /// Predicts the gradient at a message from the message, and from the window's context if
+        /// its synthesizer takes one.
         interface: Interface,
         /// What the synthetic gradient is multiplied by where the fast network learns from it.
         scale: f64,
@@ -186,7 +195,7 @@ impl Clocks {
         for k in 0..self.period {
             let window = self.fast.unroll(span.window(k, self.period));
             let (answer, message) = (window.answer(), window.message());
-            let prediction = self.feedback.predict(&message);
+            let prediction = self.feedback.predict(&message, span.context(k));
             let gradients = window.back(FastDeltas {
                 answer: self.fast_loss_gradient(&answer, span, k),
                 message: self.feedback.synthetic_gradient(&prediction),
@@ -253,9 +262,9 @@ impl Clocks {
 
 impl Feedback {
     /// The gradient at a message as the interface sees it coming.
-    fn predict(&self, message: &Tensor<2>) -> Option<Prediction> {
+    fn predict(&self, message: &Tensor<2>, context: Option<Tensor<2>>) -> Option<Prediction> {
         match self {
-            Self::Synthetic { interface, .. } => Some(interface.predict(message.clone(), None)),
+            Self::Synthetic { interface, .. } => Some(interface.predict(message.clone(), context)),
             Self::None | Self::Coupled => None,
         }
     }
@@ -289,6 +298,11 @@ impl Span {
         self.inputs.clone().narrow(0, k * period, period)
     }
 
+    /// The context of window `k`, `[batch, contexts]`, if there is one.
+    fn context(&self, k: usize) -> Option<Tensor<2>> {
+        self.contexts.as_ref().map(|contexts| at(contexts, k))
+    }
+
     /// The same values without a tape, should the caller's tensors have one.
     ///
     /// # Panics
@@ -299,6 +313,7 @@ impl Span {
             inputs: self.inputs.inner(),
             fast_targets: self.fast_targets.inner(),
             slow_targets: self.slow_targets.inner(),
+            contexts: self.contexts.map(Tensor::inner),
         };
         let [steps, batch, _] = span.inputs.dims();
         assert!(
@@ -309,6 +324,9 @@ impl Span {
         let (fast_targets, slow_targets) = (&span.fast_targets, &span.slow_targets);
         assert_shape!(fast_targets, [period, batch, _]);
         assert_shape!(slow_targets, [batch, _]);
+        if let Some(contexts) = &span.contexts {
+            assert_shape!(contexts, [period, batch, _]);
+        }
         span
     }
 }

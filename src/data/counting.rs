@@ -46,6 +46,11 @@ impl<'a> DigitStream<'a> {
         period + 1
     }
 
+    /// Features of a window's context: from none to `T` of `T` digits.
+    pub fn contexts(period: usize) -> usize {
+        period + 1
+    }
+
     /// Features of the slow answer: from none to `T^2` of `T^2` digits.
     pub fn slow_classes(period: usize) -> usize {
         period * period + 1
@@ -53,7 +58,7 @@ impl<'a> DigitStream<'a> {
 
     /// A span, counted from 0: a function of the seed and its number. What is asked for, one-hot, is
     /// how many of the last `T` digits are odd, after every `T` steps, and how many of all are
-    /// threes, at the end.
+    /// threes, at the end. The context of a window is how many of its digits are threes.
     pub fn span(&self, number: usize, device: &Device) -> Span {
         let Self {
             period, streams, ..
@@ -64,26 +69,43 @@ impl<'a> DigitStream<'a> {
         let rows: Vec<usize> = rows.collect();
         let (inputs, _) = self.images.rows(&rows, device);
         let digits: Vec<usize> = rows.iter().map(|&row| self.images.label(row)).collect();
-        let windows = digits.chunks_exact(period * streams);
-        let odd = windows.flat_map(|window| counts(window, streams, |digit| digit % 2 == 1));
-        let threes = counts(&digits, streams, |digit| digit == Self::THREE);
-        let one_hot = |counts: Vec<usize>, classes: usize| {
-            let mut values = vec![0.0; counts.len() * classes];
-            for (row, count) in values.chunks_exact_mut(classes).zip(counts) {
-                row[count] = 1.0;
-            }
-            values
+        let in_windows = |does_count: fn(usize) -> bool| {
+            let windows = digits.chunks_exact(period * streams);
+            windows.flat_map(move |window| counts(window, streams, does_count))
         };
-        let fast = Self::fast_classes(period);
-        let fast_targets = TensorData::new(one_hot(odd.collect(), fast), [period, streams, fast]);
-        let slow = Self::slow_classes(period);
-        let slow_targets = TensorData::new(one_hot(threes, slow), [streams, slow]);
+        let is_three = |digit| digit == Self::THREE;
+        let odd = one_hot(
+            in_windows(|digit| digit % 2 == 1),
+            Self::fast_classes(period),
+        );
+        let threes = one_hot(in_windows(is_three), Self::contexts(period));
+        let all_threes = one_hot(
+            counts(&digits, streams, is_three),
+            Self::slow_classes(period),
+        );
+        let of_windows = |rows: TensorData| {
+            let [_, features] = rows.shape().dims();
+            Tensor::<2>::from_data(rows, device).reshape([period, streams, features])
+        };
         Span {
             inputs: inputs.reshape([steps, streams, self.images.shape().len()]),
-            fast_targets: Tensor::from_data(fast_targets, device),
-            slow_targets: Tensor::from_data(slow_targets, device),
+            fast_targets: of_windows(odd),
+            slow_targets: Tensor::from_data(all_threes, device),
+            contexts: Some(of_windows(threes)),
         }
     }
+}
+
+/// A row for each count, `[counts, classes]`, with a one in its place.
+fn one_hot(counts: impl IntoIterator<Item = usize>, classes: usize) -> TensorData {
+    let rows = counts.into_iter().flat_map(|count| {
+        let mut row = vec![0.0_f32; classes];
+        row[count] = 1.0;
+        row
+    });
+    let values: Vec<f32> = rows.collect();
+    let rows = values.len() / classes;
+    TensorData::new(values, [rows, classes])
 }
 
 /// How many of the digits, `[steps, streams]`, count in each stream.
@@ -143,11 +165,18 @@ mod tests {
         };
         let odd = classes(read(span.fast_targets), PERIOD + 1);
         let threes = classes(read(span.slow_targets), PERIOD * PERIOD + 1);
+        let in_windows = classes(read(span.contexts.expect("there is one")), PERIOD + 1);
         for i in 0..STREAMS {
             for k in 0..PERIOD {
                 let digits = in_stream(i, k * PERIOD..(k + 1) * PERIOD);
                 let expected = digits.iter().filter(|&digit| digit % 2 == 1).count();
                 assert_eq!(odd[k * STREAMS + i], expected, "window {k} of stream {i}");
+                let expected = digits.iter().filter(|&&digit| digit == 3).count();
+                assert_eq!(
+                    in_windows[k * STREAMS + i],
+                    expected,
+                    "threes of window {k}"
+                );
             }
             let digits = in_stream(i, 0..9);
             let expected = digits.iter().filter(|&&digit| digit == 3).count();
