@@ -151,7 +151,7 @@ impl Settings {
                 units: 256,
                 unroll: 8,
                 synthesizer: SynthesizerKind::Linear,
-                scale: 1.0,
+                scale: 0.1,
                 scale_targets: true,
                 lr: 2e-3,
                 synthesizer_lr: None,

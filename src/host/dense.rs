@@ -7,6 +7,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::elementwise::{activate, differentiate};
+use super::vector::{load, store};
 use crate::section::Activation;
 
 /// Up to how many multiplications per product these loops beat the tensor library's.
@@ -198,23 +199,6 @@ fn add_product<S: Simd>(simd: S, out: &mut [f32], width: usize, a: Left, b: &[f3
                 store(simd, row, simd.add_f32s(load(simd, row), sum));
             }
         }
-    }
-}
-
-/// A vector of a slice that is at most as long; lanes beyond it are zero.
-#[inline(always)]
-fn load<S: Simd>(simd: S, slice: &[f32]) -> S::f32s {
-    match S::as_simd_f32s(slice) {
-        ([whole], []) => *whole,
-        _ => simd.partial_load_f32s(slice),
-    }
-}
-
-#[inline(always)]
-fn store<S: Simd>(simd: S, slice: &mut [f32], vector: S::f32s) {
-    match S::as_mut_simd_f32s(slice) {
-        ([whole], []) => *whole = vector,
-        _ => simd.partial_store_f32s(slice, vector),
     }
 }
 

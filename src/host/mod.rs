@@ -16,6 +16,7 @@ pub(crate) mod lstm;
 pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod sparse;
+mod vector;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};

@@ -1,14 +1,14 @@
-//! Products of matrices, by the `gemm` crate.
+//! Products of matrices, a tile of the result at a time, which stays in registers.
 //!
-//! It is the library that the tensor backend uses. With AVX-512 its widest kernel, which it takes
-//! for results of more than 48 columns, reaches half the speed of the next narrower one; so there
-//! results are made in panels that the narrower one is right for.
+//! On a core with AVX-512 these reach what it can multiply; those of the `gemm` crate, which the
+//! tensor backend uses, reach 0.6 of that, and for results of more than 48 columns half of it.
 
-use std::sync::OnceLock;
-
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// A matrix in host memory.
+use super::vector::{load, store};
+
+/// A matrix in host memory: rows that lie one after the other, or the transpose of such.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     values: &'a [f32],
@@ -50,44 +50,20 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Its columns, as many at once as the kernel makes of a result.
-    fn panels(self) -> impl Iterator<Item = Self> {
-        let width = panel_width();
-        (0..self.columns).step_by(width).map(move |first| Self {
-            values: &self.values[first * self.column_stride..],
-            columns: width.min(self.columns - first),
-            ..self
-        })
+    fn has_whole_rows(self) -> bool {
+        self.column_stride == 1
     }
 
-    /// Its values, row after row.
-    fn write_to(self, out: &mut [f32]) {
-        if self.column_stride == 1 {
-            let rows = self.values.chunks(self.row_stride);
-            for (out, row) in out.chunks_exact_mut(self.columns).zip(rows) {
-                out.copy_from_slice(&row[..self.columns]);
-            }
-            return;
-        }
-        // So many rows of a panel as stay in the cache until they are whole.
-        const ROWS: usize = 128;
-        for (i, out) in out.chunks_mut(ROWS * self.columns).enumerate() {
-            let first = &self.values[i * ROWS * self.row_stride..];
-            for column in 0..self.columns {
-                let from = first[column * self.column_stride..].iter();
-                let rows = out.chunks_exact_mut(self.columns);
-                for (row, value) in rows.zip(from.step_by(self.row_stride)) {
-                    row[column] = *value;
-                }
-            }
-        }
+    /// Row `i` of a matrix of whole rows.
+    #[inline(always)]
+    fn row(self, i: usize) -> &'a [f32] {
+        &self.values[i * self.row_stride..][..self.columns]
     }
 
-    /// The distances of rows and of columns.
-    fn strides(self) -> [isize; 2] {
-        [self.row_stride, self.column_stride]
-            .map(isize::try_from)
-            .map(strided)
+    /// Column `k` of a transpose, from row `first` on.
+    #[inline(always)]
+    fn column_from(self, first: usize, k: usize) -> &'a [f32] {
+        &self.values[k * self.column_stride + first..]
     }
 
     /// At most `count` rows, from `first` on.
@@ -98,12 +74,31 @@ impl<'a> Matrix<'a> {
             ..self
         }
     }
+
+    /// Its values from column `first` on, row after row, into rows of `width`.
+    fn write_columns(self, first: usize, out: &mut [f32], width: usize) {
+        let columns = width.min(self.columns - first);
+        if self.has_whole_rows() {
+            for (i, out) in out.chunks_exact_mut(width).enumerate() {
+                out[..columns].copy_from_slice(&self.row(i)[first..first + columns]);
+            }
+            return;
+        }
+        // So many rows as stay in the cache until they are whole.
+        const ROWS: usize = 128;
+        for (i, out) in out.chunks_mut(ROWS * width).enumerate() {
+            for j in 0..columns {
+                let column = self.column_from(i * ROWS, first + j);
+                for (row, value) in out.chunks_exact_mut(width).zip(column) {
+                    row[j] = *value;
+                }
+            }
+        }
+    }
 }
 
-/// A right factor for several products, laid out once as the kernel reads it. A product with few
-/// rows would take as long to lay it out as to multiply with it.
+/// A right factor, laid out as the tiles read it: in panels as wide as a tile, each row after row.
 pub(crate) struct Panels {
-    /// Panel after panel, each row after row.
     values: Vec<f32>,
     rows: usize,
     columns: usize,
@@ -112,12 +107,12 @@ pub(crate) struct Panels {
 impl Panels {
     /// The factor `B`.
     pub fn new(b: Matrix) -> Self {
-        let mut values = vec![0.0; b.rows * b.columns];
-        let mut rest = &mut values[..];
-        for panel in b.panels() {
-            let (out, after) = rest.split_at_mut(b.rows * panel.columns);
-            panel.write_to(out);
-            rest = after;
+        let lanes = Arch::new().dispatch(Lanes);
+        let mut values = vec![0.0; b.rows * b.columns.next_multiple_of(lanes)];
+        let panels = values.chunks_mut((b.rows * VECTORS * lanes).max(1));
+        for (i, panel) in panels.enumerate() {
+            let width = panel.len() / b.rows;
+            b.write_columns(i * VECTORS * lanes, panel, width);
         }
         Self {
             values,
@@ -133,7 +128,8 @@ impl Panels {
     /// If the sizes do not fit.
     pub fn product(&self, a: Matrix) -> Vec<f32> {
         let mut out = vec![0.0; a.rows * self.columns];
-        on_all_threads(&mut out, a, |out, a| self.multiply(out, false, a));
+        let b = Right::Panels(self);
+        on_all_threads(&mut out, a, |out, a| b.multiply(out, false, a));
         out
     }
 
@@ -143,25 +139,8 @@ impl Panels {
     ///
     /// If the sizes do not fit.
     pub fn accumulate(&self, out: &mut [f32], a: Matrix) {
-        on_all_threads(out, a, |out, a| self.multiply(out, true, a));
-    }
-
-    fn multiply(&self, out: &mut [f32], add: bool, a: Matrix) {
-        // So many rows `gemm` multiplies without laying the factor out itself.
-        const ROWS: usize = 48;
-        assert!(a.columns == self.rows, "the factors do not fit");
-        assert_fits(out, a, self.columns);
-        let mut start = 0;
-        while start < self.columns {
-            let width = panel_width().min(self.columns - start);
-            let values = &self.values[start * self.rows..(start + width) * self.rows];
-            let panel = Matrix::new(values, width);
-            for first in (0..a.rows).step_by(ROWS) {
-                let out = &mut out[first * self.columns + start..];
-                multiply_panel(out, self.columns, add, a.rows_from(first, ROWS), panel);
-            }
-            start += width;
-        }
+        let b = Right::Panels(self);
+        on_all_threads(out, a, |out, a| b.multiply(out, true, a));
     }
 }
 
@@ -174,7 +153,9 @@ impl Panels {
 /// If `A` has not as many columns as `B` has rows.
 pub(crate) fn product(a: Matrix, b: Matrix) -> Vec<f32> {
     let mut out = vec![0.0; a.rows * b.columns];
-    on_all_threads(&mut out, a, |out, a| multiply(out, false, a, b));
+    with_layout(a, b, |b| {
+        on_all_threads(&mut out, a, |out, a| b.multiply(out, false, a));
+    });
     out
 }
 
@@ -184,7 +165,27 @@ pub(crate) fn product(a: Matrix, b: Matrix) -> Vec<f32> {
 ///
 /// If the sizes do not fit.
 pub(crate) fn accumulate(out: &mut [f32], a: Matrix, b: Matrix) {
-    on_all_threads(out, a, |out, a| multiply(out, true, a, b));
+    with_layout(a, b, |b| {
+        on_all_threads(out, a, |out, a| b.multiply(out, true, a));
+    });
+}
+
+/// `out <- A B`, on this thread.
+///
+/// # Panics
+///
+/// If the sizes do not fit.
+pub(crate) fn write_product(out: &mut [f32], a: Matrix, b: Matrix) {
+    with_layout(a, b, |b| b.multiply(out, false, a));
+}
+
+/// `out <- out + A B`, on this thread.
+///
+/// # Panics
+///
+/// If the sizes do not fit.
+pub(crate) fn add_product(out: &mut [f32], a: Matrix, b: Matrix) {
+    with_layout(a, b, |b| b.multiply(out, true, a));
 }
 
 /// Makes the rows of a product with `A`, on each kernel thread some.
@@ -200,96 +201,225 @@ fn on_all_threads(out: &mut [f32], a: Matrix, make: impl Fn(&mut [f32], Matrix) 
     }
 }
 
-/// `out <- A B`, on this thread.
-///
-/// # Panics
-///
-/// If the sizes do not fit.
-pub(crate) fn write_product(out: &mut [f32], a: Matrix, b: Matrix) {
-    multiply(out, false, a, b);
-}
-
-/// `out <- out + A B`, on this thread.
-///
-/// # Panics
-///
-/// If the sizes do not fit.
-pub(crate) fn add_product(out: &mut [f32], a: Matrix, b: Matrix) {
-    multiply(out, true, a, b);
-}
-
-/// `out <- A B`, or that added to `out`.
-fn multiply(out: &mut [f32], add: bool, a: Matrix, b: Matrix) {
-    assert!(a.columns == b.rows, "the factors do not fit");
-    assert_fits(out, a, b.columns);
-    let mut start = 0;
-    for panel in b.panels() {
-        multiply_panel(&mut out[start..], b.columns, add, a, panel);
-        start += panel.columns;
+/// Calls `work` with `B` laid out in panels, or as it is where few rows multiply it.
+fn with_layout(a: Matrix, b: Matrix, work: impl FnOnce(Right)) {
+    const FEW: usize = 4 * ROWS;
+    let whole = b.columns.is_multiple_of(Arch::new().dispatch(Lanes));
+    if a.rows <= FEW && b.has_whole_rows() && whole {
+        work(Right::Rows(b));
+    } else {
+        work(Right::Panels(&Panels::new(b)));
     }
 }
 
-fn assert_fits(out: &[f32], a: Matrix, columns: usize) {
-    assert!(
-        out.len() == a.rows * columns,
-        "the product does not fit into its place"
-    );
+/// Rows of a tile that is two vectors wide, and of one of a single vector.
+const ROWS: usize = 6;
+const ROWS_OF_ONE: usize = 2 * ROWS;
+/// Vectors of a row of a tile: so many that the processor's registers hold a tile.
+const VECTORS: usize = 2;
+
+/// The right factor of a product.
+#[derive(Clone, Copy)]
+enum Right<'a> {
+    Panels(&'a Panels),
+    /// Whole rows of whole vectors.
+    Rows(Matrix<'a>),
 }
 
-/// Some columns of a product, of which `out` has the first and whose rows are `stride` apart.
-fn multiply_panel(out: &mut [f32], stride: usize, add: bool, a: Matrix, b: Matrix) {
-    assert!(a.columns == b.rows && out.len() + stride >= a.rows * stride + b.columns);
-    let [stride, one] = [stride, 1].map(isize::try_from).map(strided);
-    let [a_rows, a_columns] = a.strides();
-    let [b_rows, b_columns] = b.strides();
-    // SAFETY: the slices hold `rows x depth`, `depth x columns` and `rows x columns` values at
-    // these strides, and `out` is ours alone.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            out.as_mut_ptr(),
-            one,
-            stride,
-            add,
-            a.values.as_ptr(),
-            a_columns,
-            a_rows,
-            b.values.as_ptr(),
-            b_columns,
-            b_rows,
-            if add { 1.0 } else { 0.0 },
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
+impl Right<'_> {
+    /// `out <- A B`, or that added to `out`, on this thread.
+    fn multiply(self, out: &mut [f32], add: bool, a: Matrix) {
+        let [depth, columns] = match self {
+            Right::Panels(b) => [b.rows, b.columns],
+            Right::Rows(b) => [b.rows, b.columns],
+        };
+        assert!(a.columns == depth, "the factors do not fit");
+        assert!(
+            out.len() == a.rows * columns,
+            "the product does not fit into its place"
         );
+        Arch::new().dispatch(Product {
+            out,
+            columns,
+            add,
+            a,
+            b: self,
+        });
     }
 }
 
-fn strided(stride: Result<isize, std::num::TryFromIntError>) -> isize {
-    stride.expect("a slice is never longer than that")
+/// Floats of a vector.
+struct Lanes;
+
+impl WithSimd for Lanes {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        S::F32_LANES
+    }
 }
 
-/// Columns of a result that are made at once.
-fn panel_width() -> usize {
-    static WIDTH: OnceLock<usize> = OnceLock::new();
-    *WIDTH.get_or_init(|| {
-        // Two vectors.
-        if has_avx512() { 32 } else { usize::MAX }
-    })
+struct Product<'a> {
+    out: &'a mut [f32],
+    columns: usize,
+    add: bool,
+    a: Matrix<'a>,
+    b: Right<'a>,
 }
 
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-fn has_avx512() -> bool {
-    std::is_x86_feature_detected!("avx512f")
+// All that follows is inlined into `with_simd`, which pulp compiles for several processors.
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let depth = self.a.columns;
+        for first in (0..self.columns).step_by(VECTORS * S::F32_LANES) {
+            let is_wide = self.columns - first > S::F32_LANES;
+            match (self.b, is_wide) {
+                (Right::Panels(b), true) => {
+                    let (panel, _) = S::as_simd_f32s(&b.values[first * depth..]);
+                    let rows: &[[S::f32s; VECTORS]] = &panel.as_chunks().0[..depth];
+                    self.columns_from::<S, ROWS, VECTORS>(
+                        simd,
+                        first,
+                        #[inline(always)]
+                        |k| rows[k],
+                    );
+                }
+                (Right::Panels(b), false) => {
+                    let (panel, _) = S::as_simd_f32s(&b.values[first * depth..]);
+                    let rows = &panel[..depth];
+                    self.columns_from::<S, ROWS_OF_ONE, 1>(
+                        simd,
+                        first,
+                        #[inline(always)]
+                        |k| [rows[k]],
+                    );
+                }
+                (Right::Rows(b), true) => self.columns_from::<S, ROWS, VECTORS>(
+                    simd,
+                    first,
+                    #[inline(always)]
+                    |k| [0, 1].map(|v| b.vector(simd, k, first + v * S::F32_LANES)),
+                ),
+                (Right::Rows(b), false) => self.columns_from::<S, ROWS_OF_ONE, 1>(
+                    simd,
+                    first,
+                    #[inline(always)]
+                    |k| [b.vector(simd, k, first)],
+                ),
+            }
+        }
+    }
 }
 
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-fn has_avx512() -> bool {
-    false
+impl Matrix<'_> {
+    /// A vector of row `i` of a matrix of whole rows, from column `first` on.
+    #[inline(always)]
+    fn vector<S: Simd>(self, simd: S, i: usize, first: usize) -> S::f32s {
+        load(simd, &self.row(i)[first..first + S::F32_LANES])
+    }
+}
+
+impl Product<'_> {
+    /// Makes `V` vectors of every row, from column `first` on. `right` has those of the rows of
+    /// `B`.
+    #[inline(always)]
+    fn columns_from<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        right: impl Fn(usize) -> [S::f32s; V],
+    ) {
+        let (a, depth) = (self.a, self.a.columns);
+        for top in (0..a.rows).step_by(R) {
+            // What would be beyond the last row is not kept.
+            let last = R.min(a.rows - top) - 1;
+            let sums: [[S::f32s; V]; R] = if a.has_whole_rows() {
+                let rows: [&[f32]; R] = std::array::from_fn(|r| &a.row(top + r.min(last))[..depth]);
+                tile(
+                    simd,
+                    depth,
+                    #[inline(always)]
+                    |k| std::array::from_fn(|r| rows[r][k]),
+                    &right,
+                )
+            } else if last + 1 == R {
+                tile(
+                    simd,
+                    depth,
+                    #[inline(always)]
+                    |k| {
+                        *a.column_from(top, k)
+                            .first_chunk()
+                            .expect("R rows are left")
+                    },
+                    &right,
+                )
+            } else {
+                tile(
+                    simd,
+                    depth,
+                    #[inline(always)]
+                    |k| {
+                        let column = a.column_from(top, k);
+                        std::array::from_fn(|r| column[r.min(last)])
+                    },
+                    &right,
+                )
+            };
+            self.keep(simd, top, first, sums);
+        }
+    }
+
+    /// Writes a tile into its place, or adds it to what is there.
+    #[inline(always)]
+    fn keep<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        top: usize,
+        first: usize,
+        sums: [[S::f32s; V]; R],
+    ) {
+        let end = self.columns.min(first + V * S::F32_LANES);
+        let rows = self.out[top * self.columns..].chunks_exact_mut(self.columns);
+        for (row, sums) in rows.zip(sums) {
+            let vectors = row[first..end].chunks_mut(S::F32_LANES);
+            for (out, sum) in vectors.zip(sums) {
+                let sum = if self.add {
+                    simd.add_f32s(load(simd, out), sum)
+                } else {
+                    sum
+                };
+                store(simd, out, sum);
+            }
+        }
+    }
+}
+
+/// `R` rows of `V` vectors of a product: over all `k`, `left(k)`, a column of the left factor, times
+/// `right(k)`, a row of the right one.
+#[inline(always)]
+fn tile<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    depth: usize,
+    left: impl Fn(usize) -> [f32; R],
+    right: impl Fn(usize) -> [S::f32s; V],
+) -> [[S::f32s; V]; R] {
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    for k in 0..depth {
+        let (left, right) = (left(k), right(k));
+        for (sums, factor) in sums.iter_mut().zip(left) {
+            let factor = simd.splat_f32s(factor);
+            for (sum, vector) in sums.iter_mut().zip(right) {
+                *sum = simd.mul_add_e_f32s(factor, vector, *sum);
+            }
+        }
+    }
+    sums
 }
 
 #[cfg(test)]
