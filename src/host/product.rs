@@ -214,7 +214,7 @@ fn with_layout(a: Matrix, b: Matrix, work: impl FnOnce(Right)) {
 
 /// Rows of a tile that is two vectors wide, and of one of a single vector.
 const ROWS: usize = 6;
-const ROWS_OF_ONE: usize = 2 * ROWS;
+const ROWS_OF_ONE: usize = 8;
 /// Vectors of a row of a tile: so many that the processor's registers hold a tile.
 const VECTORS: usize = 2;
 
@@ -278,99 +278,73 @@ impl WithSimd for Product<'_> {
         let depth = self.a.columns;
         for first in (0..self.columns).step_by(VECTORS * S::F32_LANES) {
             let is_wide = self.columns - first > S::F32_LANES;
-            match (self.b, is_wide) {
-                (Right::Panels(b), true) => {
+            match self.b {
+                Right::Panels(b) => {
                     let (panel, _) = S::as_simd_f32s(&b.values[first * depth..]);
-                    let rows: &[[S::f32s; VECTORS]] = &panel.as_chunks().0[..depth];
-                    self.columns_from::<S, ROWS, VECTORS>(
-                        simd,
-                        first,
-                        #[inline(always)]
-                        |k| rows[k],
-                    );
+                    if is_wide {
+                        let rows: &[[S::f32s; VECTORS]] = panel.as_chunks().0;
+                        self.make_columns::<S, ROWS, VECTORS>(simd, first, &rows[..depth]);
+                    } else {
+                        let rows: &[[S::f32s; 1]] = panel.as_chunks().0;
+                        self.make_columns::<S, ROWS_OF_ONE, 1>(simd, first, &rows[..depth]);
+                    }
                 }
-                (Right::Panels(b), false) => {
-                    let (panel, _) = S::as_simd_f32s(&b.values[first * depth..]);
-                    let rows = &panel[..depth];
-                    self.columns_from::<S, ROWS_OF_ONE, 1>(
-                        simd,
-                        first,
-                        #[inline(always)]
-                        |k| [rows[k]],
-                    );
+                Right::Rows(b) => {
+                    let rows = RowsFrom { simd, b, first };
+                    if is_wide {
+                        self.make_columns::<S, ROWS, VECTORS>(simd, first, rows);
+                    } else {
+                        self.make_columns::<S, ROWS_OF_ONE, 1>(simd, first, rows);
+                    }
                 }
-                (Right::Rows(b), true) => self.columns_from::<S, ROWS, VECTORS>(
-                    simd,
-                    first,
-                    #[inline(always)]
-                    |k| [0, 1].map(|v| b.vector(simd, k, first + v * S::F32_LANES)),
-                ),
-                (Right::Rows(b), false) => self.columns_from::<S, ROWS_OF_ONE, 1>(
-                    simd,
-                    first,
-                    #[inline(always)]
-                    |k| [b.vector(simd, k, first)],
-                ),
             }
         }
     }
 }
 
-impl Matrix<'_> {
-    /// A vector of row `i` of a matrix of whole rows, from column `first` on.
+/// `V` vectors of every row of a right factor.
+trait Vectors<S: Simd, const V: usize>: Copy {
+    fn of_row(self, k: usize) -> [S::f32s; V];
+}
+
+impl<S: Simd, const V: usize> Vectors<S, V> for &[[S::f32s; V]] {
     #[inline(always)]
-    fn vector<S: Simd>(self, simd: S, i: usize, first: usize) -> S::f32s {
-        load(simd, &self.row(i)[first..first + S::F32_LANES])
+    fn of_row(self, k: usize) -> [S::f32s; V] {
+        self[k]
+    }
+}
+
+/// Those from column `first` on of whole rows.
+#[derive(Clone, Copy)]
+struct RowsFrom<'a, S> {
+    simd: S,
+    b: Matrix<'a>,
+    first: usize,
+}
+
+impl<S: Simd, const V: usize> Vectors<S, V> for RowsFrom<'_, S> {
+    #[inline(always)]
+    fn of_row(self, k: usize) -> [S::f32s; V] {
+        let row = &self.b.row(k)[self.first..];
+        let mut vectors = [self.simd.splat_f32s(0.0); V];
+        for (vector, values) in vectors.iter_mut().zip(row.chunks_exact(S::F32_LANES)) {
+            *vector = load(self.simd, values);
+        }
+        vectors
     }
 }
 
 impl Product<'_> {
-    /// Makes `V` vectors of every row, from column `first` on. `right` has those of the rows of
-    /// `B`.
+    /// Makes `V` vectors of every row, from column `first` on.
     #[inline(always)]
-    fn columns_from<S: Simd, const R: usize, const V: usize>(
+    fn make_columns<S: Simd, const R: usize, const V: usize>(
         &mut self,
         simd: S,
         first: usize,
-        right: impl Fn(usize) -> [S::f32s; V],
+        b: impl Vectors<S, V>,
     ) {
-        let (a, depth) = (self.a, self.a.columns);
-        for top in (0..a.rows).step_by(R) {
-            // What would be beyond the last row is not kept.
-            let last = R.min(a.rows - top) - 1;
-            let sums: [[S::f32s; V]; R] = if a.has_whole_rows() {
-                let rows: [&[f32]; R] = std::array::from_fn(|r| &a.row(top + r.min(last))[..depth]);
-                tile(
-                    simd,
-                    depth,
-                    #[inline(always)]
-                    |k| std::array::from_fn(|r| rows[r][k]),
-                    &right,
-                )
-            } else if last + 1 == R {
-                tile(
-                    simd,
-                    depth,
-                    #[inline(always)]
-                    |k| {
-                        *a.column_from(top, k)
-                            .first_chunk()
-                            .expect("R rows are left")
-                    },
-                    &right,
-                )
-            } else {
-                tile(
-                    simd,
-                    depth,
-                    #[inline(always)]
-                    |k| {
-                        let column = a.column_from(top, k);
-                        std::array::from_fn(|r| column[r.min(last)])
-                    },
-                    &right,
-                )
-            };
+        for top in (0..self.a.rows).step_by(R) {
+            let sums = tile::<S, R, V>(simd, self.a, top, b);
             self.keep(simd, top, first, sums);
         }
     }
@@ -400,24 +374,30 @@ impl Product<'_> {
     }
 }
 
-/// `R` rows of `V` vectors of a product: over all `k`, `left(k)`, a column of the left factor, times
-/// `right(k)`, a row of the right one.
+/// `R` rows of `V` vectors of `A B`, from row `top` on. What is beyond the last row repeats it.
 #[inline(always)]
 fn tile<S: Simd, const R: usize, const V: usize>(
     simd: S,
-    depth: usize,
-    left: impl Fn(usize) -> [f32; R],
-    right: impl Fn(usize) -> [S::f32s; V],
+    a: Matrix,
+    top: usize,
+    b: impl Vectors<S, V>,
 ) -> [[S::f32s; V]; R] {
+    let mut rows = [0; R];
+    for (r, row) in rows.iter_mut().enumerate() {
+        *row = (top + r).min(a.rows - 1) * a.row_stride;
+    }
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
-    for k in 0..depth {
-        let (left, right) = (left(k), right(k));
-        for (sums, factor) in sums.iter_mut().zip(left) {
-            let factor = simd.splat_f32s(factor);
-            for (sum, vector) in sums.iter_mut().zip(right) {
+    // Neither sum below overflows where a value is; checks would cost as much as the products.
+    let mut column: usize = 0;
+    for k in 0..a.columns {
+        let vectors = b.of_row(k);
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            let factor = simd.splat_f32s(a.values[row.wrapping_add(column)]);
+            for (sum, vector) in sums.iter_mut().zip(vectors) {
                 *sum = simd.mul_add_e_f32s(factor, vector, *sum);
             }
         }
+        column = column.wrapping_add(a.column_stride);
     }
     sums
 }
@@ -447,6 +427,9 @@ mod tests {
             (40, 17, 33),
             (9, 64, 100),
             (70, 3, 32),
+            (13, 8, 31),
+            (5, 9, 48),
+            (20, 33, 16),
         ] {
             let (a, b) = (values(m * k), values(k * n));
             let (at, bt) = (values(k * m), values(n * k));
