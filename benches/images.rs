@@ -44,11 +44,12 @@ enum Kind {
     Mlp,
 }
 
-const CASES: [(&str, Kind); 9] = [
+const CASES: [(&str, Kind); 10] = [
     ("backprop", Kind::Backprop),
     ("cdni linear", Kind::Linear),
     ("cdni linear:32", Kind::Rank(32)),
     ("cdni linear:16", Kind::Rank(16)),
+    ("cdni linear:8", Kind::Rank(8)),
     ("cdni rls:64", Kind::Rls(64)),
     ("cdni probe:64", Kind::Probe(64)),
     ("cdni probe:32", Kind::Probe(32)),
