@@ -88,9 +88,9 @@ impl Settings {
             budget,
             repeat: false,
             network: RecurrentNetwork {
-                core: CoreKind::Lstm,
+                core: CoreKind::Gru,
                 units: 128,
-                unroll: 3,
+                unroll: 5,
                 synthesizer: SynthesizerKind::Linear,
                 scale: 1.0,
                 scale_targets: true,

@@ -97,7 +97,7 @@ pub struct RecurrentArgs {
     #[arg(long, value_name = "T", value_parser = positive)]
     pub unroll: Option<usize>,
 
-    /// What is unrolled [default: lstm]
+    /// What is unrolled [default: copy gru, text lstm]
     #[arg(long, value_enum)]
     pub core: Option<CoreKind>,
 
