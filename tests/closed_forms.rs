@@ -11,8 +11,8 @@ use common::{ACTIVATIONS, Checks, on_every_device, parameters, random, seeded, v
 use dni::data::ImageShape;
 use dni::{
     ConvConfig, ConvSynthesizerConfig, DenseConfig, Init, Input, LabelSynthesizerConfig,
-    LowRankSynthesizerConfig, Mlp, MlpSynthesizerConfig, Optimizer, Pass, Pool, Section,
-    Synthesizer,
+    LinearSynthesizerConfig, LowRankSynthesizerConfig, Mlp, MlpSynthesizerConfig, Optimizer, Pass,
+    Pool, Section, Synthesizer,
 };
 
 /// Compares two passes through one module: outputs, gradients of the input and of every parameter.
@@ -234,10 +234,19 @@ fn check_synthesizer<M: Synthesizer>(
     device: &Device,
     checks: &mut Checks,
 ) {
-    let rng = &mut seeded(4);
-    let message = random([5, synthesizer.features()], rng, device);
     let contexts = synthesizer.contexts();
-    let context = (contexts > 0).then(|| random([5, contexts.max(1)], rng, device));
+    let context = (contexts > 0).then(|| random([5, contexts], &mut seeded(5), device));
+    check_synthesizer_with(name, synthesizer, context, device, checks);
+}
+
+fn check_synthesizer_with<M: Synthesizer>(
+    name: &str,
+    synthesizer: M,
+    context: Option<Tensor<2>>,
+    device: &Device,
+    checks: &mut Checks,
+) {
+    let message = random([5, synthesizer.features()], &mut seeded(4), device);
     let synthesizer = synthesizer.valid();
     let tape = Pass::on_tape(
         &synthesizer,
@@ -281,6 +290,18 @@ fn synthesizers_equal_the_tape() {
         }
         let label = LabelSynthesizerConfig::new(6, 3).init(rng, device);
         check_synthesizer("label", label, device, checks);
+        // Layers of more than 2^18 multiplications are made otherwise than smaller ones.
+        for features in [6, 250] {
+            let linear = LinearSynthesizerConfig::new(features)
+                .with_contexts(8)
+                .with_init(Init::FanIn)
+                .init(rng, device);
+            let one_hot = Tensor::<2>::eye(8, device).slice([0..5]);
+            let name = format!("linear, {features} features");
+            check_synthesizer(&name, linear.clone(), device, checks);
+            let name = format!("{name}, one-hot context");
+            check_synthesizer_with(&name, linear, Some(one_hot), device, checks);
+        }
     });
 }
 

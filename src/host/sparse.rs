@@ -32,12 +32,26 @@ pub(crate) fn accumulate(out: &mut [f32], a: &[f32], inputs: usize, b: &[f32]) {
 pub(crate) fn transposed_product(a: &[f32], inputs: usize, b: &[f32]) -> Vec<f32> {
     let columns = b.len() / (a.len() / inputs);
     let mut out = vec![0.0; inputs * columns];
+    accumulate_transposed(&mut out, a, inputs, b);
+    out
+}
+
+/// `out <- out + A^T B` for `A` of `inputs` columns, row after row.
+///
+/// # Panics
+///
+/// If the sizes do not fit.
+pub(crate) fn accumulate_transposed(out: &mut [f32], a: &[f32], inputs: usize, b: &[f32]) {
+    let columns = b.len() / (a.len() / inputs);
+    assert!(
+        out.len() == inputs * columns,
+        "the product does not fit into its place"
+    );
     for (a, b) in a.chunks_exact(inputs).zip(b.chunks_exact(columns)) {
         for (k, entry) in entries(a) {
             add_row(&mut out[k * columns..(k + 1) * columns], entry, b);
         }
     }
-    out
 }
 
 /// What is not zero, with its place.

@@ -9,8 +9,8 @@ use rand::Rng;
 use super::finish::Finish;
 use super::{Activation, Section};
 use crate::host::dense::Layer;
-use crate::host::product::{Matrix, product};
-use crate::host::{self, Values};
+use crate::host::product::{Matrix, accumulate, product};
+use crate::host::{self, Values, sparse};
 use crate::init::Init;
 use crate::pass::{Input, Pass};
 
@@ -133,18 +133,13 @@ impl Section for Dense {
         let (input, wants_input) = input.into_parts();
         let [batch, inputs] = [input.dims()[0], self.inputs()];
         assert_shape!(input, [batch, inputs]);
-        let layer = Layer {
-            batch,
-            inputs,
-            outputs: self.outputs(),
-            activation: self.activation,
-        };
+        let layer = self.layer(batch);
         if !on_host {
             self.tensor_pass(input, wants_input)
         } else if self.norm.is_none() && layer.is_small() {
             self.small_pass(layer, input, wants_input)
         } else {
-            self.host_pass(input, wants_input)
+            self.host_pass(vec![input], wants_input)
         }
     }
 }
@@ -170,9 +165,33 @@ impl Dense {
         })
     }
 
+    /// A pass on data with a context beside it, as if they were one input,
+    /// `[batch, features + contexts]`.
+    pub(crate) fn pass_with_context(&self, data: Tensor<2>, context: Tensor<2>) -> Pass {
+        let [batch, contexts] = context.dims();
+        let features = self.inputs() - contexts;
+        assert_shape!(data, [batch, features]);
+        let layer = self.layer(batch);
+        let is_small = self.norm.is_none() && layer.is_small();
+        if host::suits(&data.device()) && !is_small {
+            self.host_pass(vec![data, context], false)
+        } else {
+            self.pass(Input::Data(Tensor::cat(vec![data, context], 1)))
+        }
+    }
+
+    fn layer(&self, batch: usize) -> Layer {
+        Layer {
+            batch,
+            inputs: self.inputs(),
+            outputs: self.outputs(),
+            activation: self.activation,
+        }
+    }
+
     /// On the host. Updates the running statistics of batch norm.
-    fn host_pass(&self, input: Tensor<2>, wants_input: bool) -> Pass {
-        let factors = Factors::new(input, self);
+    fn host_pass(&self, parts: Vec<Tensor<2>>, wants_input: bool) -> Pass {
+        let factors = Factors::new(parts, self);
         let (h, finish) = Finish::forward(
             factors.forward(),
             factors.outputs,
@@ -243,34 +262,44 @@ impl Dense {
 
 /// Both factors of `x W` on the host, kept for the way back.
 struct Factors {
-    input: Values,
+    /// `x`, whose features may come in parts.
+    parts: Vec<Part>,
     weight: Values,
     weight_id: ParamId,
     batch: usize,
-    inputs: usize,
     outputs: usize,
     device: Device,
 }
 
+/// Some features of the input, `[batch, features]`.
+struct Part {
+    values: Values,
+    features: usize,
+}
+
 impl Factors {
-    fn new(input: Tensor<2>, dense: &Dense) -> Self {
+    fn new(parts: Vec<Tensor<2>>, dense: &Dense) -> Self {
+        let first = parts.first().expect("an input has a part");
         Self {
-            batch: input.dims()[0],
-            inputs: dense.inputs(),
+            batch: first.dims()[0],
             outputs: dense.outputs(),
-            device: input.device(),
-            input: Values::of(input),
+            device: first.device(),
             weight: Values::of(dense.weight.val().inner()),
             weight_id: dense.weight.id,
+            parts: parts.into_iter().map(Part::new).collect(),
         }
     }
 
     /// `x W`
     fn forward(&self) -> Vec<f32> {
-        product(
-            Matrix::new(self.input.as_slice(), self.inputs),
-            Matrix::new(self.weight.as_slice(), self.outputs),
-        )
+        let mut z = vec![0.0; self.batch * self.outputs];
+        let mut weight = self.weight.as_slice();
+        for part in &self.parts {
+            let (rows, rest) = weight.split_at(part.features * self.outputs);
+            part.add_product(&mut z, rows, self.outputs);
+            weight = rest;
+        }
+        z
     }
 
     /// These values as the section's output.
@@ -285,18 +314,59 @@ impl Factors {
         wants_input: bool,
         parameters: &mut GradientsParams,
     ) -> Option<Tensor<2>> {
-        let Self {
-            inputs, outputs, ..
-        } = *self;
-        let dz = Matrix::new(dz, outputs);
-        let weight = product(Matrix::new(self.input.as_slice(), inputs).transposed(), dz);
-        let weight = host::tensor(weight, [inputs, outputs], &self.device);
-        parameters.register(self.weight_id, weight);
+        let outputs = self.outputs;
+        let inputs = self.weight.as_slice().len() / outputs;
+        let mut gradient = vec![0.0; inputs * outputs];
+        let mut rest = &mut gradient[..];
+        for part in &self.parts {
+            let (rows, after) = rest.split_at_mut(part.features * outputs);
+            part.add_transposed_product(rows, dz, outputs);
+            rest = after;
+        }
+        let gradient = host::tensor(gradient, [inputs, outputs], &self.device);
+        parameters.register(self.weight_id, gradient);
         wants_input.then(|| {
             let weight = Matrix::new(self.weight.as_slice(), outputs);
-            let input = product(dz, weight.transposed());
+            let input = product(Matrix::new(dz, outputs), weight.transposed());
             host::tensor(input, [self.batch, inputs], &self.device)
         })
+    }
+}
+
+impl Part {
+    fn new(values: Tensor<2>) -> Self {
+        Self {
+            features: values.dims()[1],
+            values: Values::of(values),
+        }
+    }
+
+    /// `out <- out + x W`
+    fn add_product(&self, out: &mut [f32], weight: &[f32], outputs: usize) {
+        let x = self.values.as_slice();
+        if self.is_sparse() {
+            sparse::accumulate(out, x, self.features, weight);
+        } else {
+            let weight = Matrix::new(weight, outputs);
+            accumulate(out, Matrix::new(x, self.features), weight);
+        }
+    }
+
+    /// `out <- out + x^T dz`
+    fn add_transposed_product(&self, out: &mut [f32], dz: &[f32], outputs: usize) {
+        let x = self.values.as_slice();
+        if self.is_sparse() {
+            sparse::accumulate_transposed(out, x, self.features, dz);
+        } else {
+            let x = Matrix::new(x, self.features).transposed();
+            accumulate(out, x, Matrix::new(dz, outputs));
+        }
+    }
+
+    /// As one-hot labels are. Wide parts are not looked through, which costs more than it brings.
+    fn is_sparse(&self) -> bool {
+        const WIDE: usize = 64;
+        self.features <= WIDE && sparse::is_sparse(self.values.as_slice())
     }
 }
 

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
 
-use super::{Synthesizer, conditioned};
+use super::{Synthesizer, checked, conditioned};
 use crate::init::Init;
 use crate::pass::{Input, Pass};
 use crate::section::{Activation, Dense, DenseConfig, Section};
@@ -82,7 +82,9 @@ impl Synthesizer for LinearSynthesizer {
     }
 
     fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
-        let input = conditioned(message, context, self.contexts());
-        self.map.pass(Input::Data(input))
+        match checked(context, self.contexts()) {
+            Some(context) => self.map.pass_with_context(message, context),
+            None => self.map.pass(Input::Data(message)),
+        }
     }
 }
