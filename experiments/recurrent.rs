@@ -123,8 +123,7 @@ pub struct RecurrentArgs {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub lr: Option<f64>,
 
-    /// Learning rate of the synthesizer and of the auxiliary task's model [default: that of the
-    /// network]
+    /// Learning rate of the synthesizer [default: that of the network]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub synthesizer_lr: Option<f64>,
 
@@ -250,8 +249,7 @@ impl RecurrentNetwork {
                 let model = DenseConfig::new(state, state)
                     .linear()
                     .with_init(Init::Zeros);
-                let rate = self.synthesizer_lr.unwrap_or(self.lr);
-                future.with_auxiliary(model.init(rng, device), Optimizer::adam(rate))
+                future.with_auxiliary(model.init(rng, device), adam())
             }
             _ => future,
         }))
