@@ -119,16 +119,21 @@ impl Call {
 
     /// A few steps of one of its methods, on little data: enough to time a step.
     pub fn trial(&self, method: &'static [&'static str], steps: usize) -> Self {
-        let fewer = match self.command {
-            "images" | "clocks" => {
-                " --examples 1024 --test-examples 100 --eval-every 1000000".to_string()
-            }
-            "text" => " --characters 20000 --eval-every 1000000".to_string(),
-            _ => String::new(),
+        let fewer: &[_] = match self.command {
+            "images" | "clocks" => &[
+                ("--examples", 1_024),
+                ("--test-examples", 100),
+                ("--eval-every", 1_000_000),
+            ],
+            "text" => &[("--characters", 20_000), ("--eval-every", 1_000_000)],
+            _ => &[],
         };
+        let own = |flag: &str| self.flags.split(' ').any(|word| word == flag);
+        let fewer = fewer.iter().filter(|(flag, _)| !own(flag));
+        let fewer: String = fewer.map(|(flag, n)| format!(" {flag} {n}")).collect();
         Self {
             name: "trial".to_string(),
-            flags: self.flags.clone() + &fewer,
+            flags: format!("{}{fewer}", self.flags),
             work: Work::Training {
                 methods: method,
                 steps,

@@ -123,11 +123,13 @@ fn trial_time(
             Err(error) if folder.exists() => Err(error),
             _ => Ok(()),
         };
-        clean().with_context(|| format!("cannot remove '{}'", folder.display()))?;
-        call.trial(method, steps).run("--run-dir", folder, true)?;
-        let time = step_time(folder).context("a trial left no times")?;
-        clean().with_context(|| format!("cannot remove '{}'", folder.display()))?;
-        anyhow::Ok(time)
+        let cannot = || format!("cannot remove '{}'", folder.display());
+        clean().with_context(cannot)?;
+        let done = call.trial(method, steps).run("--run-dir", folder, true);
+        let time = step_time(folder);
+        clean().with_context(cannot)?;
+        done?;
+        time.context("a trial left no times")
     };
     let time = of(few.min(steps).max(2))?;
     let wanted = (ENOUGH.as_secs_f64() / time.as_secs_f64()).min(MOST) as usize;

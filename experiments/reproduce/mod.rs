@@ -14,6 +14,7 @@ mod tables;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -80,7 +81,7 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
             output::say(text);
         }
     };
-    session::asked_to_stop(args.quiet)?;
+    let stop = session::asked_to_stop(args.quiet)?;
     if args.plan {
         return output::print(&args.plan(&study, &folder)?);
     }
@@ -90,7 +91,11 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
     }
     let mut reports = Vec::with_capacity(study.calls.len());
     for (i, call) in study.calls.iter().enumerate() {
-        say(&format!("{} of {}: dni {call}", i + 1, study.calls.len()));
+        let number = format!("{} of {}", i + 1, study.calls.len());
+        if stop.load(Ordering::Relaxed) {
+            return Err(args.interrupted(number, &folder).into());
+        }
+        say(&format!("{number}: dni {call}"));
         let report = call.results(&folder.join(&call.name), args.quiet);
         reports.push(report.map_err(|error| args.explained(error, &folder))?);
     }
@@ -154,9 +159,14 @@ impl ReproduceArgs {
 
     /// An error as one of this command: an interrupted run goes on by it.
     fn explained(&self, error: anyhow::Error, folder: &Path) -> anyhow::Error {
-        let Some(interrupted) = error.downcast_ref::<Interrupted>() else {
-            return error;
-        };
+        match error.downcast::<Interrupted>() {
+            Ok(Interrupted { at, .. }) => self.interrupted(at, folder).into(),
+            Err(error) => error,
+        }
+    }
+
+    /// It was asked to stop, and goes on when it is called again.
+    fn interrupted(&self, at: String, folder: &Path) -> Interrupted {
         let (table, budget) = (self.table.name(), self.budget.name());
         let mut command = format!("dni reproduce {table} --budget {budget}");
         if self.run_dir.is_some() {
@@ -167,8 +177,7 @@ impl ReproduceArgs {
                 command += &format!(" {flag} {}", quoted(&path.display().to_string()));
             }
         }
-        let at = interrupted.at.clone();
-        Interrupted { at, command }.into()
+        Interrupted { at, command }
     }
 
     /// Brings the table to where it was asked for.

@@ -140,9 +140,15 @@ mod tests {
             let folders: BTreeSet<&str> = study.calls.iter().map(|c| c.name.as_str()).collect();
             assert_eq!(folders.len(), study.calls.len(), "{about}");
             for call in &study.calls {
-                let line = format!("dni {call}");
-                let parsed = Cli::try_parse_from(line.split(' '));
-                assert!(parsed.is_ok(), "{about}: {line}");
+                let trial = match call.work {
+                    Work::Training { methods, .. } => Some(call.trial(&methods[..1], 8)),
+                    Work::Timing { .. } => None,
+                };
+                for call in [Some(call), trial.as_ref()].into_iter().flatten() {
+                    let line = format!("dni {call}");
+                    let parsed = Cli::try_parse_from(line.split(' '));
+                    assert!(parsed.is_ok(), "{about}: {line}");
+                }
             }
             let mut figures = 0;
             for row in &study.rows {

@@ -106,9 +106,11 @@ pub fn text(scope: Scope) -> Study {
     ];
     let windows = scope.choose(&PAPER[4..], &PAPER[4..], &PAPER[..]);
     let ours = "--source language --units 256";
+    // An evaluation takes longer than so few steps.
+    let rarely = "--source language --units 256 --eval-every 100";
     let of_paper = "--source shakespeare --units 1024 --lr 0.00007 --scale 0.1 --synthesizer \
                     mlp:1024";
-    let network = scope.choose(ours, ours, of_paper);
+    let network = scope.choose(rarely, ours, of_paper);
     let calls = windows.iter().map(|(unroll, _)| {
         // The paper's length counted in characters.
         let steps = scope.choose(100, 3_000, 1_600_000 / unroll);
@@ -155,7 +157,8 @@ pub fn clocks(scope: Scope) -> Study {
     let [coupled, decoupled, conditional, none] = [0, 1, 2, 3];
     let [fast, slow] = [0, 1];
     let of_paper = "--data mnist --period 4 --batch-size 256";
-    let flags = scope.choose("--period 4", "--period 4", of_paper);
+    // An evaluation takes longer than so few steps.
+    let flags = scope.choose("--period 4 --eval-every 100", "--period 4", of_paper);
     let work = scope.choose((100, 1), (3_000, 3), (50_000, 1));
     let rows = METHODS.map(|method| Row {
         name: method.to_string(),
