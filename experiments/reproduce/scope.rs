@@ -5,7 +5,7 @@ use clap::ValueEnum;
 /// The length of the runs, and how many there are of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Scope {
-    /// Minutes for the whole table: whether everything runs and goes the right way
+    /// Minutes for the whole table: whether everything runs; most claims take longer runs
     Quick,
     /// The settings of experiments/README.md
     #[default]

@@ -36,7 +36,7 @@ pub fn recurrent(scope: Scope) -> Study {
     let of_paper = "--core lstm --units 256 --batch-size 256 --lr 0.00007 --scale 0.1 \
                     --synthesizer mlp:256";
     let network = scope.choose("--core gru", "--core gru", of_paper);
-    let work = scope.choose((6_000, 1), (30_000, 3), (1_000_000, 1));
+    let work = scope.choose((1_500, 1), (30_000, 3), (1_000_000, 1));
     let calls = TASKS.iter().map(|(repeat, unroll, _)| {
         let task = if repeat.is_empty() { "copy" } else { "repeat" };
         let flags = format!("{repeat}{network} --unroll {unroll}");
