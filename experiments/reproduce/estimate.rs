@@ -3,9 +3,9 @@
 //! The time of a step is that of a run of the same method in the folder, if one has begun, and else
 //! that of a trial. Loading data and evaluations are not counted.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use std::{env, fs, process};
 
 use anyhow::Context;
 use dni::run::{Checkpoint, RunFolder};
@@ -21,48 +21,61 @@ pub struct Left {
     pub time: Duration,
 }
 
-/// What is left of a call in its folder. Trials are made in the folder `trial` and leave nothing.
-pub fn left(call: &Call, folder: &Path, trial: &Path) -> anyhow::Result<Left> {
-    let mut left = Left {
-        runs: 0,
-        time: Duration::ZERO,
-    };
+/// What is left of a call in its folder.
+pub fn left(call: &Call, folder: &Path) -> anyhow::Result<Left> {
     if call.finished(folder)?.is_some() {
-        return Ok(left);
+        return Ok(Left {
+            runs: 0,
+            time: Duration::ZERO,
+        });
     }
-    let (methods, steps, seeds) = match call.work {
+    match call.work {
         Work::Training {
             methods,
             steps,
             seeds,
-        } => (methods, steps, seeds),
-        Work::Timing { repetitions, cases } => {
-            // Of a case, and what it takes to warm it up.
-            const REPETITION: Duration = Duration::from_millis(100);
-            const WARM_UP: Duration = Duration::from_millis(300);
-            let time = cases as u32 * (repetitions as u32 * REPETITION + WARM_UP);
-            return Ok(Left { runs: 1, time });
-        }
-    };
+        } => training_left(call, (methods, steps, seeds), folder),
+        Work::Timing { repetitions, cases } => Ok(timing(repetitions, cases)),
+    }
+}
+
+/// All of a measurement of the bench, which does not go on where it stopped.
+fn timing(repetitions: usize, cases: usize) -> Left {
+    // Of a case, and what it takes to warm it up.
+    const REPETITION: Duration = Duration::from_millis(100);
+    const WARM_UP: Duration = Duration::from_millis(300);
+    Left {
+        runs: 1,
+        time: cases as u32 * (repetitions as u32 * REPETITION + WARM_UP),
+    }
+}
+
+/// What is left of the runs of each method.
+fn training_left(
+    call: &Call,
+    (methods, steps, seeds): (&'static [&'static str], usize, usize),
+    folder: &Path,
+) -> anyhow::Result<Left> {
     let is_alone = methods.len() * seeds == 1;
+    let (mut runs, mut time) = (0, Duration::ZERO);
     for (i, method) in methods.iter().enumerate() {
         let folders = (1..=seeds as u64).map(|seed| run_folder(folder, method, seed, is_alone));
-        let (mut steps_left, mut time) = (0, None);
+        let (mut steps_left, mut step) = (0, None);
         for folder in folders {
             let own = steps.saturating_sub(saved_step(&folder)?);
             steps_left += own;
-            left.runs += usize::from(own > 0);
-            time = time.or_else(|| step_time(&folder));
+            runs += usize::from(own > 0);
+            step = step.or_else(|| step_time(&folder));
         }
         if steps_left > 0 {
-            let time = match time {
-                Some(time) => time,
-                None => trial_time(call, &methods[i..=i], steps, trial)?,
+            let step = match step {
+                Some(step) => step,
+                None => trial_time(call, &methods[i..=i], steps)?,
             };
-            left.time += time.mul_f64(steps_left as f64);
+            time += step.mul_f64(steps_left as f64);
         }
     }
-    Ok(left)
+    Ok(Left { runs, time })
 }
 
 /// The step to which a run has been saved.
@@ -109,34 +122,36 @@ fn trial_time(
     call: &Call,
     method: &'static [&'static str],
     steps: usize,
-    folder: &Path,
 ) -> anyhow::Result<Duration> {
+    const ENOUGH: Duration = Duration::from_millis(500);
+    const MOST: f64 = 20_000.0;
     let few = match call.command {
         // It evaluates ten times, however short it is; among so many steps that is left out.
         "adder" => 200,
         _ => 8,
     };
-    const ENOUGH: Duration = Duration::from_millis(500);
-    const MOST: f64 = 20_000.0;
-    let of = |steps: usize| {
-        let clean = || match fs::remove_dir_all(folder) {
-            Err(error) if folder.exists() => Err(error),
-            _ => Ok(()),
-        };
-        let cannot = || format!("cannot remove '{}'", folder.display());
-        clean().with_context(cannot)?;
-        let done = call.trial(method, steps).run("--run-dir", folder, true);
-        let time = step_time(folder);
-        clean().with_context(cannot)?;
-        done?;
-        time.context("a trial left no times")
-    };
-    let time = of(few.min(steps).max(2))?;
+    let time = trial(&call.trial(method, few.min(steps).max(2)))?;
     let wanted = (ENOUGH.as_secs_f64() / time.as_secs_f64()).min(MOST) as usize;
     match wanted > 2 * few {
-        true => of(wanted.min(steps)),
+        true => trial(&call.trial(method, wanted.min(steps))),
         false => Ok(time),
     }
+}
+
+/// The time of a step in a short run, which leaves nothing.
+fn trial(call: &Call) -> anyhow::Result<Duration> {
+    let folder = env::temp_dir().join(format!("dni-trial-{}", process::id()));
+    let done = call.run("--run-dir", &folder, true);
+    let time = step_time(&folder);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if folder.exists() => {
+            let cannot = format!("cannot remove the folder '{}'", folder.display());
+            return Err(error).context(cannot);
+        }
+        _ => {}
+    }
+    done?;
+    time.context("a trial left no times")
 }
 
 /// A time as people say it.

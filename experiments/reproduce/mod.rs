@@ -128,7 +128,6 @@ impl ReproduceArgs {
 
     /// What is to run, and how long it takes.
     fn plan(&self, study: &Study, folder: &Path) -> anyhow::Result<String> {
-        let trial = folder.with_added_extension("trial");
         let (mut runs, mut time) = (0, Duration::ZERO);
         let mut text = format!(
             "{}, budget {}, in '{}':\n",
@@ -137,7 +136,7 @@ impl ReproduceArgs {
             folder.display()
         );
         for call in &study.calls {
-            let left = estimate::left(call, &folder.join(&call.name), &trial);
+            let left = estimate::left(call, &folder.join(&call.name));
             let left = left.map_err(|error| self.explained(error, folder))?;
             let how_long = match left.runs {
                 0 => "done".to_string(),
