@@ -498,7 +498,7 @@ fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
 
 /// All results of a call.
 #[derive(Debug, Serialize)]
-struct Report {
+pub struct Report {
     experiment: &'static str,
     backend: Backend,
     results: Vec<RunResult>,
@@ -535,6 +535,14 @@ struct Measures {
 
 /// `dni adder`.
 pub fn run(args: AdderArgs) -> anyhow::Result<()> {
+    let (comparison, report) = compare(&args)?;
+    comparison.print(&report, args.output.format, |report| {
+        report.table(&comparison.settings)
+    })
+}
+
+/// Trains what the flags ask for.
+pub fn compare(args: &AdderArgs) -> anyhow::Result<(Comparison<Settings>, Report)> {
     let comparison = Comparison::open(&args.machine, &args.output, |base| {
         Settings::from_args(base, &args.network, &args.length, &args.machine)
     })?;
@@ -543,9 +551,7 @@ pub fn run(args: AdderArgs) -> anyhow::Result<()> {
         backend: comparison.settings.run.backend,
         results: comparison.run(run_one)?,
     };
-    comparison.print(&report, args.output.format, |report| {
-        report.table(&comparison.settings)
-    })
+    Ok((comparison, report))
 }
 
 /// Figures of a run that has been trained, on the sums that it has not seen.

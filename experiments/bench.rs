@@ -108,15 +108,36 @@ const REPETITION: Duration = Duration::from_millis(100);
 
 /// `dni bench`.
 pub fn run(args: BenchArgs) -> anyhow::Result<()> {
-    prepare_kernels(args.kernel_threads)?;
+    let settings = settings(&args)?;
+    // A bad file name should not be found out after the measurement.
+    let exporter = args.export.as_deref().map(Exporter::create).transpose()?;
+    let report = measure(&args, &settings)?;
+    if let Some(exporter) = exporter {
+        exporter.write(&report)?;
+    }
+    output::print(&match args.format {
+        Format::Json => serde_json::to_string(&report)? + "\n",
+        Format::Text => report.to_text(),
+    })
+}
+
+/// Times the steps that the flags ask for.
+pub fn compare(args: &BenchArgs) -> anyhow::Result<Report> {
+    measure(args, &settings(args)?)
+}
+
+fn settings(args: &BenchArgs) -> anyhow::Result<Settings> {
     let machine = MachineArgs {
         backend: None,
         kernel_threads: Some(args.kernel_threads),
     };
     let settings = Settings::from_args(None, &args.network, &LengthArgs::default(), &machine);
     settings.check()?;
-    // A bad file name should not be found out after the measurement.
-    let exporter = args.export.as_deref().map(Exporter::create).transpose()?;
+    Ok(settings)
+}
+
+fn measure(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Report> {
+    prepare_kernels(args.kernel_threads)?;
     let say = |text: String| {
         if !args.quiet {
             output::say(&text);
@@ -127,7 +148,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     for backend in &args.backends {
         let backend = backend.resolve();
         for &method in &settings.run.methods {
-            let case = Case::new(&settings, backend, method);
+            let case = Case::new(settings, backend, method);
             if case.is_ok() {
                 say(format!("warmed up: {backend} {method}"));
             }
@@ -144,20 +165,13 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         say(format!("repetition {repetition} of {}", args.repetitions));
     }
 
-    let report = Report {
+    Ok(Report {
         experiment: "bench",
         layers: settings.layers.clone(),
         batch_size: settings.run.batch_size,
         kernel_threads: args.kernel_threads,
         repetitions: args.repetitions,
         results: rows(cases, settings.run.batch_size),
-    };
-    if let Some(exporter) = exporter {
-        exporter.write(&report)?;
-    }
-    output::print(&match args.format {
-        Format::Json => serde_json::to_string(&report)? + "\n",
-        Format::Text => report.to_text(),
     })
 }
 

@@ -387,7 +387,7 @@ impl Task<Clocks> for Streams<'_> {
 
 /// All results of a call.
 #[derive(Debug, Serialize)]
-struct Report {
+pub struct Report {
     experiment: &'static str,
     backend: Backend,
     data: Source,
@@ -427,8 +427,16 @@ pub fn run(args: ClocksArgs) -> anyhow::Result<()> {
         let quiet = args.output.quiet;
         return args.data.write_sheet(file, &args.length.seeds, quiet);
     }
+    let (comparison, report) = compare(&args)?;
+    comparison.print(&report, args.output.format, |report| {
+        report.table(&comparison.settings)
+    })
+}
+
+/// Trains what the flags ask for.
+pub fn compare(args: &ClocksArgs) -> anyhow::Result<(Comparison<Settings>, Report)> {
     let comparison = Comparison::open(&args.machine, &args.output, |base| {
-        Settings::from_args(base, &args)
+        Settings::from_args(base, args)
     })?;
     let settings = &comparison.settings;
     let results = comparison.run(|run| run_one(run, &args.data, args.output.quiet))?;
@@ -439,7 +447,7 @@ pub fn run(args: ClocksArgs) -> anyhow::Result<()> {
         period: settings.period,
         results,
     };
-    comparison.print(&report, args.output.format, |report| report.table(settings))
+    Ok((comparison, report))
 }
 
 /// Trains and measures one run.

@@ -2,7 +2,7 @@
 //! another, in a folder that can be resumed.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use dni::Backend;
@@ -142,6 +142,14 @@ pub struct Comparison<S> {
     session: Session,
 }
 
+/// The folder of a run in that of its call.
+pub fn run_folder(folder: &Path, method: impl Display, seed: u64, is_alone: bool) -> PathBuf {
+    match is_alone {
+        true => folder.to_path_buf(),
+        false => folder.join(format!("{method}-seed{seed}").replace(':', "-")),
+    }
+}
+
 /// One run of a comparison.
 pub struct Run<'a, S: Settings> {
     /// The settings of this run alone.
@@ -214,18 +222,12 @@ impl<S: Settings> Comparison<S> {
                 let mut settings = self.settings.clone();
                 let common = settings.common_mut();
                 (common.methods, common.seed, common.seeds) = (vec![method], seed, 1);
-                let folder = if is_alone {
-                    self.session.folder.clone()
-                } else {
-                    let name = format!("{method}-seed{seed}").replace(':', "-");
-                    self.session.folder.join(name)
-                };
                 results.push(one(&Run {
                     settings,
                     method,
                     seed,
                     device: &self.device,
-                    folder,
+                    folder: run_folder(&self.session.folder, method, seed, is_alone),
                     label: format!("{method}, seed {seed}"),
                     session: &self.session,
                 })?);

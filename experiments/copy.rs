@@ -316,7 +316,7 @@ impl Task<Recurrent> for Curriculum {
 
 /// All results of a call.
 #[derive(Debug, Serialize)]
-struct Report {
+pub struct Report {
     experiment: &'static str,
     backend: Backend,
     repeat: bool,
@@ -351,8 +351,16 @@ struct Solved {
 
 /// `dni copy`.
 pub fn run(args: CopyArgs) -> anyhow::Result<()> {
+    let (comparison, report) = compare(&args)?;
+    comparison.print(&report, args.output.format, |report| {
+        report.table(&comparison.settings)
+    })
+}
+
+/// Trains what the flags ask for.
+pub fn compare(args: &CopyArgs) -> anyhow::Result<(Comparison<Settings>, Report)> {
     let comparison = Comparison::open(&args.machine, &args.output, |base| {
-        Settings::from_args(base, &args)
+        Settings::from_args(base, args)
     })?;
     let settings = &comparison.settings;
     let report = Report {
@@ -362,7 +370,7 @@ pub fn run(args: CopyArgs) -> anyhow::Result<()> {
         unroll: settings.network.unroll,
         results: comparison.run(run_one)?,
     };
-    comparison.print(&report, args.output.format, |report| report.table(settings))
+    Ok((comparison, report))
 }
 
 /// Trains one run.

@@ -515,7 +515,7 @@ pub fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
 
 /// All results of a call.
 #[derive(Debug, Serialize)]
-struct Report {
+pub struct Report {
     experiment: &'static str,
     backend: Backend,
     data: Source,
@@ -557,8 +557,16 @@ pub fn run(args: ImagesArgs) -> anyhow::Result<()> {
         let quiet = args.output.quiet;
         return args.data.write_sheet(file, &args.length.seeds, quiet);
     }
+    let (comparison, report) = compare(&args)?;
+    comparison.print(&report, args.output.format, |report| {
+        report.table(&comparison.settings)
+    })
+}
+
+/// Trains what the flags ask for.
+pub fn compare(args: &ImagesArgs) -> anyhow::Result<(Comparison<Settings>, Report)> {
     let comparison = Comparison::open(&args.machine, &args.output, |base| {
-        Settings::from_args(base, &args)
+        Settings::from_args(base, args)
     })?;
     let settings = &comparison.settings;
     let results = comparison.run(|run| run_one(run, &args.data, args.output.quiet))?;
@@ -568,7 +576,7 @@ pub fn run(args: ImagesArgs) -> anyhow::Result<()> {
         data: settings.data,
         results,
     };
-    comparison.print(&report, args.output.format, |report| report.table(settings))
+    Ok((comparison, report))
 }
 
 /// Figures of a run that has been trained, on the test images of its data or of others.

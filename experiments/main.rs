@@ -1,5 +1,5 @@
-//! The program: `dni EXPERIMENT`, then `dni report`, `plot`, `eval` and `export`; `dni bench`,
-//! `dni plan`, `dni backends`.
+//! The program: `dni EXPERIMENT`, then `dni report`, `plot`, `eval` and `export`;
+//! `dni reproduce`; `dni bench`, `dni plan`, `dni backends`.
 //!
 //! Results go to stdout, progress and messages to stderr. It ends with 0 when done, 1 when a run
 //! failed and 2 when it was called wrongly.
@@ -26,6 +26,7 @@ mod progress;
 mod rates;
 mod recurrent;
 mod report;
+mod reproduce;
 mod session;
 mod sheet;
 mod shell;
@@ -81,6 +82,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Write the parameters of a trained network to a safetensors file, as PyTorch has them
     Export(weights::ExportArgs),
+    /// Make a table of experiments/README.md: all its runs, and a verdict for each claim
+    Reproduce(reproduce::ReproduceArgs),
     /// Time training steps on several backends
     Bench(Box<bench::BenchArgs>),
     /// Predict what more workers would gain, from the times of the layers
@@ -111,6 +114,7 @@ fn main() -> ExitCode {
         Command::Plot(args) => plot::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => weights::run(args),
+        Command::Reproduce(args) => reproduce::run(args),
         Command::Bench(args) => bench::run(*args),
         Command::Plan(args) => plan::run(*args),
         Command::Backends(args) => backends::run(args),

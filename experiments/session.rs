@@ -2,8 +2,8 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Once, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
@@ -24,7 +24,17 @@ pub struct Session {
     pub folder: PathBuf,
     pub quiet: bool,
     tensorboard: bool,
-    stop: Arc<AtomicBool>,
+    stop: &'static AtomicBool,
+}
+
+/// A run was asked to stop, and has saved: no failure of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted at {at}; go on with: {command}")]
+pub struct Interrupted {
+    /// The run, and how far it is.
+    pub at: String,
+    /// What to call.
+    pub command: String,
 }
 
 impl Session {
@@ -35,24 +45,12 @@ impl Session {
         folder: PathBuf,
         output: &OutputArgs,
     ) -> anyhow::Result<Self> {
-        let quiet = output.quiet;
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
-        ctrlc::set_handler(move || {
-            if asked.swap(true, Ordering::Relaxed) {
-                std::process::exit(1);
-            }
-            if !quiet {
-                output::say("stopping as soon as the figures are in; once more stops at once");
-            }
-        })
-        .context("cannot listen for Ctrl-C")?;
         Ok(Self {
             experiment,
             folder,
-            quiet,
+            quiet: output.quiet,
             tensorboard: output.tensorboard,
-            stop,
+            stop: asked_to_stop(output.quiet)?,
         })
     }
 
@@ -117,17 +115,20 @@ impl Session {
             start,
             &mut run_folder,
             &mut listeners,
-            &self.stop,
+            self.stop,
         )
         .with_context(|| format!("{label} failed"))?;
         match outcome {
             Outcome::Finished(progress) => Ok(progress),
-            Outcome::Interrupted(progress) => bail!(
-                "interrupted at step {} of {label}; go on with: dni {} --resume {}",
-                progress.step,
-                self.experiment,
-                quoted(&self.folder.display().to_string())
-            ),
+            Outcome::Interrupted(progress) => Err(Interrupted {
+                at: format!("step {} of {label}", progress.step),
+                command: format!(
+                    "dni {} --resume {}",
+                    self.experiment,
+                    quoted(&self.folder.display().to_string())
+                ),
+            }
+            .into()),
         }
     }
 
@@ -145,6 +146,26 @@ impl Session {
             output::say(text);
         }
     }
+}
+
+/// Whether Ctrl-C has asked the runs of this process to stop. The first call begins to listen.
+pub fn asked_to_stop(quiet: bool) -> anyhow::Result<&'static AtomicBool> {
+    static ASKED: AtomicBool = AtomicBool::new(false);
+    static LISTENING: OnceLock<Result<(), ctrlc::Error>> = OnceLock::new();
+    let listening = LISTENING.get_or_init(|| {
+        ctrlc::set_handler(move || {
+            if ASKED.swap(true, Ordering::Relaxed) {
+                std::process::exit(1);
+            }
+            if !quiet {
+                output::say("stopping as soon as the figures are in; once more stops at once");
+            }
+        })
+    });
+    if let Err(error) = listening {
+        bail!("cannot listen for Ctrl-C: {error}");
+    }
+    Ok(&ASKED)
 }
 
 /// Makes the folder of a new session that was given none. Of two programs that start in the same
@@ -194,10 +215,11 @@ fn timestamp(seconds: u64) -> String {
 }
 
 /// Sets the number of threads of the CPU backends: the first thing that an experiment does, before
-/// anything starts a thread.
+/// anything starts a thread. It holds for all experiments of the process.
 pub fn prepare_kernels(threads: usize) -> anyhow::Result<()> {
+    static FIRST: Once = Once::new();
     // SAFETY: the program has started no other thread yet that could read the environment.
-    unsafe { std::env::set_var("MATMUL_NUM_THREADS", threads.to_string()) };
+    FIRST.call_once(|| unsafe { std::env::set_var("MATMUL_NUM_THREADS", threads.to_string()) });
     dni::backend::set_kernel_threads(threads)?;
     Ok(())
 }

@@ -352,7 +352,7 @@ const ALPHABET: &str = "alphabet.txt";
 
 /// All results of a call.
 #[derive(Debug, Serialize)]
-struct Report {
+pub struct Report {
     experiment: &'static str,
     backend: Backend,
     source: String,
@@ -394,18 +394,10 @@ pub fn run(args: TextArgs) -> anyhow::Result<()> {
     if let Some(folder) = &args.load {
         return write_with(folder, &args);
     }
-    let comparison = Comparison::open(&args.machine, &args.output, |base| {
-        Settings::from_args(base, &args)
+    let (comparison, report) = compare(&args)?;
+    comparison.print(&report, args.output.format, |report| {
+        report.table(&comparison.settings)
     })?;
-    let settings = &comparison.settings;
-    let report = Report {
-        experiment: Settings::NAME,
-        backend: settings.run.backend,
-        source: settings.source_name(),
-        unroll: settings.network.unroll,
-        results: comparison.run(|run| run_one(run, &args))?,
-    };
-    comparison.print(&report, args.output.format, |report| report.table(settings))?;
     let mut samples = report
         .results
         .iter()
@@ -416,6 +408,22 @@ pub fn run(args: TextArgs) -> anyhow::Result<()> {
         }),
         Format::Json => Ok(()),
     }
+}
+
+/// Trains what the flags ask for.
+pub fn compare(args: &TextArgs) -> anyhow::Result<(Comparison<Settings>, Report)> {
+    let comparison = Comparison::open(&args.machine, &args.output, |base| {
+        Settings::from_args(base, args)
+    })?;
+    let settings = &comparison.settings;
+    let report = Report {
+        experiment: Settings::NAME,
+        backend: settings.run.backend,
+        source: settings.source_name(),
+        unroll: settings.network.unroll,
+        results: comparison.run(|run| run_one(run, args))?,
+    };
+    Ok((comparison, report))
 }
 
 /// Trains and measures one run.

@@ -33,13 +33,52 @@
 //! | credit | which gradient a section is given | [`Credit`] |
 //! | update-locked, decoupled | waits for all sections above, for none | |
 //! | complete unlock | synthetic inputs as well: waits for no section below either | [`InputModel`] |
+//! | window, future | the steps over which a core is unrolled; what comes after them | [`Window`], [`Future`] |
 //!
-//! `h`, `delta` and `delta_hat` are message, gradient of the loss at it, and synthetic gradient at
-//! it.
+//! `h`, `delta` and `delta_hat` are message, gradient of the loss `L` at it, and synthetic gradient
+//! at it; `theta_i` are the parameters of section `f_i`, `alpha` is a learning rate, `x` the input.
+//!
+//! # Equations
+//!
+//! A section learns from the gradient at its own output, which is all that it needs of the layers
+//! above (paper, section 2):
+//!
+//! ```text
+//! update       theta_i <- theta_i - alpha delta_hat_i dh_i/dtheta_i
+//! prediction   delta_hat_i = M_i(h_i, c),   at the top delta_hat_N = dL/dh_N
+//! target       delta_i = delta_hat_{i+1} dh_{i+1}/dh_i
+//! regression   M_i learns  1/2 |delta_hat_i - delta_i|^2
+//! ```
+//!
+//! The target is itself a prediction sent one section down, as in temporal-difference learning; true
+//! gradients come in at the top only and spread downwards as the synthesizers learn. Backpropagation
+//! is the case in which the target is waited for and used. [`Credit`] mixes the two:
+//!
+//! ```text
+//! BP(lambda)   g_i = (1 - lambda) delta_hat_i + lambda g_{i+1} dh_{i+1}/dh_i
+//! ```
+//!
+//! Without a context a synthesizer can predict no more than the mean gradient over all labels that
+//! the message leaves open; in cDNI the label is the context `c` and a linear `M` is
+//! often enough. With complete unlock a section need not wait for its input either (section 3.3):
+//!
+//! ```text
+//! input        h_hat_i = I_i(x),   I_i learns  1/2 |h_hat_i - h_i|^2
+//! ```
+//!
+//! In a recurrent network the layers are steps in time, and the interface stands at the end of a
+//! window of `T` steps, where truncated backpropagation would take the gradient for zero:
+//!
+//! ```text
+//! update       theta <- theta - alpha (sum_{tau = t}^{t + T} dL_tau/dtheta + delta_hat_T dh_T/dtheta)
+//! ```
+//!
+//! How good a prediction is can be seen: [`Chain::quality`] compares it with the gradient that
+//! backpropagation finds, by cosine and relative error.
 //!
 //! # A network of your own
 //!
-//! Any burn module is a section:
+//! Any burn module is a section. Its synthesizer sees the label:
 //!
 //! ```
 //! use burn::module::Module;
@@ -77,6 +116,8 @@
 //!     assert!(quality.cosine > 0.0, "{quality:?}");
 //! }
 //! ```
+//!
+//! More of it, deeper, recurrent, with a synthesizer and a schedule of your own, is in the [`guide`].
 //!
 //! # Map
 //!
@@ -137,6 +178,9 @@ pub use synthesizer::{
     MlpSynthesizerConfig, Synthesizer,
 };
 pub use unlock::InputModel;
+
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
 
 /// The README's listings, compiled and run as tests.
 #[cfg(doctest)]

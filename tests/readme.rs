@@ -26,6 +26,7 @@ fn shortened(arguments: Vec<String>) -> Vec<String> {
         "backends" | "completions" | "--help" => &[],
         _ if LOOKS_AT_RUNS.contains(&first) => &[],
         "bench" => &[("--repetitions", "1")],
+        "reproduce" => &[("--budget", "quick")],
         "plan" => &[("--repetitions", "1"), ("--batch-size", "4")],
         "images" => &[
             ("--steps", "2"),

@@ -29,7 +29,8 @@ impl RunFolder {
     /// The name of the checkpoint.
     pub const CHECKPOINT: &str = "checkpoint.bpk";
     pub(crate) const EVENTS: &str = "events.jsonl";
-    pub(crate) const SCALARS: &str = "scalars.csv";
+    /// The name of the table of figures.
+    pub const SCALARS: &str = "scalars.csv";
     /// The name of the picture of its curves.
     pub const CURVES: &str = "curves.svg";
 

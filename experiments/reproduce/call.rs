@@ -1,0 +1,170 @@
+//! A command line of this program that is a part of a table: run in a folder, or not again if that
+//! holds its results.
+
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use dni::run::RunFolder;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Cli, Command, adder, bench, clocks, copy, images, text};
+
+/// A command line of an experiment or of the bench.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The name of its folder in that of the table.
+    pub name: String,
+    pub command: &'static str,
+    /// Its flags but for those that [`Work`] stands for.
+    pub flags: String,
+    pub work: Work,
+}
+
+/// How much a call does.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// So many runs of each method, from the seeds 1, 2 and so on.
+    Training {
+        methods: &'static [&'static str],
+        steps: usize,
+        seeds: usize,
+    },
+    /// A measurement of the bench, with so many repetitions of each of its cases.
+    Timing { repetitions: usize, cases: usize },
+}
+
+/// The results of a call, in its folder.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored {
+    command: String,
+    report: Value,
+}
+
+/// The name of the file of results.
+const RESULTS: &str = "results.json";
+
+impl Call {
+    /// The results: those in the folder, or else of runs that begin there or go on.
+    pub fn results(&self, folder: &Path, quiet: bool) -> anyhow::Result<Value> {
+        if let Some(report) = self.finished(folder)? {
+            return Ok(report);
+        }
+        let is_begun = folder.join(RunFolder::SETTINGS).exists();
+        let place = if is_begun { "--resume" } else { "--run-dir" };
+        let report = self.run(place, folder, quiet)?;
+        let stored = Stored {
+            command: self.to_string(),
+            report,
+        };
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create the folder '{}'", folder.display()))?;
+        let text = serde_json::to_string(&stored)? + "\n";
+        dni::run::write_atomically(&folder.join(RESULTS), text.as_bytes())?;
+        Ok(stored.report)
+    }
+
+    /// The results, if the folder holds them.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read, or are those of another command.
+    pub fn finished(&self, folder: &Path) -> anyhow::Result<Option<Value>> {
+        let path = folder.join(RESULTS);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read '{}'", path.display()));
+            }
+        };
+        let stored: Stored = serde_json::from_str(&text)
+            .with_context(|| format!("'{}' is damaged; remove it", path.display()))?;
+        if stored.command != self.to_string() {
+            bail!(
+                "'{}' has the results of 'dni {}', where those of 'dni {self}' are wanted; choose \
+                 another folder with --run-dir",
+                path.display(),
+                stored.command
+            );
+        }
+        Ok(Some(stored.report))
+    }
+
+    /// Runs it in a folder that `place` (`--run-dir` or `--resume`) makes a new or an old one.
+    pub fn run(&self, place: &str, folder: &Path, quiet: bool) -> anyhow::Result<Value> {
+        let line = self.to_string();
+        let mut words: Vec<_> = line.split(' ').map(Into::into).collect();
+        if let Work::Training { .. } = self.work {
+            words.extend([place.into(), folder.as_os_str().to_owned()]);
+        }
+        words.extend(quiet.then(|| "--quiet".into()));
+        let program = std::ffi::OsString::from("dni");
+        let cli = Cli::try_parse_from([program].into_iter().chain(words))?;
+        let report = match cli.command {
+            Command::Adder(args) => serde_json::to_value(adder::compare(&args)?.1),
+            Command::Images(args) => serde_json::to_value(images::compare(&args)?.1),
+            Command::Copy(args) => serde_json::to_value(copy::compare(&args)?.1),
+            Command::Text(args) => serde_json::to_value(text::compare(&args)?.1),
+            Command::Clocks(args) => serde_json::to_value(clocks::compare(&args)?.1),
+            Command::Bench(args) => serde_json::to_value(bench::compare(&args)?),
+            _ => bail!("'dni {self}' has no results"),
+        };
+        Ok(report?)
+    }
+
+    /// A few steps of one of its methods, on little data: enough to time a step.
+    pub fn trial(&self, method: &'static [&'static str], steps: usize) -> Self {
+        let fewer: &[_] = match self.command {
+            "images" | "clocks" => &[
+                ("--examples", 1_024),
+                ("--test-examples", 100),
+                ("--eval-every", 1_000_000),
+            ],
+            "text" => &[("--characters", 20_000), ("--eval-every", 1_000_000)],
+            _ => &[],
+        };
+        let own = |flag: &str| self.flags.split(' ').any(|word| word == flag);
+        let fewer = fewer.iter().filter(|(flag, _)| !own(flag));
+        let fewer: String = fewer.map(|(flag, n)| format!(" {flag} {n}")).collect();
+        Self {
+            name: "trial".to_string(),
+            flags: format!("{}{fewer}", self.flags),
+            work: Work::Training {
+                methods: method,
+                steps,
+                seeds: 1,
+            },
+            ..*self
+        }
+    }
+}
+
+/// The command line, without the program's name.
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.command)?;
+        if !self.flags.is_empty() {
+            write!(f, " {}", self.flags.trim())?;
+        }
+        match &self.work {
+            Work::Training {
+                methods,
+                steps,
+                seeds,
+            } => {
+                let length = match self.command {
+                    "copy" | "text" => "--budget",
+                    _ => "--steps",
+                };
+                let methods = methods.join(",");
+                write!(f, " {length} {steps} --seeds {seeds} --method {methods}")
+            }
+            Work::Timing { repetitions, .. } => write!(f, " --repetitions {repetitions}"),
+        }
+    }
+}

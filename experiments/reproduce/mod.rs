@@ -1,0 +1,210 @@
+//! `dni reproduce`: all runs of a table of experiments/README.md, and the table.
+//!
+//! A table is made of calls of the other commands, each in a folder of its own that keeps its
+//! results, so that what was interrupted goes on where it stopped.
+
+mod block;
+mod call;
+mod claim;
+mod estimate;
+mod scope;
+mod study;
+mod tables;
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::args::Misuse;
+use crate::output;
+use crate::session::{self, Interrupted};
+use crate::shell::quoted;
+use scope::Scope;
+use study::Study;
+use tables::Name;
+
+/// Flags of `dni reproduce`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    dni reproduce notebook --budget quick\n  \
+    dni reproduce sparse --plan\n  \
+    dni reproduce feedforward --update experiments/README.md")]
+pub struct ReproduceArgs {
+    /// The table
+    #[arg(value_enum)]
+    table: Name,
+
+    /// The length of the runs, and how many there are
+    #[arg(long, value_enum, default_value_t)]
+    budget: Scope,
+
+    /// Show what would run and how long it would take, and end
+    #[arg(long)]
+    plan: bool,
+
+    /// Folder of the runs; if it holds some of them already, they go on
+    /// [default: runs/reproduce-TABLE-BUDGET]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    run_dir: Option<PathBuf>,
+
+    /// Write the table to a file instead of stdout
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
+    output: Option<PathBuf>,
+
+    /// Put the table in its place in a page, between `<!-- dni reproduce TABLE -->` and
+    /// `<!-- end -->`
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Output",
+        conflicts_with = "output"
+    )]
+    update: Option<PathBuf>,
+
+    /// No plan, progress or messages on stderr, but for errors
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+}
+
+/// `dni reproduce`.
+pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
+    args.check_destination()?;
+    let study = args.table.study(args.budget);
+    let folder = args.folder();
+    let say = |text: &str| {
+        if !args.quiet {
+            output::say(text);
+        }
+    };
+    let stop = session::asked_to_stop(args.quiet)?;
+    if args.plan {
+        return output::print(&args.plan(&study, &folder)?);
+    }
+    if !args.quiet {
+        say("timing a step of each kind that has not run yet");
+        say(args.plan(&study, &folder)?.trim_end());
+    }
+    let mut reports = Vec::with_capacity(study.calls.len());
+    for (i, call) in study.calls.iter().enumerate() {
+        let number = format!("{} of {}", i + 1, study.calls.len());
+        if stop.load(Ordering::Relaxed) {
+            return Err(args.interrupted(number, &folder).into());
+        }
+        say(&format!("{number}: dni {call}"));
+        let report = call.results(&folder.join(&call.name), args.quiet);
+        reports.push(report.map_err(|error| args.explained(error, &folder))?);
+    }
+    args.deliver(&study.to_markdown(args.budget, &reports)?)
+}
+
+impl ReproduceArgs {
+    fn folder(&self) -> PathBuf {
+        self.run_dir.clone().unwrap_or_else(|| {
+            let (table, budget) = (self.table.name(), self.budget.name());
+            Path::new("runs").join(format!("reproduce-{table}-{budget}"))
+        })
+    }
+
+    /// Refuses a file that the table could not be written to, before days have gone by.
+    fn check_destination(&self) -> anyhow::Result<()> {
+        if let Some(path) = &self.output {
+            OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(path)
+                .with_context(|| format!("cannot write '{}'", path.display()))?;
+        }
+        if let Some(path) = &self.update {
+            block::find(&read_page(path)?, self.table.name())
+                .map_err(|error| Misuse(format!("cannot update '{}': {error}", path.display())))?;
+        }
+        Ok(())
+    }
+
+    /// What is to run, and how long it takes.
+    fn plan(&self, study: &Study, folder: &Path) -> anyhow::Result<String> {
+        let (mut runs, mut time) = (0, Duration::ZERO);
+        let mut text = format!(
+            "{}, budget {}, in '{}':\n",
+            self.table.name(),
+            self.budget.name(),
+            folder.display()
+        );
+        for call in &study.calls {
+            let left = estimate::left(call, &folder.join(&call.name));
+            let left = left.map_err(|error| self.explained(error, folder))?;
+            let how_long = match left.runs {
+                0 => "done".to_string(),
+                runs => format!("{}, {}", counted(runs), estimate::in_words(left.time)),
+            };
+            writeln!(text, "  dni {call}\n    {how_long}")?;
+            runs += left.runs;
+            time += left.time;
+        }
+        writeln!(
+            text,
+            "in all {}, about {} (the steps that are left, times what a step took here in a trial \
+             or in a run that has begun; without loading and evaluating)",
+            counted(runs),
+            estimate::in_words(time)
+        )?;
+        Ok(text)
+    }
+
+    /// An error as one of this command: an interrupted run goes on by it.
+    fn explained(&self, error: anyhow::Error, folder: &Path) -> anyhow::Error {
+        match error.downcast::<Interrupted>() {
+            Ok(Interrupted { at, .. }) => self.interrupted(at, folder).into(),
+            Err(error) => error,
+        }
+    }
+
+    /// It was asked to stop, and goes on when it is called again.
+    fn interrupted(&self, at: String, folder: &Path) -> Interrupted {
+        let (table, budget) = (self.table.name(), self.budget.name());
+        let mut command = format!("dni reproduce {table} --budget {budget}");
+        if self.run_dir.is_some() {
+            command += &format!(" --run-dir {}", quoted(&folder.display().to_string()));
+        }
+        for (flag, path) in [("--output", &self.output), ("--update", &self.update)] {
+            if let Some(path) = path {
+                command += &format!(" {flag} {}", quoted(&path.display().to_string()));
+            }
+        }
+        Interrupted { at, command }
+    }
+
+    /// Brings the table to where it was asked for.
+    fn deliver(&self, table: &str) -> anyhow::Result<()> {
+        let written = match (&self.output, &self.update) {
+            (Some(path), _) => {
+                dni::run::write_atomically(path, table.as_bytes())?;
+                path
+            }
+            (None, Some(path)) => {
+                let page = block::replace(&read_page(path)?, self.table.name(), table)?;
+                dni::run::write_atomically(path, page.as_bytes())?;
+                path
+            }
+            (None, None) => return output::print(table),
+        };
+        output::print(&format!("table: {}\n", written.display()))
+    }
+}
+
+fn read_page(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path)
+        .map_err(|error| Misuse(format!("cannot read '{}': {error}", path.display())).into())
+}
+
+fn counted(runs: usize) -> String {
+    match runs {
+        1 => "1 run".to_string(),
+        runs => format!("{runs} runs"),
+    }
+}
