@@ -123,12 +123,17 @@ impl Session {
         match outcome {
             Outcome::Finished(progress) => Ok(progress),
             Outcome::Interrupted(progress) => bail!(
-                "interrupted at step {} of {label}; go on with: dni {} --resume {}",
+                "interrupted at step {} of {label}; go on with: {}",
                 progress.step,
-                self.experiment,
-                quoted(&self.folder.display().to_string())
+                self.go_on()
             ),
         }
+    }
+
+    /// The command that goes on where this call has stopped.
+    pub fn go_on(&self) -> String {
+        let folder = self.folder.display().to_string();
+        format!("dni {} --resume {}", self.experiment, quoted(&folder))
     }
 
     /// Draws the curves of all runs together.
