@@ -239,6 +239,11 @@ impl<S: Settings> Comparison<S> {
         Ok(results)
     }
 
+    /// The command that goes on where this call has stopped.
+    pub fn go_on(&self) -> String {
+        self.session.go_on()
+    }
+
     /// Prints a report in the form that was asked for.
     pub fn print<R: Serialize>(
         &self,

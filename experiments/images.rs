@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use dni::data::{ImageSet, ImageShape, Images, Order, Stream, generator};
 use dni::run::{Checkpoint, Plan, Progress, Task};
 use dni::schedule::{Threaded, threaded};
-use dni::{Backend, Batch, Chain, Lessons, Quality, Sparse, TargetScale};
+use dni::{Backend, Batch, Chain, Lessons, Place, Quality, Sparse, TargetScale};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{
@@ -23,6 +23,7 @@ use crate::comparison::{self, Common, Comparison, Run, Settings as _, check_ever
 use crate::method::Method;
 use crate::network::{Model, Network, Parts};
 use crate::rates::RateSchedule;
+use crate::sites::Sites;
 use crate::source::{DataArgs, Source, TestDataArgs};
 use crate::stats;
 use crate::synthesizer::{Served, SynthesizerKind};
@@ -375,8 +376,12 @@ impl Settings {
             false => 1,
         };
         let record_every = (self.run.steps / 200).clamp(least, most);
-        let backends = self.workers.backends(self.run.backend);
-        let check_every = backends.iter().map(|b| check_every(*b, record_every)).max();
+        let places = self.workers.places(self.run.backend);
+        let check_every = places.iter().map(|place| match place {
+            Place::Backend(backend) => check_every(*backend, record_every),
+            // Each look waits for the device.
+            Place::Adapter(_) | Place::Server(_) => record_every,
+        });
         let sparse = Some(self.update_probability).filter(|&p| p < 1.0);
         let lessons = Lessons {
             sparse: sparse.map(|p| Sparse::new(p, seed)).transpose()?,
@@ -387,7 +392,7 @@ impl Settings {
             record_every,
             evaluate_every: Some(self.eval_every.unwrap_or(quarter.max(LEAST))),
             compare_every: Some(self.run.compare_every(record_every)),
-            check_every: check_every.unwrap_or(1),
+            check_every: check_every.max().unwrap_or(1),
             save_every: std::time::Duration::from_secs(10),
             ..Plan::new(self.run.steps, lessons)
         })
@@ -569,7 +574,11 @@ pub fn compare(args: &ImagesArgs) -> anyhow::Result<(Comparison<Settings>, Repor
         Settings::from_args(base, args)
     })?;
     let settings = &comparison.settings;
-    let results = comparison.run(|run| run_one(run, &args.data, args.output.quiet))?;
+    let places = settings.workers.places(settings.run.backend);
+    let sites = Sites::open(&places, &args.workers.token)?;
+    let one = |run: &Run<Settings>| run_one(run, &args.data, &sites, args.output.quiet);
+    let go_on = comparison.go_on();
+    let results = comparison.run(|run| sites.guard(&go_on, || one(run)))?;
     let report = Report {
         experiment: Settings::NAME,
         backend: settings.run.backend,
@@ -603,7 +612,12 @@ pub fn evaluate(
 }
 
 /// Trains and measures one run.
-fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<RunResult> {
+fn run_one(
+    run: &Run<Settings>,
+    data: &DataArgs,
+    sites: &Sites,
+    quiet: bool,
+) -> anyhow::Result<RunResult> {
     let settings = &run.settings;
     let set = settings.data.load(
         data.data_dir.as_deref(),
@@ -615,7 +629,7 @@ fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<
     let mut batches = Batches::new(&set, settings, run.seed, run.device)?;
     let plan = settings.plan(run.method, run.seed)?;
     let (chain, progress, workers) = if settings.workers.are_wanted() {
-        train_by_workers(run, chain, &mut batches, &plan)?
+        train_by_workers(run, chain, &mut batches, &plan, &sites.devices)?
     } else {
         let progress = run.train(&mut chain, &mut batches, &plan)?;
         (chain, progress, None)
@@ -637,13 +651,14 @@ fn train_by_workers(
     chain: Chain,
     batches: &mut Batches,
     plan: &Plan<Lessons>,
+    devices: &[Device],
 ) -> anyhow::Result<(Chain, Progress, Option<threaded::Report>)> {
     let settings = &run.settings;
     let first = Task::<Chain>::batch(batches, 0);
-    let (backend, kernel_threads) = (settings.run.backend, settings.run.kernel_threads);
+    let kernel_threads = settings.run.kernel_threads;
     let hired = settings
         .workers
-        .hire(chain, &first, &plan.schedule, backend, kernel_threads)?;
+        .hire(chain, &first, &plan.schedule, devices, kernel_threads)?;
     run.say(&hired.shares);
     let mut threaded = hired.threaded;
     let progress = run.train(&mut threaded, batches, plan)?;

@@ -1,5 +1,5 @@
 //! The program: `dni EXPERIMENT`, then `dni report`, `plot`, `eval` and `export`;
-//! `dni reproduce`; `dni bench`, `dni plan`, `dni backends`.
+//! `dni reproduce`; `dni bench`, `dni plan`, `dni serve`, `dni backends`.
 //!
 //! Results go to stdout, progress and messages to stderr. It ends with 0 when done, 1 when a run
 //! failed and 2 when it was called wrongly.
@@ -27,14 +27,17 @@ mod rates;
 mod recurrent;
 mod report;
 mod reproduce;
+mod serve;
 mod session;
 mod sheet;
 mod shell;
+mod sites;
 mod source;
 mod stats;
 mod synthesizer;
 mod table;
 mod text;
+mod token;
 mod weights;
 mod workers;
 
@@ -88,6 +91,8 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     /// Predict what more workers would gain, from the times of the layers
     Plan(Box<plan::PlanArgs>),
+    /// Serve this machine's device to workers of other machines
+    Serve(serve::ServeArgs),
     /// List backends, what works on this machine, and what to install
     Backends(backends::BackendsArgs),
     /// Print what a shell needs to complete flags
@@ -117,6 +122,7 @@ fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::run(args),
         Command::Bench(args) => bench::run(*args),
         Command::Plan(args) => plan::run(*args),
+        Command::Serve(args) => serve::run(args),
         Command::Backends(args) => backends::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),
     };

@@ -122,14 +122,16 @@ impl Session {
             Outcome::Finished(progress) => Ok(progress),
             Outcome::Interrupted(progress) => Err(Interrupted {
                 at: format!("step {} of {label}", progress.step),
-                command: format!(
-                    "dni {} --resume {}",
-                    self.experiment,
-                    quoted(&self.folder.display().to_string())
-                ),
+                command: self.go_on(),
             }
             .into()),
         }
+    }
+
+    /// The command that goes on where this call has stopped.
+    pub fn go_on(&self) -> String {
+        let folder = self.folder.display().to_string();
+        format!("dni {} --resume {}", self.experiment, quoted(&folder))
     }
 
     /// Draws the curves of all runs together.

@@ -6,11 +6,12 @@ use burn::tensor::Device;
 use clap::Args;
 use dni::schedule::Threaded;
 use dni::schedule::threaded::{Report, check_split, even_split, section_times};
-use dni::{Backend, Batch, Chain, Lessons};
+use dni::{Backend, Batch, Chain, Lessons, Place};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{BackendChoice, Misuse, positive};
+use crate::args::{Misuse, positive};
 use crate::method::Method;
+use crate::token::TokenArgs;
 
 /// Flags that share layers out among workers.
 #[derive(Debug, Clone, Args)]
@@ -31,9 +32,14 @@ pub struct WorkerArgs {
     )]
     split: Option<Vec<usize>>,
 
-    /// Backend of each worker from the bottom up, as in flex,wgpu [default: --backend for all]
-    #[arg(long, value_name = "BACKENDS", value_delimiter = ',', value_enum)]
-    place: Option<Vec<BackendChoice>>,
+    /// Where each worker computes, from the bottom up: a backend, wgpu:N for the N-th adapter of `dni
+    /// backends` from 0, or a `dni serve` (unencrypted), as in flex,wgpu:1,ws://10.0.0.2:3000
+    /// [default: --backend for all]
+    #[arg(long, value_name = "PLACES", value_delimiter = ',', value_parser = place)]
+    place: Option<Vec<Place>>,
+
+    #[command(flatten)]
+    pub token: TokenArgs,
 
     /// Messages that a worker may send before the first is answered; with one the result does not
     /// depend on the timing [default: 1]
@@ -50,7 +56,7 @@ pub struct Workers {
     /// None for an even one.
     split: Option<Vec<usize>>,
     /// None for the run's backend.
-    place: Option<Vec<Backend>>,
+    place: Option<Vec<Place>>,
     /// None for the default.
     queue: Option<usize>,
 }
@@ -67,9 +73,7 @@ impl Workers {
     pub fn set(&mut self, args: &WorkerArgs) {
         self.number = args.workers.or(self.number);
         self.split = args.split.clone().or(self.split.take());
-        if let Some(place) = &args.place {
-            self.place = Some(place.iter().map(|choice| choice.resolve()).collect());
-        }
+        self.place = args.place.clone().or(self.place.take());
         self.queue = args.queue.or(self.queue);
     }
 
@@ -85,10 +89,9 @@ impl Workers {
         by_split.or(self.number).or(by_place).unwrap_or(0)
     }
 
-    /// The backend of each worker, if `default` is that of the run; `default` alone without
-    /// workers.
-    pub fn backends(&self, default: Backend) -> Vec<Backend> {
-        let default = || vec![default; self.count().max(1)];
+    /// The place of each worker, if `default` is the backend of the run; that alone without workers.
+    pub fn places(&self, default: Backend) -> Vec<Place> {
+        let default = || vec![Place::Backend(default); self.count().max(1)];
         self.place.clone().unwrap_or_else(default)
     }
 
@@ -108,11 +111,15 @@ impl Workers {
                  most"
             )));
         }
+        let places = self.place.iter().flatten();
+        if let Some(Err(error)) = places.map(Place::check).find(Result::is_err) {
+            return Err(Misuse(error.to_string()));
+        }
         if let Some(place) = &self.place
             && place.len() != self.count()
         {
             return Err(Misuse(format!(
-                "--place names {} backends for {} workers; name one for each",
+                "--place names {} places for {} workers; name one for each",
                 place.len(),
                 self.count()
             )));
@@ -127,23 +134,19 @@ impl Workers {
         }
     }
 
-    /// Gives the layers of a chain to workers, who are on the run's `backend` unless they have
-    /// places of their own.
+    /// Gives the layers of a chain to workers, who have opened their places on these `devices`.
     pub fn hire(
         &self,
         mut chain: Chain,
         batch: &Batch,
         lessons: &Lessons,
-        backend: Backend,
+        devices: &[Device],
         kernel_threads: usize,
     ) -> dni::Result<Hired> {
-        let backends = self.backends(backend);
-        let devices = backends.iter().map(|backend| backend.device());
-        let devices: Vec<Device> = devices.collect::<dni::Result<_>>()?;
         let (split, times) = match &self.split {
             Some(split) => (split.clone(), None),
             None => {
-                let times = worker_times(&chain, batch, lessons, &devices)?;
+                let times = worker_times(&chain, batch, lessons, devices)?;
                 (even_split(&times)?, Some(times))
             }
         };
@@ -162,6 +165,14 @@ impl Workers {
             None => threaded,
         };
         Ok(Hired { threaded, shares })
+    }
+}
+
+/// A place as the flag has it: as [`Place`] reads it, or `auto`.
+fn place(text: &str) -> Result<Place, String> {
+    match text {
+        "auto" => Ok(Place::Backend(Backend::auto())),
+        _ => text.parse().map_err(|error: dni::Error| error.to_string()),
     }
 }
 
@@ -189,7 +200,7 @@ fn shares(
     names: &[&str],
     split: &[usize],
     times: Option<&[Vec<Duration>]>,
-    place: Option<&[Backend]>,
+    place: Option<&[Place]>,
 ) -> String {
     let mut first = 0;
     let shares = split.iter().enumerate().map(|(worker, layers)| {

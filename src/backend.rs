@@ -79,21 +79,60 @@ pub struct Adapter {
 
 /// All adapters that wgpu finds on this machine, GPUs first.
 pub fn adapters() -> Vec<Adapter> {
+    let adapters = adapter_infos().into_iter().map(|info| Adapter {
+        is_gpu: is_gpu(&info),
+        name: info.name,
+        api: info.backend.to_string(),
+    });
+    adapters.collect()
+}
+
+/// What wgpu says of the adapters, GPUs first.
+fn adapter_infos() -> Vec<wgpu::AdapterInfo> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let found = instance.enumerate_adapters(wgpu::Backends::PRIMARY);
-    let mut adapters: Vec<Adapter> = futures_lite::future::block_on(found)
-        .iter()
-        .map(|adapter| {
-            let info = adapter.get_info();
-            Adapter {
-                name: info.name,
-                api: info.backend.to_string(),
-                is_gpu: info.device_type != wgpu::DeviceType::Cpu,
-            }
-        })
-        .collect();
-    adapters.sort_by_key(|adapter| !adapter.is_gpu);
-    adapters
+    let found = futures_lite::future::block_on(found);
+    let mut infos: Vec<_> = found.iter().map(|adapter| adapter.get_info()).collect();
+    infos.sort_by_key(|info| !is_gpu(info));
+    infos
+}
+
+fn is_gpu(info: &wgpu::AdapterInfo) -> bool {
+    info.device_type != wgpu::DeviceType::Cpu
+}
+
+/// The device of the adapter of this number in [`adapters`].
+///
+/// # Errors
+///
+/// If there is none, or it cannot be used.
+pub(crate) fn adapter_device(index: usize) -> Result<Device> {
+    use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, VirtualGpu};
+    let failed = |reason: String| Error::Backend {
+        name: "wgpu",
+        reason,
+        cure: "choose another; `dni backends` lists them, counted from 0".to_string(),
+    };
+    let infos = adapter_infos();
+    let Some(info) = infos.get(index) else {
+        let reason = format!("there is no adapter {index}, but {} in all", infos.len());
+        return Err(failed(reason));
+    };
+    // burn counts the adapters of each kind on their own.
+    let before = infos[..index].iter();
+    let of_kind = before.filter(|i| i.device_type == info.device_type);
+    let kind = match (info.device_type, of_kind.count()) {
+        (DiscreteGpu, before) => DeviceKind::DiscreteGpu(before),
+        (IntegratedGpu, before) => DeviceKind::IntegratedGpu(before),
+        (VirtualGpu, before) => DeviceKind::VirtualGpu(before),
+        (Cpu, 0) => DeviceKind::Cpu,
+        _ => {
+            let reason = format!("burn cannot choose the adapter {index}, '{}'", info.name);
+            return Err(failed(reason));
+        }
+    };
+    let device = Device::wgpu_options().device_kind(kind).init();
+    device.map_err(|error| failed(error.to_string()))
 }
 
 /// The device of the adapter that wgpu prefers, set up once for the process.
@@ -126,6 +165,17 @@ pub(crate) fn is_flex(device: &Device) -> bool {
     *device == Device::flex()
 }
 
+/// Sets how many threads the CPU backends may use for one operation started by a thread that has no
+/// [own number](set_kernel_threads). Call it once, before the first tensor.
+///
+/// # Errors
+///
+/// If `threads` is zero, it was called before, or the operating system gives no more threads.
+pub fn set_shared_kernel_threads(threads: usize) -> Result<()> {
+    let pool = kernel_pool(threads)?.build_global();
+    pool.map_err(|error| Error::Invalid(format!("cannot start kernel threads: {error}")))
+}
+
 /// Sets how many threads the CPU backends may use for one operation started by this thread.
 ///
 /// One is best for small networks, and for sections that train at the same time. Call it before
@@ -137,21 +187,26 @@ pub(crate) fn is_flex(device: &Device) -> bool {
 ///
 /// If `threads` is zero or the operating system gives no more threads.
 pub fn set_kernel_threads(threads: usize) -> Result<()> {
-    if threads == 0 {
-        return Err(Error::Invalid(
-            "the number of kernel threads must be at least 1".to_string(),
-        ));
-    }
+    let pool = kernel_pool(threads)?;
     if rayon::current_thread_index().is_some() {
         return Ok(());
     }
     // The calling thread is one of the pool, so that with a single one nothing is handed over.
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
+    let pool = pool
         .use_current_thread()
         .build()
         .map_err(|error| Error::Invalid(format!("cannot start kernel threads: {error}")))?;
     // It must live as long as the calling thread, which may be as long as the process.
     std::mem::forget(pool);
     Ok(())
+}
+
+/// A pool of so many kernel threads, to be built.
+fn kernel_pool(threads: usize) -> Result<rayon::ThreadPoolBuilder> {
+    if threads == 0 {
+        return Err(Error::Invalid(
+            "the number of kernel threads must be at least 1".to_string(),
+        ));
+    }
+    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads))
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::place::Address;
+
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -122,6 +124,15 @@ pub enum Error {
         reason: String,
         /// What to install or to choose instead.
         cure: String,
+    },
+
+    /// A server does not compute for us, or no longer.
+    #[error("cannot compute on {address}: {reason}")]
+    Server {
+        /// Its address.
+        address: Address,
+        /// Why not, and what to do about it.
+        reason: String,
     },
 
     /// A file of a data set is not what it should be.

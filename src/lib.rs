@@ -127,7 +127,7 @@
 //!   fast, and on which thread), [`unlock`] (synthetic inputs).
 //! - How good it is: [`quality`].
 //! - Around it: [`data`], [`run`] (training loop, events, run folder, checkpoints), [`report`]
-//!   (curves of runs), [`backend`], [`error`].
+//!   (curves of runs), [`backend`], [`place`] (devices of this machine and of others), [`error`].
 
 #![warn(missing_docs)]
 
@@ -144,6 +144,7 @@ pub mod loss;
 pub mod message;
 pub mod optimizer;
 pub mod pass;
+pub mod place;
 pub mod quality;
 pub mod recurrent;
 pub mod report;
@@ -164,6 +165,7 @@ pub use interface::{Contract, FutureTerms, Interface, Prediction, TargetScale};
 pub use loss::{Loss, Reduction};
 pub use optimizer::Optimizer;
 pub use pass::{Input, LocalGradients, Pass};
+pub use place::Place;
 pub use quality::Quality;
 pub use recurrent::{
     Arrived, Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick,

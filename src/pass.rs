@@ -5,6 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients, Tensor, assert_shape};
 
 use crate::message::{cut, inject, receive};
+use crate::place::carry;
 
 /// What goes into a section.
 #[derive(Debug, Clone)]
@@ -26,8 +27,8 @@ impl Input {
     /// The same on a device.
     pub fn on(self, device: &Device) -> Self {
         match self {
-            Self::Data(input) => Self::Data(input.to_device(device)),
-            Self::Message(input) => Self::Message(input.to_device(device)),
+            Self::Data(input) => Self::Data(carry(input, device)),
+            Self::Message(input) => Self::Message(carry(input, device)),
         }
     }
 
@@ -153,7 +154,7 @@ impl Pass {
 
 /// A tensor on the device where another one lies.
 pub(crate) fn beside(tensor: Tensor<2>, other: &Tensor<2>) -> Tensor<2> {
-    tensor.to_device(&other.device())
+    carry(tensor, &other.device())
 }
 
 /// A copy of a module on the tape.

@@ -11,6 +11,7 @@ use burn_pack::{Reader, Writer};
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, Pass};
+use crate::place::carry;
 use crate::recurrent::{Core, Sequence, Tick, Unrolled, View};
 use crate::section::Section;
 
@@ -44,7 +45,7 @@ impl<M: Module> Trained<M> {
     /// A tensor where the parameters lie.
     pub fn bring(&self, tensor: Tensor<2>) -> Tensor<2> {
         match &self.home {
-            Some(home) => tensor.to_device(home),
+            Some(home) => carry(tensor, home),
             None => tensor,
         }
     }

@@ -175,9 +175,13 @@ fn wrong_use_is_told_with_the_cure() {
         ("--queue 2 --method cdni", ["--queue", "add --workers"]),
         (
             "--place flex,flex --workers 3 --method cdni",
-            ["2 backends", "3 workers"],
+            ["2 places", "3 workers"],
         ),
         ("--place flex,abacus --method cdni", ["abacus", "--place"]),
+        (
+            "--place flex,ws://gpu --method cdni",
+            ["ws://gpu'", "--place"],
+        ),
         (
             "--workers 2 --queue 0 --method cdni",
             ["at least 1", "--queue"],
@@ -209,6 +213,35 @@ fn workers_may_be_on_different_backends() {
     let done = place.run(&format!("{TINY} {call}")).succeeds();
     assert!(done.stderr.contains("on ndarray ("), "{done}");
     place.run("images --resume placed").succeeds();
+}
+
+/// Adapters are counted, and those that are not there cannot be chosen.
+#[test]
+fn a_worker_may_choose_an_adapter() {
+    let place = Place::new();
+    let call = format!("{TINY} --method cdni --split 2,4 --place flex");
+    place
+        .run(&format!("{call},wgpu:99"))
+        .fails(1, &["worker 2", "no adapter 99", "dni backends"]);
+    if common::devices().iter().any(|(name, _)| *name == "wgpu") {
+        let done = place.run(&format!("{call},wgpu:0")).succeeds();
+        assert!(done.stderr.contains("on wgpu:0"), "{done}");
+    }
+}
+
+/// Without the feature a server is refused before anything is left, and it is said how to get it.
+#[cfg(not(feature = "remote"))]
+#[test]
+fn servers_need_a_feature() {
+    let place = Place::new();
+    let words = ["cargo build --features remote"];
+    place
+        .run(&format!(
+            "{TINY} --method cdni --place flex,ws://127.0.0.1:3000"
+        ))
+        .fails(2, &[words[0], "ws://127.0.0.1:3000"]);
+    assert!(!place.path("runs").exists(), "it left a folder");
+    place.run("serve --insecure").fails(2, &words);
 }
 
 /// What workers do is for the results of a run with workers.

@@ -19,6 +19,7 @@ use crate::interface::{Interface, Prediction};
 use crate::loss::{Loss, Reduction};
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, Pass};
+use crate::place::carry;
 use crate::quality::Quality;
 use crate::section::Section;
 use crate::trained::{AnySection, Trained};
@@ -48,9 +49,9 @@ impl Batch {
     /// The same on a device.
     pub(crate) fn on(self, device: &Device) -> Self {
         Self {
-            input: self.input.to_device(device),
-            target: self.target.to_device(device),
-            context: self.context.map(|context| context.to_device(device)),
+            input: carry(self.input, device),
+            target: carry(self.target, device),
+            context: self.context.map(|context| carry(context, device)),
         }
     }
 }

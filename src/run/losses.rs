@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 
 use super::{Figure, Figures, Network, Progress, Scalars};
 use crate::error::{Error, Result};
+use crate::place::carry;
 
 /// The figures since the last record, all of which must stay finite.
 pub(super) struct Losses {
@@ -116,6 +117,6 @@ impl Losses {
 /// If there are none.
 pub(crate) fn side_by_side(figures: Vec<Tensor<1>>) -> Tensor<1> {
     let device = figures[0].device();
-    let figures = figures.into_iter().map(|figure| figure.to_device(&device));
+    let figures = figures.into_iter().map(|figure| carry(figure, &device));
     Tensor::cat(figures.collect(), 0)
 }

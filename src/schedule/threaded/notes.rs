@@ -1,8 +1,9 @@
 //! The figures that a worker takes down.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::worker::Halt;
+use crate::place::is_remote;
 use crate::run::{Figure, side_by_side};
 
 /// A figure of a step.
@@ -36,8 +37,8 @@ impl Notes {
     ///
     /// If one is not finite.
     pub fn check(&mut self) -> Result<(), Halt> {
-        let new = &self.taken[self.checked..];
-        self.checked = self.taken.len();
+        let checked = std::mem::replace(&mut self.checked, self.taken.len());
+        let new = &mut self.taken[checked..];
         if new.is_empty() {
             return Ok(());
         }
@@ -46,6 +47,12 @@ impl Notes {
             .into_data()
             .try_into_vec()
             .expect("figures are f32");
+        for (note, value) in new.iter_mut().zip(&values) {
+            if is_remote(&note.value.device()) {
+                // It is here now, and stays if the server does not.
+                note.value = Tensor::from_floats([*value], &Device::flex());
+            }
+        }
         let culprits = new.iter().zip(values).filter(|(_, v)| !v.is_finite());
         let culprits = culprits.map(|(note, _)| (note.step, note.figure));
         match culprits.min() {

@@ -16,6 +16,7 @@ use crate::feedforward::{Batch, Group, Sent};
 use crate::interface::Prediction;
 use crate::loss::Reduction;
 use crate::pass::Input;
+use crate::place::{lost, to_host};
 use crate::run::Figure;
 use crate::unlock::{GuessedMessage, InputModel};
 
@@ -151,13 +152,19 @@ impl<'a> Worker<'a> {
             end: end.unwrap_or_else(|panic| {
                 Err(Halt::Panicked {
                     step: self.step,
-                    message: message_of(&*panic),
+                    message: self.cause_of(&*panic),
                 })
             }),
             staleness: self.staleness,
             notes: self.notes.into_vec(),
             busy: start.elapsed().saturating_sub(self.waited.0),
         }
+    }
+
+    /// Why it panicked: because its server is lost, or else what the panic says.
+    fn cause_of(&self, panic: &(dyn Any + Send)) -> String {
+        let lost = self.group.device().and_then(|device| lost(&device));
+        lost.map_or_else(|| message_of(panic), |error| error.to_string())
     }
 
     fn take_steps(&mut self) -> Result<(), Halt> {
@@ -242,7 +249,11 @@ impl<'a> Worker<'a> {
         let at = guess.map(|guess| guess.guess.message.clone());
         let answer = Answer {
             step: self.step,
-            target: target.map(|delta| Target { delta, at }),
+            // Read here, so that a server that dies stops this worker and not a neighbour.
+            target: target.map(|delta| Target {
+                delta: to_host(delta),
+                at: at.map(to_host),
+            }),
         };
         let sent = below.queues.answers.send(answer);
         sent.map_err(|_| Halt::Stopped)
@@ -261,7 +272,7 @@ impl<'a> Worker<'a> {
         });
         let message = Message {
             step: self.step,
-            output: sent.message,
+            output: to_host(sent.message),
         };
         let sent = above.queues.messages.send(message);
         sent.map_err(|_| Halt::Stopped)

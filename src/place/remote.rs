@@ -1,0 +1,81 @@
+//! Devices of servers, on burn's remote backend.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use burn::remote::{ConnectError, RemoteHost};
+use burn::tensor::Device;
+
+use super::relay::{Line, Relay};
+use super::{Address, Token};
+use crate::error::{Error, Result};
+
+/// A device with its way to the server. burn keeps both as long as the process lives.
+struct Known {
+    device: Device,
+    address: Address,
+    line: Arc<Line>,
+}
+
+/// All that this process has opened.
+static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+
+fn known() -> MutexGuard<'static, Vec<Known>> {
+    // The list is whole whatever panicked: it is only added to.
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A device on a server, with a connection of its own. It is another one each time, since burn
+/// would take a second worker for the first one if both had the same address.
+pub(super) fn connect(address: &Address, token: Option<&Token>) -> Result<Device> {
+    let failed = |reason: String| Error::Server {
+        address: address.clone(),
+        reason,
+    };
+    let Relay { port, line } = Relay::start(address).map_err(failed)?;
+    let mut host = RemoteHost::websocket(&format!("ws://127.0.0.1:{port}"));
+    if let Some(token) = token {
+        host = host.with_credential(token.reveal());
+    }
+    let device = Device::remote_options(&host).init();
+    let device = device.map_err(|error| failed(explained(error, token.is_some(), &line)))?;
+    known().push(Known {
+        device: device.clone(),
+        address: address.clone(),
+        line,
+    });
+    Ok(device)
+}
+
+/// Why a server did not take a client, and what to do about it.
+fn explained(error: ConnectError, has_token: bool, line: &Line) -> String {
+    match error {
+        ConnectError::Unauthorized if has_token => {
+            "the server refuses the token; give it the one that the server was started with"
+                .to_string()
+        }
+        ConnectError::Unauthorized => {
+            "the server asks for a token; give it by --token-file or DNI_TOKEN".to_string()
+        }
+        ConnectError::IncompatibleProtocol { .. } => {
+            format!("{error}; build both programs from the same version")
+        }
+        error => line
+            .why_cut()
+            .map_or_else(|| error.to_string(), String::from),
+    }
+}
+
+/// Whether a device is one of a server's.
+pub(super) fn is_remote(device: &Device) -> bool {
+    known().iter().any(|known| known.device == *device)
+}
+
+/// Why the server of a device is lost, if it is.
+pub(super) fn lost(device: &Device) -> Option<Error> {
+    let known = known();
+    let known = known.iter().find(|known| known.device == *device)?;
+    Some(Error::Server {
+        address: known.address.clone(),
+        reason: known.line.why_cut()?.to_string(),
+    })
+}

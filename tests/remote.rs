@@ -1,0 +1,236 @@
+//! Workers on other machines: real servers on loopback, that serve, refuse, freeze and die.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use common::program::*;
+
+/// How soon a run must end after its server has.
+const SOON: Duration = Duration::from_secs(20);
+
+/// A network of four layers that trains in milliseconds, on a backend that takes the same way on
+/// this machine and on a server: flex has shortcuts here that round differently.
+const TINY: &str = "images --backend ndarray --steps 12 --depth 4 --units 8 --batch-size 8 \
+                    --examples 64 --test-examples 32 --eval-every 6 --method cdni --split 2,2";
+
+/// The same for longer, with all that goes between workers.
+const LONG: &str = "images --backend ndarray --steps 120 --depth 4 --units 8 --batch-size 8 \
+                    --examples 64 --test-examples 32 --eval-every 60 --method cdni --split 2,2 \
+                    --unlock --update-probability 0.7 --run-dir run";
+
+const TOKEN: &str = "a token of this test";
+
+/// A `dni serve` of its own.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    /// One that serves ndarray behind the token, on any free port.
+    fn start(place: &Place) -> Self {
+        Self::start_at(place, "127.0.0.1:0")
+    }
+
+    fn start_at(place: &Place, listen: &str) -> Self {
+        let mut child = place
+            .command(&format!("serve --backend ndarray --listen {listen}"))
+            .env("DNI_TOKEN", TOKEN)
+            .spawn()
+            .expect("the program can be started");
+        let stdout = child.stdout.take().expect("stdout is a pipe");
+        let mut line = String::new();
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("a server says where it is");
+        let address = line.trim().strip_prefix("serving ndarray on ");
+        let address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
+        Self {
+            child,
+            address: address.to_string(),
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        send(&self.child, signal);
+    }
+
+    fn listen(&self) -> &str {
+        self.address.strip_prefix("ws://").expect("it is a ws://")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn send(child: &Child, signal: &str) {
+    let sent = Command::new("kill")
+        .args([&format!("-{signal}"), &child.id().to_string()])
+        .status();
+    assert!(sent.expect("there is a kill").success());
+}
+
+/// A call with the right token.
+fn call(place: &Place, arguments: &str) -> Done {
+    Done::of(place.command(arguments).env("DNI_TOKEN", TOKEN))
+}
+
+/// Wherever its layers are, the network ends as it does on this machine, bit for bit.
+#[test]
+fn a_remote_worker_trains_as_a_local_one() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let address = &server.address;
+    let trained = |flags: &str, folder: &str| {
+        call(&place, &format!("{TINY} {flags} --run-dir {folder}")).succeeds();
+        state(&place.path(folder)).tensors
+    };
+    for (i, flags) in ["", "--unlock --update-probability 0.5"].iter().enumerate() {
+        let local = trained(flags, &format!("local{i}"));
+        for places in [
+            format!("ndarray,{address}"),
+            format!("{address},ndarray"),
+            format!("{address},{address}"),
+        ] {
+            let folder = format!("remote{i}{}", places.replace([':', '/', ','], "-"));
+            let remote = trained(&format!("{flags} --place {places}"), &folder);
+            assert!(remote == local, "{flags} --place {places}");
+        }
+    }
+}
+
+#[test]
+fn who_computes_where_is_told() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let flags = format!("--place ndarray,{}", server.address);
+    let done = call(&place, &format!("{TINY} {flags}")).succeeds();
+    let words = format!("hidden3 to output on {}", server.address);
+    assert!(done.stderr.contains(&words), "no {words:?} in {done}");
+}
+
+/// A server that does not take the run ends it before it has begun, and says why.
+#[test]
+fn a_server_that_is_not_there_or_refuses_is_told_with_the_cure() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let nobody = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        format!("ws://{}", listener.local_addr().expect("it has an address"))
+    };
+    fs::write(place.path("wrong"), "another token\n").expect("it can be written");
+    for (address, flags, words) in [
+        (&server.address, "--token-file wrong", "refuses the token"),
+        (&server.address, "", "--token-file or DNI_TOKEN"),
+        (&nobody, "--token-file wrong", "dni serve"),
+    ] {
+        let start = Instant::now();
+        place
+            .run(&format!("{TINY} --place ndarray,{address} {flags}"))
+            .fails(1, &["worker 2", address, words]);
+        assert!(start.elapsed() < SOON, "{flags}");
+    }
+}
+
+/// A server that says nothing is not waited for.
+#[test]
+fn a_silent_listener_is_no_server() {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = format!("ws://{}", listener.local_addr().expect("it has an address"));
+    let start = Instant::now();
+    call(&place, &format!("{TINY} --place {address},ndarray"))
+        .fails(1, &["worker 1", &address, "no sign of life"]);
+    assert!(start.elapsed() < SOON);
+}
+
+/// A server that freezes or dies ends the run soon, with nothing lost; once it is back the run goes
+/// on and ends as if nothing had happened.
+#[test]
+fn a_server_that_freezes_or_dies_ends_the_run_which_goes_on_later() {
+    let undisturbed = Place::new();
+    call(&undisturbed, LONG).succeeds();
+    for signal in ["STOP", "KILL"] {
+        let place = Place::new();
+        let server = Server::start(&place);
+        let (address, listen) = (server.address.clone(), server.listen().to_string());
+        let mut run = place
+            .command(&format!("{LONG} --place ndarray,{address}"))
+            .env("DNI_TOKEN", TOKEN)
+            .spawn()
+            .expect("the program can be started");
+        let folder = place.path("run");
+        wait_until(&mut run, || {
+            folder.join("events.jsonl").exists()
+                && events(&folder)
+                    .iter()
+                    .any(|event| event["event"] == "progress")
+        });
+        server.signal(signal);
+        let start = Instant::now();
+        let output = run.wait_with_output().expect("a child can be waited for");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(start.elapsed() < SOON, "{signal}: {stderr}");
+        assert_eq!(output.status.code(), Some(1), "{signal}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{signal}: {stderr}");
+        for words in ["worker 2", &address, "--resume run"] {
+            assert!(stderr.contains(words), "{signal}: no {words:?} in {stderr}");
+        }
+        assert!(saved_step(&folder).is_some(), "{signal}: nothing is left");
+
+        drop(server);
+        let _back = Server::start_at(&place, &listen);
+        call(&place, "images --resume run").succeeds();
+        assert_same_run(&folder, &undisturbed.path("run"));
+    }
+}
+
+/// Who may compute is said, or nobody may.
+#[test]
+fn nobody_is_served_by_accident() {
+    let place = Place::new();
+    fs::write(place.path("empty"), "\n").expect("it can be written");
+    for (flags, words) in [
+        ("", ["--token-file", "--insecure"]),
+        (
+            "--insecure --listen 0.0.0.0:0",
+            ["this machine alone", "127.0.0.1"],
+        ),
+    ] {
+        place.run(&format!("serve {flags}")).fails(2, &words);
+    }
+    place
+        .run("serve --token-file empty")
+        .fails(1, &["'empty'", "the token is empty"]);
+    place
+        .run("serve --token-file nowhere")
+        .fails(1, &["cannot read", "'nowhere'"]);
+    let both = Done::of(place.command("serve --insecure").env("DNI_TOKEN", TOKEN));
+    both.fails(2, &["--insecure", "token"]);
+}
+
+/// A server stops when it is asked to.
+#[test]
+fn a_server_ends_by_a_signal() {
+    let place = Place::new();
+    for signal in ["INT", "TERM"] {
+        let mut server = Server::start(&place);
+        // It listens to signals as soon as it serves.
+        let address = &server.address;
+        call(&place, &format!("{TINY} --place ndarray,{address}")).succeeds();
+        server.signal(signal);
+        let status = server.child.wait().expect("a child can be waited for");
+        assert_eq!(status.code(), Some(0), "{signal}");
+    }
+}
