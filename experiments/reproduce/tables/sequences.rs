@@ -105,7 +105,7 @@ pub fn text(scope: Scope) -> Study {
         (8, ["1.35", "1.34", "1.33"]),
     ];
     let windows = scope.choose(&PAPER[4..], &PAPER[4..], &PAPER[..]);
-    let ours = "--source language --units 256";
+    let ours = "--source shakespeare --units 256 --synthesizer-lr 0.001";
     // An evaluation takes longer than so few steps.
     let rarely = "--source language --units 256 --eval-every 100";
     let of_paper = "--source shakespeare --units 1024 --lr 0.00007 --scale 0.1 --synthesizer \
@@ -113,9 +113,10 @@ pub fn text(scope: Scope) -> Study {
     let network = scope.choose(rarely, ours, of_paper);
     let calls = windows.iter().map(|(unroll, _)| {
         // The paper's length counted in characters.
-        let steps = scope.choose(100, 3_000, 1_600_000 / unroll);
+        let steps = scope.choose(100, 8_000, 1_600_000 / unroll);
+        let seeds = scope.choose(1, 5, 1);
         let flags = format!("{network} --unroll {unroll}");
-        training(format!("t{unroll}"), "text", flags, &METHODS, (steps, 1))
+        training(format!("t{unroll}"), "text", flags, &METHODS, (steps, seeds))
     });
     let rows = windows.iter().enumerate().map(|(i, (unroll, paper))| Row {
         name: unroll.to_string(),
