@@ -70,6 +70,7 @@ class Axis {
     }
     if (low > high) [low, high] = [0, 1];
     this.logarithmic = logarithmic && low > 0 && high > low;
+    if (low === 0 && high === 0) high = 1;
     if (low === high) [low, high] = [low - (Math.abs(low) / 2 || 1), high + (Math.abs(high) / 2 || 1)];
     Object.assign(this, { low, high, start, end });
   }
@@ -237,7 +238,7 @@ function redraw(isWanted = () => true) {
 
 // A chart: curves with the range around them.
 
-const EDGE = { left: 50, right: 20, top: 10, bottom: 34 };
+const EDGE = { left: 58, right: 20, top: 10, bottom: 34 };
 
 class Chart extends View {
   constructor(chart) {
@@ -622,7 +623,7 @@ function buildParts(section, names) {
     const mine = charts((chart) => chart.interface && chart.name === name);
     const figures = mine.map((chart) => new Chart(chart).figure);
     section.append(element("h3", {}, mine[0].title), element("p", { class: "soft" }, mine[0].meaning),
-      element("div", { class: "charts" }, ...figures));
+      element("div", { class: "charts parts" }, ...figures));
   }
 }
 
