@@ -210,7 +210,7 @@ fn timelines_say_what_workers_did() {
         for step in 8..12 {
             for (worker, names) in [
                 (1, vec!["section0", "section1"]),
-                (2, vec!["section2", "section3", "section4"]),
+                (2, vec!["section2", "section3", "output"]),
             ] {
                 let run: Vec<_> = timeline
                     .iter()
