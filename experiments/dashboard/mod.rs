@@ -44,20 +44,17 @@ pub struct Dashboard {
 impl Dashboard {
     /// Takes over the terminal. Whoever asks there for an end sets `stop`.
     pub fn open(label: &str, settings: &str, stop: &'static AtomicBool) -> anyhow::Result<Self> {
-        let board = Board::new(label, settings);
         let (sender, events) = channel();
-        let terminal = Terminal::new(Screen::enter()?)?;
+        let mut desk = Desk {
+            board: Board::new(label, settings),
+            terminal: Terminal::new(Screen::enter()?)?,
+            stop,
+        };
         let thread = thread::Builder::new()
             .name("dni dashboard".to_string())
             .spawn(move || {
                 // Without the terminal the run goes on unseen.
-                let _ = Desk {
-                    board,
-                    terminal,
-                    stop,
-                }
-                .attend(&events);
-                leave();
+                let _ = desk.attend(&events);
             })?;
         Ok(Self {
             events: Some(sender),

@@ -36,7 +36,7 @@ pub fn leave() {
     }
 }
 
-/// What ratatui draws on.
+/// What ratatui draws on: the terminal, as long as this lives.
 pub struct Screen<W> {
     writer: W,
     has_colour: bool,
@@ -54,17 +54,20 @@ impl Screen<io::Stderr> {
         });
         enable_raw_mode()?;
         IS_TAKEN.store(true, Ordering::SeqCst);
-        let mut writer = io::stderr();
-        if let Err(error) = execute!(writer, EnterAlternateScreen, Hide) {
-            leave();
-            return Err(error);
-        }
         // https://no-color.org
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Ok(Self {
-            writer,
+        let mut screen = Self {
+            writer: io::stderr(),
             has_colour: !no_colour,
-        })
+        };
+        execute!(screen.writer, EnterAlternateScreen, Hide)?;
+        Ok(screen)
+    }
+}
+
+impl<W> Drop for Screen<W> {
+    fn drop(&mut self) {
+        leave();
     }
 }
 

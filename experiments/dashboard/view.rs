@@ -43,8 +43,8 @@ fn draw_progress(frame: &mut Frame, area: Rect, board: &Board) {
         rate.unwrap_or_default(),
         left.unwrap_or_default()
     );
-    let line_of = Line::from(vec![Span::styled(&board.label, BOLD), Span::raw(text)]);
-    frame.render_widget(Paragraph::new(line_of), line);
+    let title = Line::from(vec![Span::styled(&board.label, BOLD), Span::raw(text)]);
+    frame.render_widget(Paragraph::new(title), line);
     if let Some(share) = board.share_done() {
         let gauge = Gauge::default()
             .gauge_style(Style::new().fg(Color::Blue))
@@ -201,9 +201,9 @@ fn number(value: f64) -> String {
     let size = value.abs();
     match size {
         0.0 => "0".to_string(),
-        _ if size >= 1e5 || size < 1e-3 => format!("{value:.1e}"),
-        _ if size >= 100.0 => format!("{value:.0}"),
-        _ => format!("{value:.3}"),
+        1e-3..100.0 => format!("{value:.3}"),
+        100.0..1e5 => format!("{value:.0}"),
+        _ => format!("{value:.1e}"),
     }
 }
 
