@@ -85,6 +85,11 @@ pub struct OutputArgs {
     #[arg(long)]
     pub tensorboard: bool,
 
+    /// Show every run live on the whole terminal: curves, cosines, rate and time left; q asks
+    /// whether to stop
+    #[arg(long, conflicts_with = "quiet")]
+    pub dashboard: bool,
+
     /// No progress and no messages on stderr, but for errors
     #[arg(long, short)]
     pub quiet: bool,

@@ -14,10 +14,10 @@ use std::time::Duration;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use dni::data::{DigitStream, ImageSet, Stream, generator};
-use dni::run::{Plan, Progress, Task};
+use dni::run::{Checkpoint, Network, Plan, Progress, Task};
 use dni::{
     Backend, Clocks, DenseConfig, FastNetwork, Feedback, Init, Loss, LstmConfig, Mlp, Optimizer,
-    SlowNetwork, Span, TargetScale,
+    Quality, SlowNetwork, Span, TargetScale,
 };
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -26,8 +26,8 @@ use crate::args::{
     MachineArgs, Misuse, OutputArgs, SeedArgs, check_rates, positive, rate, scale, set,
 };
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
-use crate::recurrent::check_parts;
-use crate::source::{DataArgs, Source};
+use crate::recurrent::{check_parts, cosine};
+use crate::source::{DataArgs, Source, TestDataArgs};
 use crate::stats;
 use crate::synthesizer::SynthesizerKind;
 use crate::table::Table;
@@ -290,6 +290,7 @@ impl Settings {
         Plan {
             record_every,
             evaluate_every: Some(self.eval_every.unwrap_or(rough)),
+            compare_every: Some(self.run.compare_every(record_every)),
             check_every: self.run.check_every(record_every),
             save_every: Duration::from_secs(10),
             ..Plan::new(self.run.steps, ())
@@ -383,6 +384,16 @@ impl Task<Clocks> for Streams<'_> {
             .map(|(name, value)| (name.to_string(), value))
             .into())
     }
+
+    fn compare(&mut self, clocks: &Clocks) -> Vec<Quality> {
+        if clocks.interface_names().is_empty() {
+            return Vec::new();
+        }
+        // Always the same, and not from zero states.
+        let [before, span] = [0, 1].map(|number| self.train.span(number, &self.device));
+        let (_, _, states) = clocks.predict(before.inputs, None);
+        clocks.quality(&span, Some(states)).into_iter().collect()
+    }
 }
 
 /// All results of a call.
@@ -407,6 +418,8 @@ struct RunResult {
     fast: Measures,
     /// How well threes are.
     slow: Measures,
+    /// How good the synthetic gradients at messages are; empty if there are none.
+    interfaces: Vec<Quality>,
     run_dir: String,
 }
 
@@ -450,6 +463,28 @@ pub fn compare(args: &ClocksArgs) -> anyhow::Result<(Comparison<Settings>, Repor
     Ok((comparison, report))
 }
 
+/// Figures of a run that has been trained, on a stream of the test images of its data or of others.
+pub fn evaluate(
+    checkpoint: Checkpoint,
+    data: &TestDataArgs,
+    device: &Device,
+) -> anyhow::Result<BTreeMap<String, f64>> {
+    let mut settings: Settings = toml::from_str(checkpoint.settings())?;
+    let (method, seed) = settings.run.only()?;
+    set(&mut settings.data, &data.data);
+    settings.check()?;
+    let limits = [
+        settings.examples,
+        data.test_examples.or(settings.test_examples),
+    ];
+    let set = settings
+        .data
+        .load(data.data_dir.as_deref(), seed, limits, true)?;
+    let mut clocks = settings.build(method, seed, device)?;
+    checkpoint.restore(&mut clocks)?;
+    Ok(Streams::new(&set, &settings, seed, device)?.evaluate(&clocks)?)
+}
+
 /// Trains and measures one run.
 fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<RunResult> {
     let settings = &run.settings;
@@ -476,6 +511,7 @@ fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<
         steps_per_second: step as f64 / seconds,
         fast,
         slow,
+        interfaces: streams.compare(&clocks),
         run_dir: run.folder.display().to_string(),
     })
 }
@@ -530,21 +566,23 @@ impl Report {
             "slow error %",
             "slow loss",
             "steps/s",
+            "cosine",
         ]);
         for method in &settings.run.methods {
             let results = self.results.iter().filter(|r| r.method == *method);
             let results: Vec<&RunResult> = results.collect();
-            let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> f64| {
-                let figures: Vec<f64> = results.iter().map(|r| figure(r)).collect();
+            let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> Option<f64>| {
+                let figures: Vec<f64> = results.iter().filter_map(|r| figure(r)).collect();
                 stats::summary(&figures, digits)
             };
             table.add([
                 method.to_string(),
-                summary(2, &|r| 100.0 * r.fast.error),
-                summary(4, &|r| r.fast.loss),
-                summary(2, &|r| 100.0 * r.slow.error),
-                summary(4, &|r| r.slow.loss),
-                summary(1, &|r| r.steps_per_second),
+                summary(2, &|r| Some(100.0 * r.fast.error)),
+                summary(4, &|r| Some(r.fast.loss)),
+                summary(2, &|r| Some(100.0 * r.slow.error)),
+                summary(4, &|r| Some(r.slow.loss)),
+                summary(1, &|r| Some(r.steps_per_second)),
+                summary(2, &|r| cosine(&r.interfaces)),
             ]);
         }
         table

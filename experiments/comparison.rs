@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::{Format, LengthArgs, MachineArgs, Misuse, OutputArgs, SeedArgs, set};
+use crate::dashboard;
 use crate::output;
 use crate::session::{self, Session};
 use crate::table::Table;
@@ -172,6 +173,9 @@ impl<S: Settings> Comparison<S> {
         output: &OutputArgs,
         from_flags: impl Fn(Option<&S>) -> S,
     ) -> anyhow::Result<Self> {
+        if output.dashboard {
+            dashboard::check()?;
+        }
         let saved = output.resume.as_deref();
         let saved = saved.map(|folder| session::read_settings(folder, S::NAME));
         let saved: Option<S> = saved.transpose()?;

@@ -11,14 +11,14 @@ use std::time::Duration;
 use burn::tensor::Device;
 use clap::Args;
 use dni::data::{CopyEpisodes, CopyLevel, Stream, generator};
-use dni::run::{Notes, Plan, Progress, Task};
-use dni::{Backend, Loss, Recurrent, Window};
+use dni::run::{Checkpoint, Notes, Plan, Progress, Task};
+use dni::{Backend, Loss, Quality, Recurrent, Window};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{MachineArgs, Misuse, OutputArgs, set};
 use crate::budget::{Budget, BudgetArgs};
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
-use crate::recurrent::{CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
+use crate::recurrent::{self, CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork, cosine};
 use crate::stats;
 use crate::synthesizer::SynthesizerKind;
 use crate::table::Table;
@@ -100,18 +100,36 @@ impl Settings {
         }
     }
 
+    fn network(
+        &self,
+        method: RecurrentMethod,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Recurrent, Misuse> {
+        let task = (
+            Loss::BinaryCrossEntropy,
+            CopyEpisodes::INPUTS,
+            CopyEpisodes::OUTPUTS,
+        );
+        self.network.build(method, seed, task, device)
+    }
+
     fn plan(&self) -> Plan<()> {
         /// Evaluations cost nothing here: they say how far the curriculum is.
         const EVALUATIONS: usize = 20;
+        /// Each costs a few steps.
+        const COMPARISONS: usize = 50;
         let record_every = (self.run.steps / 200).clamp(1, 100);
         let evaluate_every = self
             .budget
             .share(EVALUATIONS)
             .next_multiple_of(record_every);
+        let compare_every = self.budget.share(COMPARISONS).max(200);
         Plan {
             time: self.budget.time(),
             record_every,
             evaluate_every: Some(evaluate_every),
+            compare_every: Some(compare_every.next_multiple_of(record_every)),
             check_every: self.run.check_every(record_every),
             save_every: Duration::from_secs(10),
             ..Plan::new(self.run.steps, ())
@@ -143,6 +161,7 @@ struct Curriculum {
     seed: u64,
     batch: usize,
     unroll: usize,
+    reach: usize,
     repeat: bool,
     device: Device,
     level: CopyLevel,
@@ -173,12 +192,15 @@ struct Asked {
 impl Curriculum {
     /// The error per bit of the answers, in bits, below which the next level comes: the paper's.
     const GOOD_ENOUGH: f64 = 0.15;
+    /// Episodes that the synthetic future is looked at in.
+    const LOOKED_AT: usize = 16;
 
     fn new(settings: &Settings, seed: u64, device: &Device) -> Self {
         Self {
             seed,
             batch: settings.run.batch_size,
             unroll: settings.network.unroll,
+            reach: settings.network.reach(),
             repeat: settings.repeat,
             device: device.clone(),
             level: CopyLevel::FIRST,
@@ -209,20 +231,53 @@ impl Curriculum {
             .collect()
     }
 
+    /// The hardest level solved.
+    fn hardest_solved(&self) -> Option<CopyLevel> {
+        let solved = self.solved();
+        solved.last().map(|solved| CopyLevel {
+            symbols: solved.symbols,
+            repeats: solved.repeats,
+        })
+    }
+
     /// The measure of the paper's table for the hardest level solved: the symbols that were copied,
     /// or the steps of an episode of Repeat Copy.
     fn longest(&self) -> usize {
-        self.solved().last().map_or(0, |solved| {
-            let level = CopyLevel {
-                symbols: solved.symbols,
-                repeats: solved.repeats,
-            };
+        self.hardest_solved().map_or(0, |level| {
             if self.repeat {
                 level.steps()
             } else {
                 level.symbols
             }
         })
+    }
+
+    /// Episodes that nobody learns from, always the same of a level.
+    fn unseen(&self, level: CopyLevel, episodes: usize) -> CopyEpisodes {
+        let rng = &mut generator(self.seed, Stream::Measured);
+        CopyEpisodes::draw(level, episodes, rng)
+    }
+
+    /// How good the synthetic future is on the level at hand, where the last window before the
+    /// answers ends and it stands for all of these; none if an episode is a single window.
+    fn quality(&self, network: &Recurrent) -> Option<Quality> {
+        let read = self.level.symbols + 2;
+        let before = (read / self.unroll).max(1);
+        let episodes = self.unseen(self.level, Self::LOOKED_AT);
+        let windows = episodes.windows(self.unroll, &self.device);
+        recurrent::quality(network, &windows, before, self.reach)
+    }
+
+    /// The error per bit of the answers to episodes of a level that nobody has learned from, in
+    /// bits.
+    fn error(&self, network: &Recurrent, level: CopyLevel) -> f64 {
+        const EPISODES: usize = 200;
+        let episodes = self.unseen(level, EPISODES);
+        let whole = episodes.window(0, level.steps(), &self.device);
+        let (outputs, _) = network.predict(&whole.sequence, None);
+        let nats = network.losses(outputs, &whole).sum();
+        let answered = EPISODES * level.answers() * CopyEpisodes::OUTPUTS;
+        f64::from(nats.into_scalar::<f32>()) / answered as f64 / std::f64::consts::LN_2
     }
 }
 
@@ -274,6 +329,10 @@ impl Task<Recurrent> for Curriculum {
         let mut figures = BTreeMap::from([("longest".to_string(), self.longest() as f64)]);
         figures.extend(self.bits.map(|bits| ("bits".to_string(), bits)));
         Ok(figures)
+    }
+
+    fn compare(&mut self, network: &Recurrent) -> Vec<Quality> {
+        self.quality(network).into_iter().collect()
     }
 
     fn notes(&self) -> Notes {
@@ -337,6 +396,8 @@ struct RunResult {
     /// The error per bit of the last answers, in bits; none if no episode has ended.
     bits: Option<f64>,
     solved: Vec<Solved>,
+    /// How good the synthetic future is at the end; empty if there is none to look at.
+    interfaces: Vec<Quality>,
     run_dir: String,
 }
 
@@ -373,17 +434,32 @@ pub fn compare(args: &CopyArgs) -> anyhow::Result<(Comparison<Settings>, Report)
     Ok((comparison, report))
 }
 
+/// Figures of a run that has been trained, on episodes that it has not seen: the error of the level
+/// that it was learning, and of the hardest one that it had solved.
+pub fn evaluate(checkpoint: Checkpoint, device: &Device) -> anyhow::Result<BTreeMap<String, f64>> {
+    let settings: Settings = toml::from_str(checkpoint.settings())?;
+    let (method, seed) = settings.run.only()?;
+    let mut network = settings.network(method, seed, device)?;
+    let mut curriculum = Curriculum::new(&settings, seed, device);
+    curriculum.recall(checkpoint.notes());
+    checkpoint.restore(&mut network)?;
+    let mut figures = BTreeMap::from([
+        ("longest".to_string(), curriculum.longest() as f64),
+        (
+            "bits".to_string(),
+            curriculum.error(&network, curriculum.level),
+        ),
+    ]);
+    let hardest = curriculum.hardest_solved();
+    let longest_bits = hardest.map(|level| curriculum.error(&network, level));
+    figures.extend(longest_bits.map(|bits| ("longest_bits".to_string(), bits)));
+    Ok(figures)
+}
+
 /// Trains one run.
 fn run_one(run: &Run<Settings>) -> anyhow::Result<RunResult> {
     let settings = &run.settings;
-    let task = (
-        Loss::BinaryCrossEntropy,
-        CopyEpisodes::INPUTS,
-        CopyEpisodes::OUTPUTS,
-    );
-    let mut network = settings
-        .network
-        .build(run.method, run.seed, task, run.device)?;
+    let mut network = settings.network(run.method, run.seed, run.device)?;
     let mut curriculum = Curriculum::new(settings, run.seed, run.device);
     let Progress { step, seconds } = run.train(&mut network, &mut curriculum, &settings.plan())?;
     let longest = curriculum.longest();
@@ -399,6 +475,7 @@ fn run_one(run: &Run<Settings>) -> anyhow::Result<RunResult> {
         longest,
         bits: curriculum.bits,
         solved: curriculum.solved(),
+        interfaces: curriculum.compare(&network),
         run_dir: run.folder.display().to_string(),
     })
 }
@@ -406,19 +483,20 @@ fn run_one(run: &Run<Settings>) -> anyhow::Result<RunResult> {
 impl Report {
     /// A row for each method: means over the seeds, with their standard deviation.
     fn table(&self, settings: &Settings) -> Table {
-        let mut table = Table::new(["method", "longest", "levels solved", "steps/s"]);
+        let mut table = Table::new(["method", "longest", "levels solved", "steps/s", "cosine"]);
         for method in &settings.run.methods {
             let results = self.results.iter().filter(|r| r.method == *method);
             let results: Vec<&RunResult> = results.collect();
-            let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> f64| {
-                let figures: Vec<f64> = results.iter().map(|r| figure(r)).collect();
+            let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> Option<f64>| {
+                let figures: Vec<f64> = results.iter().filter_map(|r| figure(r)).collect();
                 stats::summary(&figures, digits)
             };
             table.add([
                 method.to_string(),
-                summary(1, &|r| r.longest as f64),
-                summary(1, &|r| r.solved.len() as f64),
-                summary(0, &|r| r.steps_per_second),
+                summary(1, &|r| Some(r.longest as f64)),
+                summary(1, &|r| Some(r.solved.len() as f64)),
+                summary(0, &|r| Some(r.steps_per_second)),
+                summary(2, &|r| cosine(&r.interfaces)),
             ]);
         }
         table

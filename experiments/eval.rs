@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{Format, MachineArgs, Misuse};
 use crate::source::TestDataArgs;
 use crate::table::Table;
-use crate::{adder, images, output, session};
+use crate::{adder, clocks, copy, images, output, session, text};
 
 /// Flags of `dni eval`.
 #[derive(Debug, Args)]
@@ -59,25 +59,29 @@ pub fn run(args: EvalArgs) -> anyhow::Result<()> {
 
 /// Measures the network of one run.
 fn evaluate(run: &Path, args: &EvalArgs) -> anyhow::Result<Evaluation> {
-    let checkpoint = Checkpoint::read(&run.join(RunFolder::CHECKPOINT))?;
+    let checkpoint = best_or_last(run)?;
     let step = checkpoint.progress().step;
     let backend = args
         .machine
         .backend
         .map_or(dni::Backend::Flex, |b| b.resolve());
     let device = backend.device()?;
-    let figures = match session::experiment_of(checkpoint.settings()).as_deref() {
-        Some("adder") if args.data.data.is_some() => {
-            let reason = "the adder makes its sums itself; leave out --data";
-            return Err(Misuse(reason.to_string()).into());
+    let experiment = session::experiment_of(checkpoint.settings());
+    let experiment = experiment.as_deref().unwrap_or_default();
+    let figures = match experiment {
+        "adder" | "copy" | "text" if args.data.data.is_some() => {
+            let reason = format!("dni {experiment} looks at no images; leave out --data");
+            return Err(Misuse(reason).into());
         }
-        Some("adder") => adder::evaluate(checkpoint, &device)?,
-        Some("images") => images::evaluate(checkpoint, &args.data, &device)?,
-        other => {
+        "adder" => adder::evaluate(checkpoint, &device)?,
+        "images" => images::evaluate(checkpoint, &args.data, &device)?,
+        "copy" => copy::evaluate(checkpoint, &device)?,
+        "text" => text::evaluate(checkpoint, args.data.data_dir.as_deref(), &device)?,
+        "clocks" => clocks::evaluate(checkpoint, &args.data, &device)?,
+        _ => {
             return Err(Misuse(format!(
-                "'{}' is a run of {}; dni eval knows those of adder and images",
-                run.display(),
-                other.unwrap_or("no experiment of this program")
+                "'{}' is a run of no experiment of this program",
+                run.display()
             ))
             .into());
         }
@@ -87,6 +91,17 @@ fn evaluate(run: &Path, args: &EvalArgs) -> anyhow::Result<Evaluation> {
         step,
         figures,
     })
+}
+
+/// The network that a run has left: where it kept the best one, as that of a text does, this one.
+fn best_or_last(run: &Path) -> anyhow::Result<Checkpoint> {
+    let best = run.join(text::BEST);
+    let last = run.join(RunFolder::CHECKPOINT);
+    Ok(Checkpoint::read(if best.is_file() {
+        &best
+    } else {
+        &last
+    })?)
 }
 
 /// A row for each run, errors in percent.

@@ -13,6 +13,7 @@ mod clocks;
 mod comparison;
 mod completions;
 mod copy;
+mod dashboard;
 mod eval;
 mod export;
 mod images;

@@ -56,7 +56,7 @@ impl Listener for Bar {
                     self.bar.suspend(|| output::say(&line));
                 }
             }
-            Event::Compared { .. } | Event::Saved { .. } => {}
+            Event::Compared { .. } | Event::Traced { .. } | Event::Saved { .. } => {}
             Event::Interrupted { .. } | Event::Finished { .. } => self.bar.finish_and_clear(),
         }
         Ok(())

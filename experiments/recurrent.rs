@@ -7,7 +7,8 @@ use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use dni::data::{Stream, generator};
 use dni::{
-    Core, DenseConfig, Future, GruConfig, Init, Loss, LstmConfig, Optimizer, Recurrent, TargetScale,
+    Core, DenseConfig, Future, GruConfig, Init, Loss, LstmConfig, Optimizer, Quality, Recurrent,
+    TargetScale, Window,
 };
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -192,6 +193,14 @@ impl RecurrentNetwork {
         check_rates(&[Some(self.lr), self.synthesizer_lr])
     }
 
+    /// Windows over which the true future of a state is taken: 32 steps at least, and several
+    /// windows. What a network remembers longer is left out.
+    pub fn reach(&self) -> usize {
+        const STEPS: usize = 32;
+        const WINDOWS: usize = 4;
+        STEPS.div_ceil(self.unroll).max(WINDOWS)
+    }
+
     fn synthesizer_lr(&self) -> f64 {
         let rate = self.synthesizer_lr.or(self.synthesizer.own_rate());
         rate.unwrap_or(self.lr)
@@ -254,6 +263,28 @@ impl RecurrentNetwork {
             _ => future,
         }))
     }
+}
+
+/// How good the synthetic future is after the first `before` of some windows, which begin their
+/// sequences, measured against the losses of the next `reach` of them. None without a future to
+/// look at.
+pub fn quality(
+    network: &Recurrent,
+    windows: &[Window],
+    before: usize,
+    reach: usize,
+) -> Option<Quality> {
+    network.future()?;
+    let (before, after) = windows.split_at_checked(before)?;
+    let state = before.iter().fold(None, |state, window| {
+        Some(network.predict(&window.sequence, state).1)
+    })?;
+    network.quality(state, &after[..after.len().min(reach)])
+}
+
+/// The cosine of a synthetic future with the true one.
+pub fn cosine(interfaces: &[Quality]) -> Option<f64> {
+    interfaces.first().map(|quality| quality.cosine)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::{Misuse, OutputArgs};
+use crate::dashboard::{self, Dashboard};
 use crate::origin::origin;
 use crate::output;
 use crate::progress::Bar;
@@ -24,6 +25,7 @@ pub struct Session {
     pub folder: PathBuf,
     pub quiet: bool,
     tensorboard: bool,
+    dashboard: bool,
     stop: &'static AtomicBool,
 }
 
@@ -50,6 +52,7 @@ impl Session {
             folder,
             quiet: output.quiet,
             tensorboard: output.tensorboard,
+            dashboard: output.dashboard,
             stop: asked_to_stop(output.quiet)?,
         })
     }
@@ -103,10 +106,16 @@ impl Session {
                 Progress::default(),
             ),
         };
-        let mut bar = Bar::new(label, self.quiet);
+        let mut progress: Box<dyn Listener> = match self.dashboard {
+            true => Box::new(
+                Dashboard::open(label, settings, self.stop)
+                    .context("cannot take over the terminal for --dashboard")?,
+            ),
+            false => Box::new(Bar::new(label, self.quiet)),
+        };
         let board = || TensorBoard::create(folder, &learner.interface_names());
         let mut board = self.tensorboard.then(board).transpose()?;
-        let mut listeners: Vec<&mut dyn Listener> = vec![&mut bar];
+        let mut listeners: Vec<&mut dyn Listener> = vec![progress.as_mut()];
         listeners.extend(board.as_mut().map(|board| board as &mut dyn Listener));
         let outcome = train(
             learner,
@@ -157,9 +166,10 @@ pub fn asked_to_stop(quiet: bool) -> anyhow::Result<&'static AtomicBool> {
     let listening = LISTENING.get_or_init(|| {
         ctrlc::set_handler(move || {
             if ASKED.swap(true, Ordering::Relaxed) {
+                dashboard::leave();
                 std::process::exit(1);
             }
-            if !quiet {
+            if !quiet && !dashboard::is_on() {
                 output::say("stopping as soon as the figures are in; once more stops at once");
             }
         })

@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use clap::{Args, ValueEnum};
 use dni::data::{Alphabet, Corpus, Lanes, Language, Reading, Stream, generator, shakespeare};
 use dni::run::{Checkpoint, Notes, Plan, Progress, Task};
-use dni::{Backend, Loss, Recurrent, Sequence, Window};
+use dni::{Backend, Loss, Quality, Recurrent, Sequence, Window};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ use crate::budget::{Budget, BudgetArgs};
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
 use crate::output;
 use crate::progress::DownloadBar;
-use crate::recurrent::{CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
+use crate::recurrent::{self, CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork, cosine};
 use crate::session;
 use crate::source::places;
 use crate::stats;
@@ -185,11 +185,15 @@ impl Settings {
     }
 
     fn plan(&self) -> Plan<()> {
+        /// Each costs a few steps.
+        const COMPARISONS: usize = 30;
         let record_every = (self.run.steps / 200).clamp(1, 50);
+        let compare_every = self.budget.share(COMPARISONS).max(100);
         Plan {
             time: self.budget.time(),
             record_every,
             evaluate_every: Some(self.eval_every.unwrap_or(self.budget.share(20))),
+            compare_every: Some(compare_every.next_multiple_of(record_every)),
             check_every: self.run.check_every(record_every),
             save_every: Duration::from_secs(10),
             ..Plan::new(self.run.steps, ())
@@ -252,10 +256,16 @@ fn bits_per_character(
     Ok(nats / reading.targets() as f64 / std::f64::consts::LN_2)
 }
 
+/// What the bits of the validation text are called.
+const VALID: &str = "valid_bits_per_character";
+
 /// The windows of a run, and the best that it has come to.
 struct Reader<'a> {
     corpus: &'a Corpus,
     lanes: Lanes,
+    /// Fewer lanes, in which the synthetic future is looked at.
+    looked_at: Lanes,
+    reach: usize,
     device: Device,
     patience: usize,
     /// Where the best network is kept, and under which settings.
@@ -276,12 +286,20 @@ struct Best {
 }
 
 impl<'a> Reader<'a> {
+    /// Lanes that the synthetic future is looked at in.
+    const LOOKED_AT: usize = 16;
+
     fn new(run: &Run<Settings>, corpus: &'a Corpus) -> anyhow::Result<Self> {
         let settings = &run.settings;
         let (batch, steps) = (settings.run.batch_size, settings.network.unroll);
+        let lanes = |lanes| {
+            Lanes::new(&corpus.train[..], corpus.alphabet.len(), lanes, steps)
+                .context("cannot cut the training text into windows")
+        };
         Ok(Self {
-            lanes: Lanes::new(&corpus.train[..], corpus.alphabet.len(), batch, steps)
-                .context("cannot cut the training text into windows")?,
+            lanes: lanes(batch)?,
+            looked_at: lanes(batch.min(Self::LOOKED_AT))?,
+            reach: settings.network.reach(),
             corpus,
             device: run.device.clone(),
             patience: settings.patience,
@@ -291,6 +309,15 @@ impl<'a> Reader<'a> {
             best: None,
             waited: 0,
         })
+    }
+
+    /// How good the synthetic future is, always after the same beginning of the text, which is as
+    /// long as what the future is measured on.
+    fn quality(&self, network: &Recurrent) -> Option<Quality> {
+        let windows = (2 * self.reach).min(self.looked_at.windows_per_pass());
+        let windows = (0..windows).map(|step| self.looked_at.window(step, &self.device));
+        let windows: Vec<Window> = windows.collect();
+        recurrent::quality(network, &windows, windows.len() / 2, self.reach)
     }
 
     fn bits(&self, network: &Recurrent, codes: &[u16]) -> dni::Result<f64> {
@@ -315,10 +342,11 @@ impl Task<Recurrent> for Reader<'_> {
         } else {
             self.waited += 1;
         }
-        Ok(BTreeMap::from([(
-            "valid_bits_per_character".to_string(),
-            valid,
-        )]))
+        Ok(BTreeMap::from([(VALID.to_string(), valid)]))
+    }
+
+    fn compare(&mut self, network: &Recurrent) -> Vec<Quality> {
+        self.quality(network).into_iter().collect()
     }
 
     fn is_done(&self) -> bool {
@@ -347,7 +375,7 @@ impl Task<Recurrent> for Reader<'_> {
 
 /// The network that was best on the validation text, in the folder of its run, and the characters
 /// that it knows.
-const BEST: &str = "best.bpk";
+pub const BEST: &str = "best.bpk";
 const ALPHABET: &str = "alphabet.txt";
 
 /// All results of a call.
@@ -375,6 +403,8 @@ struct RunResult {
     bits_per_character: Bits,
     /// What the test text takes for one who knows the language; none for other texts.
     optimum: Option<f64>,
+    /// How good the synthetic future is; empty if there is none.
+    interfaces: Vec<Quality>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sample: Option<String>,
     run_dir: String,
@@ -424,6 +454,29 @@ pub fn compare(args: &TextArgs) -> anyhow::Result<(Comparison<Settings>, Report)
         results: comparison.run(|run| run_one(run, args))?,
     };
     Ok((comparison, report))
+}
+
+/// Figures of a run that has been trained, on the texts held out: bits per character.
+pub fn evaluate(
+    checkpoint: Checkpoint,
+    data_dir: Option<&Path>,
+    device: &Device,
+) -> anyhow::Result<BTreeMap<String, f64>> {
+    let settings: Settings = toml::from_str(checkpoint.settings())?;
+    let (method, seed) = settings.run.only()?;
+    let Corpus {
+        alphabet,
+        valid,
+        test,
+        ..
+    } = settings.corpus(data_dir, seed, true)?;
+    let mut network = settings.network(method, seed, &alphabet, device)?;
+    checkpoint.restore(&mut network)?;
+    let bits = |codes: &[u16]| bits_per_character(&network, codes, alphabet.len(), device);
+    Ok(BTreeMap::from([
+        (VALID.to_string(), bits(&valid)?),
+        ("test_bits_per_character".to_string(), bits(&test)?),
+    ]))
 }
 
 /// Trains and measures one run.
@@ -480,6 +533,7 @@ impl RunResult {
                 test: reader.bits(network, &corpus.test)?,
             },
             optimum: is_language.then(|| Language.bits(&test)),
+            interfaces: reader.quality(network).into_iter().collect(),
             sample,
             run_dir: run.folder.display().to_string(),
         })
@@ -583,7 +637,7 @@ impl Report {
         if has_optimum {
             header.push("optimum");
         }
-        header.extend(["best step", "steps/s"]);
+        header.extend(["best step", "steps/s", "cosine"]);
         let mut table = Table::new(header);
         for method in &settings.run.methods {
             let results = self.results.iter().filter(|r| r.method == *method);
@@ -603,6 +657,7 @@ impl Report {
             }
             row.push(summary(0, &|r| Some(r.best_step as f64)));
             row.push(summary(0, &|r| Some(r.steps_per_second)));
+            row.push(summary(2, &|r| cosine(&r.interfaces)));
             table.add(row);
         }
         table

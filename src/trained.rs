@@ -231,6 +231,7 @@ pub(crate) trait AnyCore: AnyTrained {
     fn view(&self, state: Tensor<2>) -> View;
     fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick;
     fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled;
+    fn observer(&self) -> Box<dyn AnyCore>;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -249,6 +250,10 @@ impl<C: Core> AnyCore for Trained<C> {
 
     fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled {
         self.module().unroll(sequence, state)
+    }
+
+    fn observer(&self) -> Box<dyn AnyCore> {
+        Box::new(Trained::observer(self))
     }
 
     fn as_any(&self) -> &dyn Any {

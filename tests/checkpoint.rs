@@ -661,6 +661,7 @@ fn listeners_hear_what_happens_in_order() {
             Event::Progress(scalars) => format!("progress {}", scalars.step),
             Event::Evaluated { step, .. } => format!("evaluated {step}"),
             Event::Compared { step, .. } => format!("compared {step}"),
+            Event::Traced { step, .. } => format!("traced {step}"),
             Event::Saved { step } => format!("saved {step}"),
             Event::Interrupted { step } => format!("interrupted {step}"),
             Event::Finished { step, .. } => format!("finished {step}"),

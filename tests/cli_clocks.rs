@@ -16,9 +16,11 @@ fn every_method_has_a_result_of_the_documented_form() {
     assert_eq!(report["period"], 2);
     let results = report["results"].as_array().expect("a list of results");
     let methods: Vec<&Value> = results.iter().map(|result| &result["method"]).collect();
-    assert_eq!(methods, ["coupled", "decoupled", "none"]);
-    for result in results {
+    assert_eq!(methods, ["coupled", "decoupled", "conditional", "none"]);
+    for (result, interfaces) in results.iter().zip([0, 1, 1, 0]) {
         assert_eq!(result["steps"], 6);
+        let looked_at = result["interfaces"].as_array().expect("a list");
+        assert_eq!(looked_at.len(), interfaces, "{result}");
         for network in ["fast", "slow"] {
             let error = result[network]["error"].as_f64().expect("a number");
             assert!((0.0..=1.0).contains(&error), "{result}");

@@ -29,6 +29,10 @@ fn results_have_the_documented_form() {
         assert!(result["longest"].is_u64(), "{result}");
         assert!(result["bits"].as_f64().is_some_and(|bits| bits > 0.0));
     }
+    for report in [&copy, &text] {
+        let looked_at = |i: usize| report["results"][i]["interfaces"].as_array().map(Vec::len);
+        assert_eq!([0, 1, 2].map(looked_at), [Some(0), Some(1), Some(1)]);
+    }
     for result in text["results"].as_array().expect("a list") {
         assert_eq!(result["characters"], 6 * 4 * 3);
         let optimum = result["optimum"].as_f64().expect("the language is known");
@@ -43,15 +47,18 @@ fn results_have_the_documented_form() {
 fn every_flag_has_its_effect() {
     let place = Place::new();
     let result = |call: &str| timeless(place.results(call))["results"][0].clone();
-    for plain in [
-        format!("{COPY} --budget 30 --method dni"),
-        format!("{TEXT} --budget 6 --method dni --eval-every 6"),
+    for (plain, other_core) in [
+        (format!("{COPY} --budget 30 --method dni"), "--core lstm"),
+        (
+            format!("{TEXT} --budget 6 --method dni --eval-every 6"),
+            "--core gru",
+        ),
     ] {
         let usual = result(&plain);
         assert_eq!(result(&plain), usual, "the same seed is the same run");
         for flag in [
             "--seed 2",
-            "--core gru",
+            other_core,
             "--synthesizer mlp:8",
             "--synthesizer-lr 0.1",
             "--scale 30",
@@ -65,6 +72,34 @@ fn every_flag_has_its_effect() {
             ("--batch-size 4", "--batch-size 5"),
         ] {
             assert_ne!(result(&plain.replace(given, other)), usual, "{other}");
+        }
+    }
+}
+
+/// The quality of synthetic gradients is in the log, on the way and after the last step.
+#[test]
+fn synthetic_futures_are_compared_with_true_ones() {
+    let place = Place::new();
+    for (call, steps) in [
+        (
+            format!("{COPY} --budget 500 --method dni"),
+            vec![200, 400, 500],
+        ),
+        (format!("{TEXT} --budget 150 --method dni"), vec![100, 150]),
+    ] {
+        let folder = call.split(' ').next().unwrap_or_default();
+        place.run(&format!("{call} --run-dir {folder}")).succeeds();
+        let events = events(&place.path(folder));
+        let compared = events.iter().filter(|event| event["event"] == "compared");
+        let compared: Vec<&Value> = compared.collect();
+        let at: Vec<_> = compared.iter().filter_map(|e| e["step"].as_u64()).collect();
+        assert_eq!(at, steps, "{call}");
+        for event in compared {
+            let quality = &event["interfaces"][0];
+            assert_eq!(quality["name"], "state");
+            assert!(quality["norm"].as_f64().is_some_and(|norm| norm > 0.0));
+            let cosine = quality["cosine"].as_f64().expect("a number");
+            assert!((-1.0..=1.0).contains(&cosine) && cosine != 0.0);
         }
     }
 }

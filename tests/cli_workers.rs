@@ -112,6 +112,9 @@ fn evaluations_are_at_their_steps() {
         assert!(event.contains("\"busy_worker1\":"), "{event}");
         assert!(event.contains("\"busy_worker2\":"), "{event}");
     }
+    let traced = events.iter().filter(|event| event["event"] == "traced");
+    let traced: Vec<_> = traced.map(|e| e["step"].as_u64()).collect();
+    assert_eq!(traced, steps);
 }
 
 /// After a kill and after Ctrl-C, workers go on as if nothing had happened.

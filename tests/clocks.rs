@@ -176,6 +176,47 @@ fn contexts_come_with_their_windows() {
     });
 }
 
+/// The quality is measured against what arrives at the messages: who knows that is right. Looking
+/// leaves no trace.
+#[test]
+fn quality_is_measured_against_what_arrives() {
+    const PERIOD: usize = 3;
+    on_every_device(|device, checks| {
+        let zeros = Tensor::zeros([BATCH, MESSAGE], device);
+        let mut blind = clocks(PERIOD, 0.0, known(zeros), device);
+        let silent = blind.quality(&span(PERIOD, 7, device), None);
+        let silent = silent.expect("there is an interface");
+        let residuals = blind.step(span(PERIOD, 7, device)).residuals;
+        let arrived = Tensor::stack::<3>(residuals, 0).neg();
+        let norm = values(arrived.clone().square().sum())[0].sqrt();
+        checks.close("norm", &[silent.norm as f32], &[norm], 1e-5);
+        checks.that(
+            format!("{silent:?}"),
+            silent.cosine == 0.0 && silent.relative_error == 1.0,
+        );
+
+        let mut knowing = clocks(PERIOD, 0.1, by(Echo), device);
+        let before = fast_of(&knowing);
+        let told = Span {
+            contexts: Some(arrived),
+            ..span(PERIOD, 7, device)
+        };
+        let right = knowing.quality(&told, None).expect("there is an interface");
+        checks.that(format!("{right:?}"), (right.cosine - 1.0).abs() < 1e-5);
+        checks.that(format!("{right:?}"), right.relative_error < 1e-4);
+        checks.all_same("untouched", &fast_of(&knowing), &before);
+        let mut unwatched = clocks(PERIOD, 0.1, by(Echo), device);
+        for net in [&mut knowing, &mut unwatched] {
+            net.step(span(PERIOD, 7, device));
+        }
+        checks.all_same("as without", &fast_of(&knowing), &fast_of(&unwatched));
+
+        let coupled = clocks(PERIOD, 0.1, Feedback::Coupled, device);
+        let none = coupled.quality(&span(PERIOD, 7, device), None);
+        checks.that("coupled", none.is_none());
+    });
+}
+
 /// A synthetic gradient of scale zero is no feedback, bit for bit; one that learns is not.
 #[test]
 fn nothing_flows_down_without_feedback() {

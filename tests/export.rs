@@ -216,8 +216,40 @@ fn wrong_uses_are_explained() {
         .run("copy --budget 5 --units 4 --method bptt -q --run-dir copy")
         .succeeds();
     place
-        .run("eval copy")
-        .fails(2, &["'copy' is a run of copy", "adder and images"]);
+        .run("eval copy --data mnist")
+        .fails(2, &["copy looks at no images", "leave out --data"]);
+}
+
+/// What a run has measured at its end, or at its best, it measures again; Copy on other episodes.
+#[test]
+fn recurrent_runs_are_measured_again() {
+    let place = Place::new();
+    let tiny = "--units 8 --batch-size 4 --method";
+    let run = |call: &str| place.results(call)["results"][0].clone();
+    let again = |folder: &str| run(&format!("eval {folder}"))["figures"].clone();
+
+    let text = run(&format!(
+        "text --characters 2000 --budget 6 --eval-every 3 {tiny} dni --run-dir text"
+    ));
+    let figures = again("text");
+    let bits = &text["bits_per_character"];
+    assert_eq!(figures["valid_bits_per_character"], bits["valid"]);
+    assert_eq!(figures["test_bits_per_character"], bits["test"]);
+
+    let clocks = run(&format!(
+        "clocks --period 2 --examples 64 --test-examples 32 --steps 6 {tiny} conditional --run-dir \
+         clocks"
+    ));
+    let figures = again("clocks");
+    assert_eq!(figures["slow_error"], clocks["slow"]["error"]);
+    assert_eq!(figures["fast_loss"], clocks["fast"]["loss"]);
+
+    run(&format!("copy --budget 400 {tiny} dni --run-dir copy"));
+    let figures = again("copy");
+    let bits = figures["bits"].as_f64().expect("a number");
+    assert!((0.5..1.1).contains(&bits), "{figures}");
+    assert_eq!(figures["longest"], 0.0);
+    assert!(figures["longest_bits"].is_null());
 }
 
 #[test]

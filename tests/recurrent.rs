@@ -6,6 +6,7 @@ mod common;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use common::{Checks, differences, floats, on_every_device, random, seeded, tensor, values};
+use dni::run::{Checkpoint, Notes, Progress};
 use dni::{
     Core, Deltas, Dense, DenseConfig, Future, GruConfig, Interface, LinearSynthesizerConfig, Loss,
     Lstm, LstmConfig, Optimizer, Recurrent, Sequence, Synthesizer, Unrolled, Window,
@@ -204,6 +205,91 @@ fn an_exact_future_is_full_backpropagation() {
             let residual = step.residual.expect("there is an interface");
             checks.close("target", &values(-residual), &values(exact.clone()), 1e-5);
         }
+    });
+}
+
+/// The quality is measured against full backpropagation through the windows that follow: a
+/// synthesizer that knows what that brings is right, whether all counts alike, less the later it
+/// is, or ends on the way; one that says nothing is wrong by all of it.
+#[test]
+fn quality_is_measured_against_full_backpropagation() {
+    on_every_device(|device, checks| {
+        let sequence = whole(7, device);
+        let (_, state) = network(device).predict(&part(&sequence, 0, 2).sequence, None);
+        let windows = || [(2, 4), (4, 6), (6, 7)].map(|(from, to)| part(&sequence, from, to));
+        let mut ended = windows();
+        ended[1].next = None;
+        let up_to = |to| exact_future(&network(device), &part(&sequence, 2, to), state.clone());
+        // What each window adds.
+        let [one, two, three] = [4, 6, 7].map(up_to);
+        let added = [one.clone(), two.clone() - one, three.clone() - two.clone()];
+        let [first, second, third] = added;
+        let scaled = first + second * 0.5 + third * 0.25;
+        let slope = slope(&network(device), &part(&sequence, 2, 7), state.clone());
+        for (name, windows, scale, truth) in [
+            ("plain", windows(), 1.0, three),
+            ("scaled", windows(), 0.5, scaled),
+            ("ended", ended, 1.0, two),
+        ] {
+            let quality = |delta: Tensor<2>| {
+                let future = known(delta / slope.clone()).with_scale(scale);
+                let net = network(device).with_future(future);
+                net.quality(state.clone(), &windows).expect("it has one")
+            };
+            let right = quality(truth.clone());
+            checks.that(
+                format!("{name}: {right:?}"),
+                (right.cosine - 1.0).abs() < 1e-5 && right.relative_error < 1e-4,
+            );
+            let norm = values(truth.clone().square().sum())[0].sqrt();
+            checks.close(name, &[right.norm as f32], &[norm], 1e-4);
+            let silent = quality(truth.zeros_like());
+            checks.that(
+                format!("{name}: {silent:?}"),
+                silent.cosine == 0.0 && silent.relative_error == 1.0,
+            );
+        }
+        let truncated = network(device);
+        checks.that("no future", truncated.quality(state, &windows()).is_none());
+    });
+}
+
+/// Whoever looks at the quality leaves no trace, not even in the running statistics of a readout.
+#[test]
+fn measuring_the_quality_changes_nothing() {
+    on_every_device(|device, checks| {
+        let sequence = whole(6, device);
+        let nets = [false, true].map(|is_watched| {
+            let rng = &mut seeded(1);
+            let core = LstmConfig::new(INPUTS, UNITS).init(rng, device);
+            let readout = DenseConfig::new(UNITS, OUTPUTS).with_batch_norm(true);
+            let synthesizer = LinearSynthesizerConfig::new(2 * UNITS).init(rng, device);
+            let mut net = Recurrent::new(
+                Loss::SquaredError,
+                (core, Optimizer::adam(0.1)),
+                (readout.init(rng, device), Optimizer::adam(0.1)),
+            )
+            .with_future(Future::new(Interface::new(
+                synthesizer,
+                Optimizer::adam(0.1),
+            )));
+            for (from, to) in [(0, 2), (2, 4), (4, 6)] {
+                net.step(part(&sequence, from, to));
+                if is_watched {
+                    let state = net.state().cloned().expect("there is one");
+                    net.quality(state, &[part(&sequence, 0, 6)]);
+                }
+            }
+            let state = net.state().cloned().expect("there is one");
+            let folder = common::TempDir::new();
+            let path = folder.path().join("checkpoint.bpk");
+            let progress = Progress::default();
+            Checkpoint::write(&path, &net, &Notes::new(), progress, "", &[])
+                .expect("it can be written");
+            let file = std::fs::read(&path).expect("it can be read");
+            (values(state), file)
+        });
+        checks.that("as without", nets[0] == nets[1]);
     });
 }
 

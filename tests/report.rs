@@ -381,6 +381,34 @@ fn shown(browser: &Path, place: &Place, page: &str, options: &[&str]) -> String 
     String::from_utf8(output.stdout).expect("a page is UTF-8")
 }
 
+/// A threaded run has a timeline, with all that workers can do.
+#[test]
+fn timelines_of_workers_are_drawn() {
+    let place = Place::new();
+    let run = "images --steps 60 --depth 4 --units 8 --batch-size 8 --examples 64 --test-examples \
+               32 --method cdni --workers 2 -q --run-dir run";
+    place.run(run).succeeds();
+    place.run("report run").succeeds();
+    let data = data_of(&read(place.path("run/report.html")));
+    let timeline = &data["groups"][0]["timeline"];
+    assert_eq!(timeline["step"], 60);
+    let activities = list(timeline, "activities");
+    assert!(activities.iter().any(|one| one["worker"] == 2));
+    let Some(browser) = browser() else {
+        eprintln!("skipped, as there is no chromium");
+        return;
+    };
+    let options = ["--window-size=390,12000"];
+    let page = shown(&browser, &place, "run/report.html", &options);
+    let (_, workers) = page.split_once("Who did what when").expect("a timeline");
+    let (timeline, _) = workers.split_once("</figure>").expect("it is whole");
+    for word in ["worker 1<", "worker 2<", "milliseconds", "M", "waits"] {
+        assert!(timeline.contains(word), "no {word:?} in {timeline}");
+    }
+    assert_eq!(timeline.matches("<path").count(), 3);
+    assert!(!timeline.contains("NaN"), "{timeline}");
+}
+
 /// Points at the first chart, then leaves out a series and looks at it over wall time, and notes
 /// what is seen.
 const USE: &str = r##"<script>

@@ -15,7 +15,9 @@ use burn::tensor::{Device, Tensor};
 use common::program::PATIENCE;
 use common::{Gated, on_devices, random, seeded, values};
 use dni::data::ImageShape;
-use dni::run::{Burst, Checkpoint, Learner, Network, Notes, Outcome, Plan, Progress, RunFolder};
+use dni::run::{
+    Burst, Checkpoint, Doing, Learner, Network, Notes, Outcome, Plan, Progress, RunFolder,
+};
 use dni::run::{Task, train};
 use dni::schedule::Threaded;
 use dni::schedule::threaded::{even_split, section_times};
@@ -189,6 +191,45 @@ fn by_default_timing_makes_no_difference() {
             let mut threaded = threaded.expect("the split is right");
             learn(&mut threaded, &lessons);
             checks.that(format!("{split:?}"), state(&threaded) == state(&locked));
+        }
+    });
+}
+
+/// A timeline has a few steps from the middle of a burst: every section and interface once in each,
+/// one after another on every worker.
+#[test]
+fn timelines_say_what_workers_did() {
+    on_devices(&[Backend::Flex], |device, checks| {
+        let threaded = Threaded::new(network(Kind::Dense, device), &[2, 3]);
+        let mut threaded = threaded.expect("the split is right");
+        checks.that("nothing at first", threaded.timeline().is_empty());
+        let lessons = Credit::Synthetic.into();
+        let trained = threaded.train(0..20, &lessons, |step| batch(step, device));
+        trained.expect("nothing goes wrong");
+        let timeline = threaded.timeline();
+        for step in 8..12 {
+            for (worker, names) in [
+                (1, vec!["section0", "section1"]),
+                (2, vec!["section2", "section3", "output"]),
+            ] {
+                let run: Vec<_> = timeline
+                    .iter()
+                    .filter(|a| (a.worker, a.step) == (worker, step))
+                    .filter(|a| a.doing == Doing::Section)
+                    .filter_map(|a| a.section.as_deref())
+                    .collect();
+                checks.that(format!("{run:?} in step {step}"), run == names);
+            }
+        }
+        let steps = timeline.iter().all(|a| (8..12).contains(&a.step));
+        checks.that("no other steps", steps);
+        let learned = timeline.iter().filter(|a| a.doing == Doing::Interface);
+        checks.that("every interface in each", learned.count() == 4 * 4);
+        for worker in [1, 2] {
+            let own: Vec<_> = timeline.iter().filter(|a| a.worker == worker).collect();
+            let in_order = own.windows(2).all(|two| two[0].end <= two[1].start);
+            let forward = own.iter().all(|a| 0.0 <= a.start && a.start <= a.end);
+            checks.that(format!("worker {worker}"), in_order && forward);
         }
     });
 }

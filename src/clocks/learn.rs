@@ -9,7 +9,7 @@ use crate::interface::Contract;
 use crate::run::{Figure, Learner, Network};
 
 /// The name of the interface between the two networks.
-const MESSAGE: &str = "message";
+pub(super) const MESSAGE: &str = "message";
 
 impl Learner for Clocks {
     type Batch = Span;

@@ -28,6 +28,7 @@
 
 mod learn;
 mod networks;
+mod quality;
 
 pub use networks::{FastNetwork, SlowNetwork};
 

@@ -127,6 +127,17 @@ impl FastNetwork {
         }
     }
 
+    /// A copy for measurements, which goes on from a state; none is the zero state.
+    pub(super) fn observer(&self, state: Option<Tensor<2>>) -> Self {
+        Self {
+            front: self.front.observer(),
+            core: self.core.observer(),
+            readout: self.readout.observer(),
+            head: self.head.observer(),
+            state,
+        }
+    }
+
     /// One update of every part, on the sum of the gradients of some windows.
     pub(super) fn update(&mut self, gradients: impl IntoIterator<Item = FastGradients>) {
         let [mut front, mut core, mut readout, mut head] = [const { Vec::new() }; 4];
@@ -257,6 +268,15 @@ impl SlowNetwork {
         SlowSpan {
             readout: self.readout.pass(Input::Message(last)),
             unrolled,
+        }
+    }
+
+    /// A copy for measurements, which goes on from a state; none is the zero state.
+    pub(super) fn observer(&self, state: Option<Tensor<2>>) -> Self {
+        Self {
+            core: self.core.observer(),
+            readout: self.readout.observer(),
+            state,
         }
     }
 

@@ -88,6 +88,14 @@ impl CopyEpisodes {
         }
     }
 
+    /// All windows of up to `steps` steps, in order.
+    pub fn windows(&self, steps: usize, device: &Device) -> Vec<Window> {
+        let firsts = (0..self.level.steps()).step_by(steps);
+        firsts
+            .map(|from| self.window(from, steps, device))
+            .collect()
+    }
+
     /// The window of up to `steps` steps from step `from` on. The first begins the sequences; the
     /// last ends them, and may be shorter.
     ///

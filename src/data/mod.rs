@@ -52,6 +52,8 @@ pub enum Stream {
     Text(u64),
     /// What a trained model writes.
     Sample,
+    /// Episodes that a network is measured with, and does not learn from.
+    Measured,
     /// Which sections learn in one step, counted from 0.
     Updates(u64),
 }
@@ -66,6 +68,7 @@ pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
         Stream::Epoch(epoch) => 2 + epoch,
         // Neither epochs nor steps are ever so many.
         Stream::Sample => 1 << 60,
+        Stream::Measured => (1 << 60) + 1,
         Stream::Episode(episode) => (1 << 62) + episode,
         Stream::Digits(span) => (1 << 61) + span,
         Stream::Text(part) => (1 << 63) + part,

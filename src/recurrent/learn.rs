@@ -9,7 +9,7 @@ use crate::interface::Contract;
 use crate::run::{Figure, Learner, Network};
 
 /// The name of the interface between two windows.
-const STATE: &str = "state";
+pub(super) const STATE: &str = "state";
 
 impl Learner for Recurrent {
     type Batch = Window;

@@ -15,11 +15,13 @@ mod core;
 mod gru;
 mod learn;
 mod lstm;
+mod quality;
 
 pub use self::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, View, WindowGradients};
 pub use gru::{Gru, GruConfig};
 pub use lstm::{Lstm, LstmConfig};
 
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::interface::{Contract, FutureTerms, Interface};
@@ -135,6 +137,16 @@ impl Future {
     }
 }
 
+/// What the readout makes of a window.
+struct Read {
+    /// The network's, `[steps, batch, outputs]`.
+    outputs: Tensor<3>,
+    /// The gradients of the readout's parameters.
+    parameters: GradientsParams,
+    /// That at the core's outputs, `[steps, batch, features]`.
+    at_core: Tensor<3>,
+}
+
 /// A recurrent network: a core, and a section that reads its outputs.
 pub struct Recurrent {
     loss: Loss,
@@ -211,7 +223,7 @@ impl Recurrent {
     /// If the window has no step or a shape does not fit.
     pub fn step(&mut self, window: Window) -> WindowStep {
         let window = window.off_tape();
-        let [steps, batch, _] = window.sequence.dims();
+        let [_, batch, _] = window.sequence.dims();
         let device = window.sequence.inputs.device();
         let state = match self.state.take() {
             Some(state) => state,
@@ -225,21 +237,16 @@ impl Recurrent {
 
         let unrolled = self.core.unroll(sequence.clone(), state.clone());
         let last = unrolled.last.clone();
-        let [_, _, outputs] = unrolled.outputs.dims();
-        let read = unrolled.outputs.clone().reshape([steps * batch, outputs]);
-        let readout = self.readout.pass(Input::Message(read));
-        let [_, outputs] = readout.output.dims();
-        let network_outputs = readout.output.clone().reshape([steps, batch, outputs]);
-        let delta = self.loss_gradient(readout.output.clone(), &window);
-        let LocalGradients { parameters, input } = readout.back(delta);
-        let at_outputs = input.expect("what is read is a message");
-        let [_, features] = at_outputs.dims();
-        let at_outputs = at_outputs.reshape([steps, batch, features]);
+        let Read {
+            outputs,
+            parameters,
+            at_core: at_outputs,
+        } = self.read(&unrolled, &window);
         self.readout.update(parameters);
 
         let future = self.future.as_mut();
         let mut step = WindowStep {
-            outputs: network_outputs,
+            outputs,
             residual: None,
             auxiliary_residual: None,
         };
@@ -280,6 +287,25 @@ impl Recurrent {
         self.core.update(parameters);
         self.state = Some(last);
         step
+    }
+
+    /// Reads the outputs of an unrolled window, and sends the gradient of its losses back to them.
+    fn read(&self, unrolled: &Unrolled, window: &Window) -> Read {
+        let [steps, batch, features] = unrolled.outputs.dims();
+        let at_core = unrolled.outputs.clone();
+        let pass = self
+            .readout
+            .pass(Input::Message(at_core.reshape([steps * batch, features])));
+        let [_, outputs] = pass.output.dims();
+        let read = pass.output.clone();
+        let delta = self.loss_gradient(read.clone(), window);
+        let LocalGradients { parameters, input } = pass.back(delta);
+        let at_core = input.expect("what is read is a message");
+        Read {
+            outputs: read.reshape([steps, batch, outputs]),
+            parameters,
+            at_core: at_core.reshape([steps, batch, features]),
+        }
     }
 
     /// The gradient at the outputs, `[steps * batch, outputs]`, of the weighted losses, summed over

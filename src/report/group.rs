@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Curve, Quantity, Record};
+use super::{Curve, Quantity, Record, Timeline};
 use crate::run::Origin;
 
 /// Runs with the same settings but for their seed.
@@ -19,6 +19,8 @@ pub struct Group {
     pub runs: Vec<Run>,
     /// The curves of all of them together: means and extremes over the seeds.
     pub curves: Vec<(Quantity, Curve)>,
+    /// What the workers of the first of its runs that has some did in a few steps.
+    pub timeline: Option<Timeline>,
     /// Where and how they were made, without repetition.
     pub origins: Vec<Origin>,
 }
@@ -88,6 +90,7 @@ impl Group {
             settings,
             runs: Vec::new(),
             curves: Vec::new(),
+            timeline: None,
             origins: Vec::new(),
         }
     }
@@ -99,6 +102,7 @@ impl Group {
             seconds: record.seconds,
             finished: record.is_finished,
         });
+        self.timeline = self.timeline.take().or(record.timeline);
         for (quantity, curve) in record.curves {
             match self.curves.iter_mut().find(|(known, _)| *known == quantity) {
                 Some((_, known)) => known.merge(curve),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::drawing::{colour, hexadecimal};
 use super::group::{Group, Run};
 use super::quantity::Presentation;
-use super::{Curve, Point, Quantity};
+use super::{Curve, Point, Quantity, Timeline};
 use crate::run::Origin;
 
 /// Points in a page: about thirty bytes each.
@@ -29,6 +29,8 @@ struct GroupData<'a> {
     settings: &'a std::collections::BTreeMap<String, String>,
     runs: &'a [Run],
     origins: &'a [Origin],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<&'a Timeline>,
 }
 
 /// A quantity with the curves of all groups that have it.
@@ -108,6 +110,7 @@ impl<'a> GroupData<'a> {
             settings: &group.settings,
             runs: &group.runs,
             origins: &group.origins,
+            timeline: group.timeline.as_ref(),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Curve;
 use crate::error::{Error, Result};
-use crate::run::{Origin, RunFolder};
+use crate::run::{Activity, Origin, RunFolder};
 
 /// A figure that runs record, as a report tells it apart from others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,6 +37,17 @@ pub struct Record {
     pub is_finished: bool,
     /// Its curves, in the order in which they were first recorded.
     pub curves: Vec<(Quantity, Curve)>,
+    /// What its workers did in a few of the last steps; none without workers.
+    pub timeline: Option<Timeline>,
+}
+
+/// What workers did in a few steps.
+#[derive(Debug, Clone, Serialize)]
+pub struct Timeline {
+    /// The steps done by then.
+    pub step: usize,
+    /// What each of them did, and when.
+    pub activities: Vec<Activity>,
 }
 
 /// What a report wants of an event. Numbers that are not finite stand in the file as null.
@@ -49,6 +60,8 @@ struct Line {
     figures: BTreeMap<String, Option<f64>>,
     #[serde(default)]
     interfaces: Vec<Compared>,
+    #[serde(default)]
+    activities: Vec<Activity>,
 }
 
 /// A synthetic gradient compared with the true one.
@@ -136,6 +149,7 @@ impl Record {
             seconds: 0.0,
             is_finished: false,
             curves: Vec::new(),
+            timeline: None,
         };
         let times = record.read_scalars(&path.join(RunFolder::SCALARS), limit)?;
         record.read_events(&path.join(RunFolder::EVENTS), &times, limit)?;
@@ -192,6 +206,12 @@ impl Record {
             self.is_finished = line.event == "finished";
             let before = times.partition_point(|(step, _)| *step <= line.step);
             let seconds = before.checked_sub(1).map_or(0.0, |i| times[i].1);
+            if !line.activities.is_empty() {
+                self.timeline = Some(Timeline {
+                    step: line.step,
+                    activities: line.activities,
+                });
+            }
             let mut add = |quantity, value: Option<f64>| {
                 if let Some(value) = value {
                     self.curve(quantity, limit).add(line.step, seconds, value);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Activity;
 use crate::error::Result;
 use crate::quality::Quality;
 
@@ -33,6 +34,13 @@ pub enum Event {
         step: usize,
         /// How good they are at every interface, from the bottom up.
         interfaces: Vec<Quality>,
+    },
+    /// What [workers](super::Learner::timeline) did in a few steps before an evaluation.
+    Traced {
+        /// Steps done so far.
+        step: usize,
+        /// What each of them did, and when.
+        activities: Vec<Activity>,
     },
     /// A checkpoint of the state after `step` steps is about to be written.
     Saved {

@@ -8,6 +8,7 @@ mod losses;
 mod network;
 mod origin;
 mod tensorboard;
+mod timeline;
 mod train;
 
 pub(crate) use losses::side_by_side;
@@ -18,4 +19,5 @@ pub use folder::{RunFolder, write_atomically};
 pub use network::{Burst, Figure, Figures, Learner, Network};
 pub use origin::Origin;
 pub use tensorboard::TensorBoard;
+pub use timeline::{Activity, Doing};
 pub use train::{Outcome, Plan, Progress, Task, train};

@@ -5,6 +5,7 @@ use std::ops::Range;
 use burn::optim::{StateSink, StateSource};
 use burn::tensor::Tensor;
 
+use super::Activity;
 use crate::error::Result;
 use crate::interface::Contract;
 use crate::schedule::Drops;
@@ -71,6 +72,14 @@ pub trait Learner: Network {
             self.learn(batch, burst.schedule, step)
         };
         Ok(burst.steps.clone().map(learn).collect())
+    }
+
+    /// What its workers did in a few of the last steps, if it has some: for [`Event::Traced`]. Not
+    /// more than a few hundred entries. Default: nothing.
+    ///
+    /// [`Event::Traced`]: super::Event::Traced
+    fn timeline(&self) -> &[Activity] {
+        &[]
     }
 
     /// Multiplies all learning rates by `factor`, which replaces the factor set before.

@@ -114,9 +114,10 @@ impl Listener for TensorBoard {
                 self.write_figures(*step, interfaces.iter().flat_map(of_interface))
             }
             // Whoever looks on sees what there is until now.
-            Event::Saved { .. } | Event::Interrupted { .. } | Event::Finished { .. } => {
-                self.file.flush().map_err(Error::io("write", &self.path))
-            }
+            Event::Traced { .. }
+            | Event::Saved { .. }
+            | Event::Interrupted { .. }
+            | Event::Finished { .. } => self.file.flush().map_err(Error::io("write", &self.path)),
         }
     }
 }

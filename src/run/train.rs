@@ -225,6 +225,10 @@ pub fn train<L: Learner>(
         if plan.evaluates_after(step) {
             let figures = task.evaluate(learner)?;
             tell(folder, Event::Evaluated { step, figures })?;
+            let activities = learner.timeline().to_vec();
+            if !activities.is_empty() {
+                tell(folder, Event::Traced { step, activities })?;
+            }
         }
         if plan.compares_after(step) {
             let interfaces = task.compare(learner);

@@ -70,6 +70,7 @@ class Axis {
     }
     if (low > high) [low, high] = [0, 1];
     this.logarithmic = logarithmic && low > 0 && high > low;
+    if (low === 0 && high === 0) high = 1;
     if (low === high) [low, high] = [low - (Math.abs(low) / 2 || 1), high + (Math.abs(high) / 2 || 1)];
     Object.assign(this, { low, high, start, end });
   }
@@ -237,7 +238,7 @@ function redraw(isWanted = () => true) {
 
 // A chart: curves with the range around them.
 
-const EDGE = { left: 50, right: 20, top: 10, bottom: 34 };
+const EDGE = { left: 58, right: 20, top: 10, bottom: 34 };
 
 class Chart extends View {
   constructor(chart) {
@@ -411,6 +412,81 @@ class HeatMap extends View {
   }
 }
 
+// A timeline: a row for every worker, the highest on top, and what it did when.
+
+class Timeline extends View {
+  constructor(group, timeline) {
+    const { label } = data.groups[group];
+    const workers = Math.max(...timeline.activities.map((one) => one.worker));
+    const height = Timeline.ROW * workers + EDGE.bottom + 6;
+    super(label, `workers of ${label}, before step ${timeline.step}`, `timeline-${group}`, height);
+    Object.assign(this, { workers, activities: timeline.activities });
+  }
+
+  static ROW = 30;
+  static KINDS = {
+    section: { name: "a layer runs and is updated", brief: "layer", colour: "#2f7fd0" },
+    interface: { name: "the interface learns", brief: "interface", colour: "#e0952f" },
+    waiting: { name: "waits", brief: "waits", colour: "rgba(150,155,165,.28)" },
+  };
+
+  content() {
+    const left = 64;
+    const right = this.width - EDGE.right;
+    const bottom = Timeline.ROW * this.workers;
+    const ends = this.activities.map((one) => 1e3 * one.end);
+    this.x = new Axis([0, ...ends], [left, right]);
+    const names = Array.from({ length: this.workers }, (_, i) =>
+      `<text x="${left - 6}" y="${this.top(i + 1) + 19}" text-anchor="end">worker ${i + 1}</text>`);
+    const ticks = this.x.ticks().map((value) =>
+      `<line class="grid" x1="${this.x.place(value)}" x2="${this.x.place(value)}" y1="0" y2="${bottom + 3}"/>` +
+      `<text x="${this.x.place(value)}" y="${bottom + 15}" text-anchor="middle">${short(value)}</text>`);
+    const unit = `<text x="${right}" y="${bottom + 34}" text-anchor="end">milliseconds</text>`;
+    return ticks.join("") + names.join("") + this.bars() + this.kinds(bottom + 34) + unit;
+  }
+
+  top(worker) {
+    return Timeline.ROW * (this.workers - worker);
+  }
+
+  // One path for all bars of a kind, which a thin gap sets apart where they are wide enough.
+  bars() {
+    return Object.entries(Timeline.KINDS).map(([kind, { colour }]) => {
+      const bars = this.activities.filter((one) => one.doing === kind).map((one) => {
+        const [from, to] = [one.start, one.end].map((seconds) => this.x.place(1e3 * seconds));
+        const width = Math.max(to - from > 3 ? to - from - 1 : to - from, 0.5);
+        return `M${from.toFixed(1)} ${this.top(one.worker) + 4}h${width.toFixed(1)}v${Timeline.ROW - 8}h-${width.toFixed(1)}z`;
+      });
+      return `<path fill="${colour}" d="${bars.join("")}"/>`;
+    }).join("");
+  }
+
+  kinds(y) {
+    const WIDTH = 72;
+    return Object.values(Timeline.KINDS).map(({ brief, colour }, i) =>
+      `<rect x="${4 + WIDTH * i}" y="${y - 9}" width="10" height="10" fill="${colour}"/>` +
+      `<text x="${18 + WIDTH * i}" y="${y}">${brief}</text>`).join("");
+  }
+
+  at(x, y) {
+    const worker = this.workers - Math.floor(y / Timeline.ROW);
+    const here = this.activities.filter((one) => one.worker === worker);
+    const distance = ({ start, end }) =>
+      Math.max(this.x.place(1e3 * start) - x, x - this.x.place(1e3 * end), 0);
+    const found = here.reduce((a, b) => (a && distance(a) <= distance(b) ? a : b), undefined);
+    if (!found || distance(found) > 4) return undefined;
+    const { doing, section, step, start, end } = found;
+    const what = [Timeline.KINDS[doing].name, section && `(${section})`].filter(Boolean).join(" ");
+    return { parts: [`worker ${worker}, step ${step + 1}: ${what}, ${short(1e3 * (end - start))} ms`] };
+  }
+
+  csv() {
+    const rows = this.activities.map(({ worker, step, doing, section, start, end }) =>
+      [worker, step + 1, doing, section ?? "", start, end].join(","));
+    return ["worker,step,doing,section,start,end", ...rows, ""].join("\n");
+  }
+}
+
 // From wrong (-1, red) through useless (0, grey) to right (1, blue), in 41 colours.
 function heat(exact) {
   const cosine = Math.round(20 * exact) / 20;
@@ -524,8 +600,21 @@ function buildGradients() {
 }
 
 function buildWorkers() {
-  if (ofWorkers.length) buildParts(byId("workers"), ofWorkers);
-  else byId("workers").remove();
+  const section = byId("workers");
+  const figures = data.groups.flatMap(({ timeline }, group) =>
+    timeline ? [new Timeline(group, timeline).figure] : []);
+  if (!figures.length && !ofWorkers.length) {
+    section.remove();
+    return;
+  }
+  if (figures.length) {
+    section.append(element("h3", {}, "Who did what when"),
+      element("p", { class: "soft" }, "A few steps in the middle of those before the last " +
+        "evaluation. A layer runs, is updated with its synthetic gradient, and the interface below it " +
+        "learns from what comes back; gaps are what is between these."),
+      element("div", { class: "charts wide" }, ...figures));
+  }
+  buildParts(section, ofWorkers);
 }
 
 // A chart for every interface or worker, under the name of what it shows.
@@ -534,7 +623,7 @@ function buildParts(section, names) {
     const mine = charts((chart) => chart.interface && chart.name === name);
     const figures = mine.map((chart) => new Chart(chart).figure);
     section.append(element("h3", {}, mine[0].title), element("p", { class: "soft" }, mine[0].meaning),
-      element("div", { class: "charts" }, ...figures));
+      element("div", { class: "charts parts" }, ...figures));
   }
 }
 

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 
+use super::trace::Trace;
 use super::worker::Halt;
 use crate::feedforward::Batch;
+use crate::run::Doing;
 
 /// A step to take: every worker hears of it.
 #[derive(Clone)]
@@ -72,9 +74,12 @@ pub(super) fn link(depth: usize) -> (ToAbove, ToBelow) {
     (above, below)
 }
 
-/// The time that a worker has waited for others.
-#[derive(Debug, Default)]
-pub(super) struct Waited(pub Duration);
+/// The time that a worker has waited for others, and where its other time goes in some steps.
+#[derive(Debug)]
+pub(super) struct Waited {
+    pub time: Duration,
+    pub trace: Trace,
+}
 
 impl Waited {
     /// The next thing in a queue, as soon as there is one.
@@ -88,7 +93,9 @@ impl Waited {
         }
         let start = Instant::now();
         let received = queue.recv();
-        self.0 += start.elapsed();
+        self.time += start.elapsed();
+        let begun = self.trace.begin().map(|_| start);
+        self.trace.end(begun, Doing::Waiting, None);
         received.map_err(|_| Halt::Stopped)
     }
 

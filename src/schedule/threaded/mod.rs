@@ -40,6 +40,7 @@ mod notes;
 mod report;
 mod split;
 mod times;
+mod trace;
 mod worker;
 
 pub use report::{Report, Staleness, Workload};
@@ -56,7 +57,7 @@ use burn::optim::{StateSink, StateSource};
 use crate::error::{Error, Result};
 use crate::feedforward::{Batch, Chain, Group, Lessons};
 use crate::interface::Contract;
-use crate::run::{Burst, Figure, Figures, Learner, Network};
+use crate::run::{Activity, Burst, Figure, Figures, Learner, Network};
 use crate::schedule::Drops;
 use crate::unlock::InputModel;
 
@@ -99,6 +100,8 @@ pub struct Threaded {
     crews: Vec<Crew>,
     depth: usize,
     report: Report,
+    /// What the workers did in some steps of the last burst.
+    timeline: Vec<Activity>,
 }
 
 impl Threaded {
@@ -118,6 +121,7 @@ impl Threaded {
             crews: crews(split.len(), 1)?,
             depth: 1,
             report: Report::new(split),
+            timeline: Vec::new(),
         })
     }
 
@@ -251,6 +255,8 @@ impl Threaded {
         for (top, outcome) in tops(&self.split).zip(outcomes) {
             self.report.staleness[top].add(outcome.staleness);
         }
+        let done = outcomes.iter().map(|outcome| &outcome.done[..]);
+        self.timeline = trace::timeline(done, &self.chain.names());
     }
 
     /// The first failure, if there is one.
@@ -373,6 +379,10 @@ impl Learner for Threaded {
 
     fn at_once(&self) -> usize {
         MOST_STEPS
+    }
+
+    fn timeline(&self) -> &[Activity] {
+        &self.timeline
     }
 
     fn learn_burst(

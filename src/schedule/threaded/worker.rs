@@ -12,12 +12,13 @@ use burn::tensor::Tensor;
 use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow, Waited};
 use super::notes::{Note, Notes};
 use super::report::Staleness;
+use super::trace::{Done, Trace};
 use crate::feedforward::{Batch, Group, Sent};
 use crate::interface::Prediction;
 use crate::loss::Reduction;
 use crate::pass::Input;
 use crate::place::{lost, to_host};
-use crate::run::Figure;
+use crate::run::{Doing, Figure};
 use crate::unlock::{GuessedMessage, InputModel};
 
 /// The steps of a burst, as all workers take them.
@@ -100,10 +101,16 @@ pub(super) struct Outcome {
     pub staleness: Staleness,
     /// The time that it did not wait for others.
     pub busy: Duration,
+    /// What it did in some of the steps.
+    pub done: Vec<Done>,
 }
 
 impl<'a> Worker<'a> {
     pub fn new(course: Course, group: Group<'a>, first: usize, lessons: Receiver<Lesson>) -> Self {
+        let waited = Waited {
+            time: Duration::ZERO,
+            trace: Trace::new(&course.steps),
+        };
         Self {
             step: course.steps.start,
             rate_factor: 1.0,
@@ -115,7 +122,7 @@ impl<'a> Worker<'a> {
             above: None,
             notes: Notes::default(),
             staleness: Staleness::default(),
-            waited: Waited::default(),
+            waited,
         }
     }
 
@@ -157,7 +164,8 @@ impl<'a> Worker<'a> {
             }),
             staleness: self.staleness,
             notes: self.notes.into_vec(),
-            busy: start.elapsed().saturating_sub(self.waited.0),
+            busy: start.elapsed().saturating_sub(self.waited.time),
+            done: self.waited.trace.into_done(),
         }
     }
 
@@ -171,7 +179,8 @@ impl<'a> Worker<'a> {
         let Course {
             steps, check_every, ..
         } = self.course.clone();
-        for taken in 1..=steps.len() {
+        for (taken, step) in (1_usize..).zip(steps) {
+            self.waited.trace.enter(step);
             let lesson = self.waited.receive(&self.lessons)?;
             (self.step, self.rate_factor) = (lesson.step, lesson.rate_factor);
             self.take_step(lesson)?;
@@ -198,7 +207,10 @@ impl<'a> Worker<'a> {
             if i == highest {
                 self.catch_up(self.course.depth - 1)?;
             }
+            let begun = self.waited.trace.begin();
             let done = self.group.section_step(i, input, &batch, learners);
+            let section = Some(self.first + i);
+            self.waited.trace.end(begun, Doing::Section, section);
             match below {
                 Some(below) => self.learn(i - 1, below, done.target, learners[i - 1]),
                 None => self.answer(done.target, below_learns)?,
@@ -286,6 +298,7 @@ impl<'a> Worker<'a> {
             let Some(target) = answer.target else {
                 continue;
             };
+            let begun = self.waited.trace.begin();
             let prediction = match target.at {
                 Some(at) => Some(self.group.predict_on_top(at, kept.context)),
                 None => kept.prediction,
@@ -297,6 +310,8 @@ impl<'a> Worker<'a> {
                     .take(kept.step, figure, Figure::loss_of(residual));
                 self.staleness.note(self.unanswered());
             }
+            let section = Some(self.first + self.group.len() - 1);
+            self.waited.trace.end(begun, Doing::Interface, section);
         }
         Ok(())
     }
@@ -344,8 +359,11 @@ impl<'a> Worker<'a> {
             let Some(guess) = below.guesses.pop_front().filter(|guess| guess.learns) else {
                 continue;
             };
+            let begun = self.waited.trace.begin();
             model.model_mut().set_rate_factor(guess.rate_factor);
             let residual = model.learn(guess.guess, message.output, below.reduction);
+            let trace = &mut self.waited.trace;
+            trace.end(begun, Doing::Interface, Some(self.first - 1));
             let figure = Figure::InputModel(self.first - 1);
             self.notes
                 .take(guess.step, figure, Figure::loss_of(residual));
@@ -355,8 +373,10 @@ impl<'a> Worker<'a> {
 
     /// Lets the interface on top of section `i` learn, which is not the highest one.
     fn learn(&mut self, i: usize, sent: Sent, target: Option<Tensor<2>>, was_sent: bool) {
+        let begun = self.waited.trace.begin();
         let (residual, input_residual) = self.group.learn(i, sent, target, was_sent);
         let at = self.first + i;
+        self.waited.trace.end(begun, Doing::Interface, Some(at));
         let losses = [
             (Figure::Synthesizer(at), residual),
             (Figure::InputModel(at), input_residual),

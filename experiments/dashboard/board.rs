@@ -1,0 +1,157 @@
+//! What a dashboard knows of a run.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use dni::run::Event;
+
+use super::trail::Trail;
+
+/// A run as far as it has told of itself.
+#[derive(Debug, Clone)]
+pub struct Board {
+    pub label: String,
+    /// Names and values.
+    pub settings: Vec<(String, String)>,
+    pub step: usize,
+    /// None if time alone ends the run.
+    pub steps: Option<usize>,
+    pub loss: Trail,
+    /// The figures of evaluations, by name.
+    pub figures: BTreeMap<String, Trail>,
+    /// The cosines of interfaces, by name, from the bottom up.
+    pub cosines: Vec<(String, Trail)>,
+    /// Whether the user is asked if it should stop, and whether it does.
+    pub is_asking: bool,
+    pub is_stopping: bool,
+    /// Steps and seconds at the last records.
+    recent: VecDeque<(usize, f64)>,
+}
+
+impl Board {
+    /// Records that the rate is taken over.
+    const RECENT: usize = 20;
+
+    /// A run with settings in TOML.
+    pub fn new(label: &str, settings: &str) -> Self {
+        let mut flat = Vec::new();
+        if let Ok(table) = settings.parse::<toml::Table>() {
+            flatten("", &table, &mut flat);
+        }
+        Self {
+            label: label.to_string(),
+            settings: flat,
+            step: 0,
+            steps: None,
+            loss: Trail::default(),
+            figures: BTreeMap::new(),
+            cosines: Vec::new(),
+            is_asking: false,
+            is_stopping: false,
+            recent: VecDeque::new(),
+        }
+    }
+
+    pub fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Started { step, steps } => (self.step, self.steps) = (*step, *steps),
+            Event::Progress(scalars) => {
+                self.step = scalars.step;
+                self.loss.add(scalars.step as f64, scalars.loss);
+                self.recent.push_back((scalars.step, scalars.seconds));
+                if self.recent.len() > Self::RECENT {
+                    self.recent.pop_front();
+                }
+            }
+            Event::Evaluated { step, figures } => {
+                for (name, value) in figures {
+                    let trail = self.figures.entry(name.clone()).or_default();
+                    trail.add(*step as f64, *value);
+                }
+            }
+            Event::Compared { step, interfaces } => {
+                for quality in interfaces {
+                    let trail = self.cosines_of(&quality.name);
+                    trail.add(*step as f64, quality.cosine);
+                }
+            }
+            Event::Traced { .. }
+            | Event::Saved { .. }
+            | Event::Interrupted { .. }
+            | Event::Finished { .. } => {}
+        }
+    }
+
+    fn cosines_of(&mut self, name: &str) -> &mut Trail {
+        let known = self.cosines.iter().position(|(known, _)| known == name);
+        let at = known.unwrap_or_else(|| {
+            self.cosines.push((name.to_string(), Trail::default()));
+            self.cosines.len() - 1
+        });
+        &mut self.cosines[at].1
+    }
+
+    /// Steps per second of late; none before the second record.
+    pub fn rate(&self) -> Option<f64> {
+        let (first, last) = (self.recent.front()?, self.recent.back()?);
+        let seconds = last.1 - first.1;
+        (seconds > 0.0).then(|| (last.0 - first.0) as f64 / seconds)
+    }
+
+    /// Seconds until all steps are done, at that rate.
+    pub fn seconds_left(&self) -> Option<f64> {
+        let steps = self.steps?.saturating_sub(self.step);
+        self.rate()
+            .filter(|rate| *rate > 0.0)
+            .map(|rate| steps as f64 / rate)
+    }
+
+    /// The share of the steps that is done, from 0 to 1.
+    pub fn share_done(&self) -> Option<f64> {
+        let steps = self.steps?.max(1);
+        Some((self.step as f64 / steps as f64).min(1.0))
+    }
+}
+
+/// The settings of a table, those of tables in it by their own names.
+fn flatten(prefix: &str, table: &toml::Table, flat: &mut Vec<(String, String)>) {
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(table) => flatten(&format!("{prefix}{name}."), table, flat),
+            toml::Value::String(text) => flat.push((format!("{prefix}{name}"), text.clone())),
+            value => flat.push((format!("{prefix}{name}"), value.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dni::run::Scalars;
+
+    #[test]
+    fn rate_and_time_left_are_those_of_late() {
+        let mut board = Board::new("dni, seed 1", "lr = 0.1\n[run]\nseed = 1\n");
+        assert_eq!(board.settings[0], ("lr".to_string(), "0.1".to_string()));
+        assert_eq!(board.settings[1], ("run.seed".to_string(), "1".to_string()));
+        board.hear(&Event::Started {
+            step: 0,
+            steps: Some(1_000),
+        });
+        assert_eq!((board.rate(), board.seconds_left()), (None, None));
+        // Slow at first, then ten steps in a second.
+        for record in 1..=40 {
+            let step = 10 * record;
+            board.hear(&Event::Progress(Scalars {
+                step,
+                seconds: if record < 10 { 60.0 } else { 100.0 } + record as f64,
+                loss: 1.0,
+                synthesizer_losses: Vec::new(),
+                input_losses: Vec::new(),
+                auxiliary_losses: Vec::new(),
+            }));
+        }
+        assert_eq!(board.rate(), Some(10.0));
+        assert_eq!(board.seconds_left(), Some(60.0));
+        assert_eq!(board.share_done(), Some(0.4));
+    }
+}

@@ -1,0 +1,142 @@
+//! `--dashboard`: a run, live in the terminal.
+//!
+//! It hears the same events as the progress bar. A thread of its own draws and listens to the
+//! keyboard, so that both work however long a step takes.
+
+mod board;
+mod screen;
+mod trail;
+mod view;
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use dni::run::{Event, Listener};
+use ratatui::Terminal;
+
+use crate::args::Misuse;
+use board::Board;
+use screen::Screen;
+
+pub use screen::{is_on, leave};
+
+/// Refuses a dashboard that nobody could see.
+pub fn check() -> Result<(), Misuse> {
+    if io::stderr().is_terminal() {
+        return Ok(());
+    }
+    Err(Misuse(
+        "--dashboard needs a terminal on stderr; leave it out, or do not redirect stderr"
+            .to_string(),
+    ))
+}
+
+/// A run's dashboard, which is on the terminal as long as this lives.
+pub struct Dashboard {
+    events: Option<Sender<Event>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Dashboard {
+    /// Takes over the terminal. Whoever asks there for an end sets `stop`.
+    pub fn open(label: &str, settings: &str, stop: &'static AtomicBool) -> anyhow::Result<Self> {
+        let (sender, events) = channel();
+        let mut desk = Desk {
+            board: Board::new(label, settings),
+            terminal: Terminal::new(Screen::enter()?)?,
+            stop,
+        };
+        let thread = thread::Builder::new()
+            .name("dni dashboard".to_string())
+            .spawn(move || {
+                // Without the terminal the run goes on unseen.
+                let _ = desk.attend(&events);
+            })?;
+        Ok(Self {
+            events: Some(sender),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Listener for Dashboard {
+    fn hear(&mut self, event: &Event) -> dni::Result<()> {
+        if let Some(events) = &self.events {
+            let _ = events.send(event.clone());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        // Without a sender the thread gives the terminal back and ends.
+        drop(self.events.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's side: what is shown, where, and what a key can do.
+struct Desk {
+    board: Board,
+    terminal: Terminal<Screen<io::Stderr>>,
+    stop: &'static AtomicBool,
+}
+
+impl Desk {
+    /// Draws and answers keys until the run is over.
+    fn attend(&mut self, events: &Receiver<Event>) -> io::Result<()> {
+        /// Between two looks at the events, and at the clock.
+        const PATIENCE: Duration = Duration::from_millis(50);
+        const TICK: Duration = Duration::from_secs(1);
+        let mut drawn: Option<Instant> = None;
+        loop {
+            let mut is_new = false;
+            loop {
+                match events.try_recv() {
+                    Ok(event) => self.board.hear(&event),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Ok(()),
+                }
+                is_new = true;
+            }
+            if is_new || drawn.is_none_or(|drawn| drawn.elapsed() >= TICK) {
+                self.terminal.draw(|frame| view::draw(frame, &self.board))?;
+                drawn = Some(Instant::now());
+            }
+            if event::poll(PATIENCE)? {
+                match event::read()? {
+                    event::Event::Key(key) if key.kind != KeyEventKind::Release => self.press(key),
+                    _ => {}
+                }
+                drawn = None;
+            }
+        }
+    }
+
+    /// `q` asks whether to stop; Ctrl-C, which comes as a key here, does what it does elsewhere.
+    fn press(&mut self, key: KeyEvent) {
+        let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('c') if is_control && self.stop.load(Ordering::Relaxed) => {
+                leave();
+                std::process::exit(1);
+            }
+            KeyCode::Char('c') if is_control => self.stop(),
+            KeyCode::Char('y') | KeyCode::Enter if self.board.is_asking => self.stop(),
+            KeyCode::Char('q') if !self.board.is_stopping => self.board.is_asking = true,
+            _ => self.board.is_asking = false,
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        (self.board.is_asking, self.board.is_stopping) = (false, true);
+    }
+}

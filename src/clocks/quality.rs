@@ -1,0 +1,41 @@
+//! How good the synthetic gradients at messages are, measured against the true ones.
+
+use burn::tensor::Tensor;
+
+use super::learn::MESSAGE;
+use super::{ClockStates, Clocks, Feedback, Span, at};
+use crate::quality::Quality;
+
+impl Clocks {
+    /// How good the synthetic gradients at the messages of a span are, all of them together:
+    /// compared with the gradient of the slow network's loss, by backpropagation through its span.
+    /// None without an interface.
+    ///
+    /// The span goes on from the states; no states are zero states. The networks stay as they were.
+    ///
+    /// # Panics
+    ///
+    /// If a shape does not fit.
+    pub fn quality(&self, span: &Span, states: Option<ClockStates>) -> Option<Quality> {
+        let Feedback::Synthetic { interface, .. } = &self.feedback else {
+            return None;
+        };
+        let span = span.clone().off_tape(self.period);
+        let (fast, slow) = states.map(|s| (s.fast.inner(), s.slow.inner())).unzip();
+        let (mut fast, mut slow) = (self.fast.observer(fast), self.slow.observer(slow));
+        let interface = interface.observer();
+        let windows = (0..self.period).map(|k| fast.unroll(span.window(k, self.period)).message());
+        let messages: Vec<Tensor<2>> = windows.collect();
+        let predictions = messages.iter().enumerate().map(|(k, message)| {
+            let prediction = interface.predict(message.clone(), span.context(k));
+            prediction.delta_hat
+        });
+        let delta_hat = Tensor::cat(predictions.collect(), 0);
+        let slow = slow.unroll(Tensor::stack(messages, 0));
+        let at_answer = self.slow_loss_gradient(&slow.answer(), &span);
+        let arrived = slow.back(at_answer).messages;
+        let delta = (0..self.period).map(|k| at(&arrived, k)).collect();
+        let delta = Tensor::cat(delta, 0);
+        Some(Quality::measure(MESSAGE.to_string(), delta_hat, delta))
+    }
+}

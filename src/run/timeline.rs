@@ -1,0 +1,33 @@
+//! What several workers of a network do at the same time.
+
+use serde::{Deserialize, Serialize};
+
+/// What one worker did for a while.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Activity {
+    /// The worker, counted from 1, from the bottom up.
+    pub worker: usize,
+    /// The step that it was at.
+    pub step: usize,
+    /// What it did.
+    pub doing: Doing,
+    /// The section that this was about, or below which the interface lies; none for waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section: Option<String>,
+    /// When it began, in seconds from the beginning of the timeline.
+    pub start: f64,
+    /// When it ended.
+    pub end: f64,
+}
+
+/// What a worker can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Doing {
+    /// A section runs, and is updated.
+    Section,
+    /// The interface on top of it learns, or the one between it and the worker below.
+    Interface,
+    /// It waits for another worker, or for a batch.
+    Waiting,
+}
