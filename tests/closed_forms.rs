@@ -296,7 +296,7 @@ fn synthesizers_equal_the_tape() {
                 .with_contexts(8)
                 .with_init(Init::FanIn)
                 .init(rng, device);
-            let one_hot = Tensor::<2>::eye(8, device).slice([0..5]);
+            let one_hot = Tensor::<2>::eye(8, device).narrow(0, 0, 5);
             let name = format!("linear, {features} features");
             check_synthesizer(&name, linear.clone(), device, checks);
             let name = format!("{name}, one-hot context");
