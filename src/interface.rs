@@ -101,9 +101,20 @@ impl fmt::Display for Contract {
 
 /// A prediction of the gradient at one message, kept until the true one arrives.
 pub struct Prediction {
-    /// The synthetic gradient `delta_hat`, `[batch, features]`, in units of the reduced loss.
-    pub delta_hat: Tensor<2>,
     pass: Pass,
+    /// One unit of the synthesizer in units of the reduced loss, if they differ.
+    unit: Option<f64>,
+}
+
+impl Prediction {
+    /// The synthetic gradient `delta_hat`, `[batch, features]`, in units of the reduced loss.
+    pub fn delta_hat(&self) -> Tensor<2> {
+        let output = self.pass.output.clone();
+        match self.unit {
+            Some(unit) => output.mul_scalar(unit),
+            None => output,
+        }
+    }
 }
 
 /// The place between two sections: owns the synthesizer and what trains it.
@@ -184,14 +195,10 @@ impl Interface {
         }
     }
 
-    /// The output of a pass through the synthesizer, in units of the reduced loss.
     fn prediction(&self, pass: Pass) -> Prediction {
         let [batch, _] = pass.output.dims();
-        let delta_hat = match self.unit(batch) {
-            Some(unit) => pass.output.clone().mul_scalar(unit),
-            None => pass.output.clone(),
-        };
-        Prediction { delta_hat, pass }
+        let unit = self.unit(batch);
+        Prediction { pass, unit }
     }
 
     /// Regresses the prediction to the gradient `delta` that arrived: one optimizer step on

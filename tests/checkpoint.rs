@@ -617,7 +617,7 @@ fn in_a_warm_up_synthesizers_learn_and_sections_follow_backprop() {
                     let rng = &mut seeded(5);
                     let message = random([8, width], rng, device);
                     let context = random([8, 2], rng, device);
-                    values(interface.predict(message, Some(context)).delta_hat)
+                    values(interface.predict(message, Some(context)).delta_hat())
                 })
                 .collect()
         };

@@ -130,7 +130,7 @@ fn exported_parameters_answer_as_the_network_does() {
     let interface = &chain.interfaces()[0];
     let prediction = interface.predict(message, Some(context));
     // Synthesizers predict the gradient of one example's loss, of which a chain takes the mean.
-    let of_example = prediction.delta_hat.mul_scalar(BATCH as f32);
+    let of_example = prediction.delta_hat().mul_scalar(BATCH as f32);
     check_in_python("synthesizer", &file, both, of_example);
 
     let lstm = LstmConfig::new(3, 4).init(&mut seeded(1), device);

@@ -105,7 +105,7 @@ impl Net {
             let terms = interface.contract();
             let message = random([BATCH, terms.features], rng, device);
             let context = random([BATCH, SIZES[3]], rng, device);
-            values(interface.predict(message, Some(context)).delta_hat)
+            values(interface.predict(message, Some(context)).delta_hat())
         };
         self.chain.interfaces().iter().map(answer).collect()
     }
@@ -132,7 +132,7 @@ fn by_hand<S: Section>(
     let pass3 = f3.pass(Input::Message(pass2.output.clone()));
     let synthetic = |i: usize, h: &Tensor<2>| {
         let prediction = interfaces[i].predict(h.clone(), batch.context.clone());
-        prediction.delta_hat
+        prediction.delta_hat()
     };
     let delta_hat1 = synthetic(0, &pass1.output);
     let delta_hat2 = synthetic(1, &pass2.output);

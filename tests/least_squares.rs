@@ -40,7 +40,7 @@ fn regress(
     delta: &Tensor<2>,
 ) -> Tensor<2> {
     let prediction = interface.predict(message.clone(), Some(context.clone()));
-    let delta_hat = prediction.delta_hat.clone();
+    let delta_hat = prediction.delta_hat();
     interface.learn(prediction, delta.clone());
     delta_hat
 }
@@ -74,7 +74,7 @@ fn a_full_step_solves_the_regression() {
             checks.that("it does not start at zero", norm(before) == 0.0);
             let after = interface
                 .predict(message.clone(), Some(context.clone()))
-                .delta_hat;
+                .delta_hat();
             checks.close(
                 format!("rate {rate}"),
                 &values(after),
@@ -108,7 +108,7 @@ fn what_was_seen_fades() {
         let after_one = 0.5 / u;
         let moment = (0.25 + 4.5) / 0.75 * u * u;
         let after_two = after_one + 0.5 * 9.0 * u * (1.0 - after_one * u) / moment;
-        let answer = interface.predict(steps[0].clone(), None).delta_hat;
+        let answer = interface.predict(steps[0].clone(), None).delta_hat();
         checks.close(
             "after two steps",
             &values(answer),
@@ -187,7 +187,7 @@ fn looking_changes_nothing() {
                 regress(&mut interface, &message, &context, &delta);
             }
             let after = interface.predict(message.clone(), Some(context.clone()));
-            values(after.delta_hat)
+            values(after.delta_hat())
         };
         checks.close("looking", &learn(2), &learn(0), 1e-6);
     });

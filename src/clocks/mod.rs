@@ -274,7 +274,7 @@ impl Feedback {
     fn synthetic_gradient(&self, prediction: &Option<Prediction>) -> Option<Tensor<2>> {
         match (self, prediction) {
             (Self::Synthetic { scale, .. }, Some(prediction)) => {
-                Some(prediction.delta_hat.clone().mul_scalar(*scale))
+                Some(prediction.delta_hat().mul_scalar(*scale))
             }
             _ => None,
         }

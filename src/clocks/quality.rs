@@ -28,7 +28,7 @@ impl Clocks {
         let messages: Vec<Tensor<2>> = windows.collect();
         let predictions = messages.iter().enumerate().map(|(k, message)| {
             let prediction = interface.predict(message.clone(), span.context(k));
-            prediction.delta_hat
+            prediction.delta_hat()
         });
         let delta_hat = Tensor::cat(predictions.collect(), 0);
         let slow = slow.unroll(Tensor::stack(messages, 0));

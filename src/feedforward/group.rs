@@ -242,7 +242,7 @@ impl Sent {
     fn delta_hat(&self) -> Tensor<2> {
         let prediction = self.prediction.as_ref();
         let prediction = prediction.expect("there is one for a section that learns");
-        prediction.delta_hat.clone()
+        prediction.delta_hat()
     }
 }
 

@@ -382,7 +382,7 @@ impl Chain {
                 break;
             };
             let name = observer.sections[i].name.clone();
-            qualities.push(Quality::measure(name, m.delta_hat, below.clone()));
+            qualities.push(Quality::measure(name, m.delta_hat(), below.clone()));
             delta = below;
         }
         qualities.reverse();

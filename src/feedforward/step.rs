@@ -65,13 +65,13 @@ impl Chain {
                 .and_then(|credit| self.sections[i].give_credit(pass, credit));
             credit = match (lambda, predictions.pop(), arrived) {
                 (Some(lambda), Some(prediction), Some(delta)) => {
-                    let mixed = mix(&prediction.delta_hat, delta.clone(), lambda);
+                    let mixed = mix(&prediction.delta_hat(), delta.clone(), lambda);
                     residuals.push(Some(self.interfaces[i - 1].learn(prediction, delta)));
                     Some(mixed)
                 }
                 (Some(_), Some(prediction), None) => {
                     residuals.push(None);
-                    Some(prediction.delta_hat)
+                    Some(prediction.delta_hat())
                 }
                 (_, _, arrived) => arrived,
             };

@@ -131,7 +131,10 @@ impl Future {
     fn predict(&self, core: &dyn AnyCore, state: &Tensor<2>, next: &Sequence) -> Tensor<2> {
         let entering = next.kept(state.clone(), 0);
         let tick = core.step(next.input(0), entering);
-        let delta_hat = self.interface.predict_view(core.view(tick.state)).delta_hat;
+        let delta_hat = self
+            .interface
+            .predict_view(core.view(tick.state))
+            .delta_hat();
         // What a sequence that begins does is not the doing of the one before.
         next.kept(delta_hat, 0)
     }

@@ -165,19 +165,25 @@ impl Dense {
         })
     }
 
-    /// A pass on data with a context beside it, as if they were one input,
-    /// `[batch, features + contexts]`.
-    pub(crate) fn pass_with_context(&self, data: Tensor<2>, context: Tensor<2>) -> Pass {
+    /// A pass with a context beside the input, as if they were one, `[batch, features + contexts]`.
+    /// Of a message, the gradient comes back; of the context, none does.
+    pub(crate) fn pass_with_context(&self, input: Input, context: Tensor<2>) -> Pass {
+        let (input, wants_input) = input.into_parts();
         let [batch, contexts] = context.dims();
         let features = self.inputs() - contexts;
-        assert_shape!(data, [batch, features]);
-        let layer = self.layer(batch);
-        let is_small = self.norm.is_none() && layer.is_small();
-        if host::suits(&data.device()) && !is_small {
-            self.host_pass(vec![data, context], false)
-        } else {
-            self.pass(Input::Data(Tensor::cat(vec![data, context], 1)))
+        assert_shape!(input, [batch, features]);
+        let is_small = self.norm.is_none() && self.layer(batch).is_small();
+        if host::suits(&input.device()) && !is_small {
+            return self.host_pass(vec![input, context], wants_input);
         }
+        let both = Tensor::cat(vec![input, context], 1);
+        if !wants_input {
+            return self.pass(Input::Data(both));
+        }
+        let beside = Pass::new(both.clone(), move |delta, _| {
+            Some(delta.narrow(1, 0, features))
+        });
+        beside.then(self.pass(Input::Message(both)))
     }
 
     fn layer(&self, batch: usize) -> Layer {
@@ -307,7 +313,7 @@ impl Factors {
         host::tensor(values, [self.batch, self.outputs], &self.device)
     }
 
-    /// `x^T dz`, which is registered, and `dz W^T`, if it is wanted.
+    /// `x^T dz`, which is registered, and `dz W^T` at the first part of the input, if it is wanted.
     fn backward(
         &self,
         dz: &[f32],
@@ -326,9 +332,11 @@ impl Factors {
         let gradient = host::tensor(gradient, [inputs, outputs], &self.device);
         parameters.register(self.weight_id, gradient);
         wants_input.then(|| {
-            let weight = Matrix::new(self.weight.as_slice(), outputs);
-            let input = product(Matrix::new(dz, outputs), weight.transposed());
-            host::tensor(input, [self.batch, inputs], &self.device)
+            let features = self.parts[0].features;
+            let weight = &self.weight.as_slice()[..features * outputs];
+            let weight = Matrix::new(weight, outputs).transposed();
+            let input = product(Matrix::new(dz, outputs), weight);
+            host::tensor(input, [self.batch, features], &self.device)
         })
     }
 }

@@ -83,7 +83,7 @@ impl Synthesizer for LinearSynthesizer {
 
     fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
         match checked(context, self.contexts()) {
-            Some(context) => self.map.pass_with_context(message, context),
+            Some(context) => self.map.pass_with_context(Input::Data(message), context),
             None => self.map.pass(Input::Data(message)),
         }
     }

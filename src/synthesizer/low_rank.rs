@@ -1,10 +1,10 @@
 //! The low-rank synthesizer: `delta_hat = [h U; c] V + b`.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, s};
+use burn::tensor::{Device, Tensor};
 use rand::Rng;
 
-use super::{Synthesizer, conditioned};
+use super::{Synthesizer, checked, conditioned};
 use crate::init::Init;
 use crate::pass::{Input, Pass};
 use crate::section::{Dense, DenseConfig, Section};
@@ -85,12 +85,10 @@ impl Synthesizer for LowRankSynthesizer {
 
     fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
         let down = self.down.pass(Input::Data(message));
-        let rank = self.down.outputs();
-        let input = conditioned(down.output.clone(), context, self.contexts());
-        let condition = Pass::new(input.clone(), move |delta, _| {
-            Some(delta.slice(s![.., 0..rank]))
-        });
-        down.then(condition)
-            .then(self.up.pass(Input::Message(input)))
+        let values = Input::Message(down.output.clone());
+        down.then(match checked(context, self.contexts()) {
+            Some(context) => self.up.pass_with_context(values, context),
+            None => self.up.pass(values),
+        })
     }
 }

@@ -116,7 +116,13 @@ pub fn text(scope: Scope) -> Study {
         let steps = scope.choose(100, 8_000, 1_600_000 / unroll);
         let seeds = scope.choose(1, 5, 1);
         let flags = format!("{network} --unroll {unroll}");
-        training(format!("t{unroll}"), "text", flags, &METHODS, (steps, seeds))
+        training(
+            format!("t{unroll}"),
+            "text",
+            flags,
+            &METHODS,
+            (steps, seeds),
+        )
     });
     let rows = windows.iter().enumerate().map(|(i, (unroll, paper))| Row {
         name: unroll.to_string(),
