@@ -1,6 +1,7 @@
 //! Sections that train at the same time: image networks of seven and eight layers of 512 units and
-//! an output layer, batch 256, Adam, batch norm; cDNI on one thread and by two workers, and backprop
-//! on one thread and with operations shared by two, taking turns.
+//! an output layer, batch 256, Adam, batch norm; cDNI on one thread and by two, four and eight
+//! workers, and backprop on one thread and with operations shared by as many, taking turns, as far
+//! as the machine has processors for them.
 //!
 //! `cargo bench --profile dev --bench threads` prints the median time of a step over the
 //! repetitions, half the distance between the quartiles, and the ratio to one thread of the same
@@ -10,6 +11,7 @@
 mod common;
 
 use std::time::Instant;
+use std::{fmt, iter};
 
 use burn::tensor::{Device, Distribution, Tensor};
 use dni::data::{Stream, generator};
@@ -61,11 +63,23 @@ enum Schedule {
     Workers(usize),
 }
 
-const SCHEDULES: [(&str, Schedule); 3] = [
-    ("", Schedule::Alone(1)),
-    (", 2 kernel threads", Schedule::Alone(2)),
-    (", 2 workers", Schedule::Workers(2)),
-];
+/// Those that the machine has processors for.
+fn schedules() -> Vec<Schedule> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let shared = [2, 4, 8].into_iter().filter(|&n| n <= processors);
+    let shared = shared.flat_map(|n| [Schedule::Alone(n), Schedule::Workers(n)]);
+    iter::once(Schedule::Alone(1)).chain(shared).collect()
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alone(1) => Ok(()),
+            Self::Alone(threads) => write!(f, ", {threads} kernel threads"),
+            Self::Workers(workers) => write!(f, ", {workers} workers"),
+        }
+    }
+}
 
 /// A case with the name of what it is compared with.
 struct Case {
@@ -110,9 +124,9 @@ fn cases(word: &str, batch: &Batch, device: &Device) -> Vec<Case> {
     let mut cases = Vec::new();
     for hidden in HIDDEN {
         for (kind_name, kind) in KINDS {
-            for (schedule_name, schedule) in SCHEDULES {
+            for schedule in schedules() {
                 let reference = format!("512x{hidden} {kind_name}");
-                let name = format!("{reference}{schedule_name}");
+                let name = format!("{reference}{schedule}");
                 let is_locked = matches!(kind, Kind::Backprop);
                 let has_workers = matches!(schedule, Schedule::Workers(_));
                 if name.contains(word) && !(is_locked && has_workers) {
@@ -138,7 +152,7 @@ fn print_report(name: &str, report: &Report) {
     println!(
         "{name}: split {:?}, busy {}, gradients up to {} messages late",
         report.split,
-        busy.join(" and "),
+        busy.join(", "),
         stalest.unwrap_or(0)
     );
 }

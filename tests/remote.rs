@@ -7,6 +7,7 @@ mod common;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -171,12 +172,7 @@ fn a_server_that_freezes_or_dies_ends_the_run_which_goes_on_later() {
             .spawn()
             .expect("the program can be started");
         let folder = place.path("run");
-        wait_until(&mut run, || {
-            folder.join("events.jsonl").exists()
-                && events(&folder)
-                    .iter()
-                    .any(|event| event["event"] == "progress")
-        });
+        wait_until(&mut run, || has_progress(&folder));
         server.signal(signal);
         let start = Instant::now();
         let output = run.wait_with_output().expect("a child can be waited for");
@@ -194,6 +190,12 @@ fn a_server_that_freezes_or_dies_ends_the_run_which_goes_on_later() {
         call(&place, "images --resume run").succeeds();
         assert_same_run(&folder, &undisturbed.path("run"));
     }
+}
+
+/// It has recorded something. The run may be amid a line.
+fn has_progress(folder: &Path) -> bool {
+    let events = fs::read_to_string(folder.join("events.jsonl"));
+    events.is_ok_and(|events| events.contains(r#""event":"progress""#))
 }
 
 /// Who may compute is said, or nobody may.
