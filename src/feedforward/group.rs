@@ -114,7 +114,7 @@ impl Group<'_> {
         }
     }
 
-    /// DNI for section `i`: it runs on `input` and is updated at once, with the gradient that the
+    /// DNI for section `i`, which has just run: it is updated at once, with the gradient that the
     /// interface on top of it predicts or, at the top of the chain, that of the loss.
     ///
     /// `learners` says which sections learn in this step, from the lowest of the group to that
@@ -122,11 +122,10 @@ impl Group<'_> {
     pub fn section_step(
         &mut self,
         i: usize,
-        input: Input,
+        pass: Pass,
         batch: &Batch,
         learners: &[bool],
     ) -> SectionStep {
-        let pass = self.pass(i, input);
         let output = pass.output.clone();
         let is_top = self.has_top && i + 1 == self.sections.len();
         let sent = (!is_top).then(|| self.send(i, output.clone(), batch, learners));

@@ -27,7 +27,8 @@ impl Chain {
                 None => Input::Data(batch.input.clone()),
                 Some(sent) => sent.received(),
             };
-            let done = group.section_step(i, input, &batch, learners);
+            let pass = group.pass(i, input);
+            let done = group.section_step(i, pass, &batch, learners);
             if let Some(below) = below {
                 let was_sent = learners[i - 1];
                 let (residual, input_residual) = group.learn(i - 1, below, done.target, was_sent);

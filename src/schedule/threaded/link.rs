@@ -55,14 +55,15 @@ pub(super) struct ToBelow {
     pub answers: SyncSender<Answer>,
 }
 
-/// Queues between two neighbours, neither of whom goes on with more than `depth` of its messages
-/// unanswered or of its guesses unconfirmed.
+/// Queues between two neighbours, neither of whom lets its section at the border learn with more
+/// than `depth` of its messages before that unanswered, or runs it with more than `depth` guesses
+/// unconfirmed.
 ///
-/// Then no more than `depth` messages or answers lie in them; twice as many with synthetic inputs,
-/// where the upper one may be `depth` steps ahead, too.
+/// Then no more than `depth + 1` messages or answers lie in them; up to `2 depth + 1` with synthetic
+/// inputs, where the upper one may be `depth` steps ahead, too.
 pub(super) fn link(depth: usize) -> (ToAbove, ToBelow) {
-    let (up, messages) = sync_channel(2 * depth);
-    let (down, answers) = sync_channel(2 * depth);
+    let (up, messages) = sync_channel(2 * depth + 1);
+    let (down, answers) = sync_channel(2 * depth + 1);
     let above = ToAbove {
         messages: up,
         answers,

@@ -13,11 +13,11 @@
 //!                      M_i learns delta_i when it comes
 //! ```
 //!
-//! Both are bounded: a worker that has sent as many messages as a queue holds and has no answer yet
-//! waits. So memory does not grow with the number of steps, and gradients are at most so many steps
-//! late. Every message is answered once, in order, if only with the news that the section above did
-//! not learn; hence neither queue is ever full when something is put into it, and somebody can
-//! always go on: of two neighbours that both wait, one would wait for what the other has sent.
+//! Both are bounded: a worker whose messages lie unanswered waits before it learns. So memory does
+//! not grow with the number of steps, and gradients are at most so many steps late. Every message is
+//! answered once, in order, if only with the news that the section above did not learn; hence
+//! neither queue is ever full when something is put into it, and somebody can always go on: of two
+//! neighbours that both wait, one would wait for what the other has sent.
 //!
 //! The worker below owns the synthesizer of the interface between the two, since it is the one that
 //! must not wait for a prediction; it keeps each prediction until the gradient comes, which is then
@@ -25,14 +25,15 @@
 //! there, if inputs are synthetic: it is the one that must not wait for a message, and keeps each
 //! guess until that comes.
 //!
-//! A worker takes the answers that have come, and waits for those that it must have, just before
-//! its highest section moves, which is what needs the synthesizer. So with a queue of one message
-//! that synthesizer has learned from step s - 1 when it predicts in step s, as in `Chain::step`, and
-//! the result is that of `Chain::step`, bit for bit, whatever the split and however the threads run.
-//! Nobody has to wait for long: below the highest section there is work to do while the answer is
-//! made. A worker of one section has none, though, and would take turns with the one above it.
-//! Longer queues let it go on; what they cost is that synthesizers between workers learn some steps
-//! late ([`Staleness`]), and how late depends on the timing.
+//! A worker sends its message as soon as its highest section has run. Then it takes the answers that
+//! have come, and waits for those that it must have, just before that section moves, which is what
+//! needs the synthesizer. So with a queue of one message that synthesizer has learned from step
+//! s - 1 when it predicts in step s, as in `Chain::step`, and the result is that of `Chain::step`,
+//! bit for bit, whatever the split and however the threads run. Nobody has to wait for long: the
+//! worker above answers step s - 1 while this one moves its highest section in that step, and runs
+//! its sections in the next. Longer queues even out steps that take now longer and now shorter; what
+//! they cost is that synthesizers between workers learn some steps late ([`Staleness`]), and how late
+//! depends on the timing.
 
 mod crew;
 mod link;
@@ -125,10 +126,10 @@ impl Threaded {
         })
     }
 
-    /// Sets how many messages a worker may send before the first of them is answered. Default: 1,
-    /// which makes the result independent of the timing. More even out steps that take now longer
-    /// and now shorter, and give a worker of one section something to do while it waits; they make
-    /// gradients come later, which costs accuracy.
+    /// Sets how many messages a worker may have unanswered when its highest section learns, that of
+    /// the same step among them. Default: 1, which makes the result independent of the timing. More
+    /// even out steps that take now longer and now shorter; they make gradients come later, which
+    /// costs accuracy.
     ///
     /// # Errors
     ///
@@ -332,8 +333,11 @@ fn workers<'a>(
     let mut workers: Vec<Worker> = Vec::with_capacity(groups.len());
     let mut lanes = Vec::with_capacity(groups.len());
     let mut first = 0;
-    for group in groups {
-        let (lane, lessons) = sync_channel(course.depth);
+    for (below, group) in groups.into_iter().enumerate() {
+        // A worker may lag so many steps behind the lowest, as each may be ahead of the next by the
+        // messages between them. With shorter lanes that would have to wait for the highest.
+        let lag = below * (course.depth + 1);
+        let (lane, lessons) = sync_channel(lag + 1);
         let sections = group.len();
         let mut worker = Worker::new(course.clone(), group, first, lessons);
         if let Some(below) = workers.pop() {

@@ -87,7 +87,8 @@ fn time_step(chain: &mut Chain, batch: &Batch, lessons: &Lessons) -> Result<Vec<
             None => Input::Data(batch.input.clone()),
             Some(sent) => sent.received(),
         };
-        let done = group.section_step(i, input, batch, &learners[..]);
+        let pass = group.pass(i, input);
+        let done = group.section_step(i, pass, batch, &learners[..]);
         times[i] += watch.lap(&done.output.device())?;
         if let Some(below) = below.filter(|_| !rests) {
             let device = below.message.device();

@@ -27,7 +27,7 @@ pub(super) struct Course {
     pub steps: Range<usize>,
     /// Steps between two looks at the figures.
     pub check_every: usize,
-    /// How many messages of a worker may be without an answer.
+    /// How many messages of a worker may be without an answer when its highest section learns.
     pub depth: usize,
 }
 
@@ -204,12 +204,16 @@ impl<'a> Worker<'a> {
         let mut below: Option<Sent> = None;
         let highest = self.group.len() - 1;
         for i in 0..=highest {
-            if i == highest {
-                self.catch_up(self.course.depth - 1)?;
-            }
-            let begun = self.waited.trace.begin();
-            let done = self.group.section_step(i, input, &batch, learners);
             let section = Some(self.first + i);
+            let mut begun = self.waited.trace.begin();
+            let pass = self.group.pass(i, input);
+            if i == highest {
+                self.waited.trace.end(begun, Doing::Section, section);
+                self.send(pass.output.clone())?;
+                self.catch_up(self.course.depth - 1)?;
+                begun = self.waited.trace.begin();
+            }
+            let done = self.group.section_step(i, pass, &batch, learners);
             self.waited.trace.end(begun, Doing::Section, section);
             match below {
                 Some(below) => self.learn(i - 1, below, done.target, learners[i - 1]),
@@ -226,7 +230,10 @@ impl<'a> Worker<'a> {
             input = sent.received();
             below = Some(sent);
         }
-        below.map_or(Ok(()), |sent| self.send(sent, batch.context))
+        if let Some(sent) = below {
+            self.keep(sent.prediction, batch.context);
+        }
+        Ok(())
     }
 
     /// What the lowest section runs on: the data, a message from below, or a guess of it.
@@ -271,23 +278,29 @@ impl<'a> Worker<'a> {
         sent.map_err(|_| Halt::Stopped)
     }
 
-    /// Sends the message of this step up, and keeps what the answer will be needed for.
-    fn send(&mut self, sent: Sent, context: Option<Tensor<2>>) -> Result<(), Halt> {
-        let Some(above) = &mut self.above else {
+    /// Sends the message of this step up, if anybody is there.
+    fn send(&mut self, output: Tensor<2>) -> Result<(), Halt> {
+        let Some(above) = &self.above else {
             return Ok(());
         };
-        above.kept.push_back(Kept {
-            step: self.step,
-            rate_factor: self.rate_factor,
-            prediction: sent.prediction,
-            context,
-        });
         let message = Message {
             step: self.step,
-            output: to_host(sent.message),
+            output: to_host(output),
         };
         let sent = above.queues.messages.send(message);
         sent.map_err(|_| Halt::Stopped)
+    }
+
+    /// Keeps what the answer to the message of this step will be needed for.
+    fn keep(&mut self, prediction: Option<Prediction>, context: Option<Tensor<2>>) {
+        if let Some(above) = &mut self.above {
+            above.kept.push_back(Kept {
+                step: self.step,
+                rate_factor: self.rate_factor,
+                prediction,
+                context,
+            });
+        }
     }
 
     /// Lets the synthesizer on top learn from the answers that have come, and waits until no more
@@ -327,7 +340,8 @@ impl<'a> Worker<'a> {
         let Some(above) = &mut self.above else {
             return Ok(None);
         };
-        // With synthetic inputs answers may come before their messages are sent.
+        // Answers may come before what is kept for them, with synthetic inputs even before their
+        // messages are sent.
         if above.kept.is_empty() {
             return Ok(None);
         }
