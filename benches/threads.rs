@@ -6,20 +6,25 @@
 //! `cargo bench --profile dev --bench threads` prints the median time of a step over the
 //! repetitions, half the distance between the quartiles, and the ratio to one thread of the same
 //! method. A word after `--` restricts the cases to those that have it in their name. "2 kernel
-//! threads" means that each operation is split among two threads, in a pool of their own.
+//! threads" means that each operation is split among two threads, in a pool of their own. "waiting" is
+//! a network whose eight sections compute nothing and take 2 ms to run and 4 ms to learn, as those on
+//! other devices do for the thread that drives them: it shows what the schedule gains by itself, on
+//! any number of processors.
 
 mod common;
 
-use std::time::Instant;
-use std::{fmt, iter};
+use std::time::{Duration, Instant};
+use std::{fmt, iter, thread};
 
+use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 use dni::data::{Stream, generator};
 use dni::schedule::Threaded;
 use dni::schedule::threaded::{Report, even_split, section_times};
 use dni::{
-    Batch, Chain, Credit, DenseConfig, Init, Interface, LeastSquaresSynthesizerConfig, Lessons,
-    LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, Optimizer, backend,
+    Batch, Chain, Credit, DenseConfig, Init, Input, Interface, LeastSquaresSynthesizerConfig,
+    Lessons, LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, Optimizer, Pass, Section,
+    backend,
 };
 
 use common::Times;
@@ -81,10 +86,30 @@ impl fmt::Display for Schedule {
     }
 }
 
+/// A section for which this machine does nothing but wait.
+#[derive(Module, Debug)]
+struct Elsewhere;
+
+impl Section for Elsewhere {
+    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        input
+    }
+
+    fn pass(&self, input: Input) -> Pass {
+        let (input, is_message) = input.into_parts();
+        thread::sleep(Duration::from_millis(2));
+        Pass::new(input.clone(), move |_, _| {
+            thread::sleep(Duration::from_millis(4));
+            is_message.then_some(input)
+        })
+    }
+}
+
 /// A case with the name of what it is compared with.
 struct Case {
     name: String,
     reference: String,
+    batch: Batch,
     runner: Runner,
 }
 
@@ -97,16 +122,15 @@ enum Runner {
 fn main() {
     backend::set_kernel_threads(1).expect("one kernel thread is always to be had");
     let device = Device::flex();
-    let batch = batch(&device);
     let asked = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
-    let mut cases = cases(asked.as_deref().unwrap_or(""), &batch, &device);
+    let mut cases = cases(asked.as_deref().unwrap_or(""), &device);
     for case in &mut cases {
-        case.runner.time(&batch, 3);
+        case.time(3);
     }
     let mut times = Times::default();
     for _ in 0..REPETITIONS {
         for case in &mut cases {
-            times.note(case.name.clone(), case.runner.time(&batch, STEPS));
+            times.note(case.name.clone(), case.time(STEPS));
         }
     }
     for case in &cases {
@@ -120,8 +144,9 @@ fn main() {
 }
 
 /// The cases whose name has a word in it.
-fn cases(word: &str, batch: &Batch, device: &Device) -> Vec<Case> {
+fn cases(word: &str, device: &Device) -> Vec<Case> {
     let mut cases = Vec::new();
+    let of_images = random(INPUTS, CLASSES, device);
     for hidden in HIDDEN {
         for (kind_name, kind) in KINDS {
             for schedule in schedules() {
@@ -131,13 +156,20 @@ fn cases(word: &str, batch: &Batch, device: &Device) -> Vec<Case> {
                 let has_workers = matches!(schedule, Schedule::Workers(_));
                 if name.contains(word) && !(is_locked && has_workers) {
                     let chain = chain(hidden, kind, device);
-                    cases.push(Case {
-                        name,
-                        reference,
-                        runner: Runner::new(chain, kind, schedule, batch),
-                    });
+                    let runner = Runner::new(chain, kind, schedule, &of_images);
+                    cases.push(Case::new(name, reference, &of_images, runner));
                 }
             }
+        }
+    }
+    let workers = [2, 4, 8].map(Schedule::Workers);
+    let of_one = random(1, 1, device);
+    for schedule in iter::once(Schedule::Alone(1)).chain(workers) {
+        let reference = "waiting".to_string();
+        let name = format!("{reference}{schedule}");
+        if name.contains(word) {
+            let runner = Runner::new(waiting(device), Kind::Linear, schedule, &of_one);
+            cases.push(Case::new(name, reference, &of_one, runner));
         }
     }
     cases
@@ -155,6 +187,22 @@ fn print_report(name: &str, report: &Report) {
         busy.join(", "),
         stalest.unwrap_or(0)
     );
+}
+
+impl Case {
+    fn new(name: String, reference: String, batch: &Batch, runner: Runner) -> Self {
+        Self {
+            name,
+            reference,
+            batch: batch.clone(),
+            runner,
+        }
+    }
+
+    /// Microseconds per step.
+    fn time(&mut self, steps: usize) -> f64 {
+        self.runner.time(&self.batch, steps)
+    }
 }
 
 impl Runner {
@@ -212,6 +260,21 @@ fn chain(hidden: usize, kind: Kind, device: &Device) -> Chain {
     chain.section("output", output, Optimizer::adam(1e-3))
 }
 
+/// Eight sections that hand on what they get.
+fn waiting(device: &Device) -> Chain {
+    const SECTIONS: usize = 8;
+    let rng = &mut generator(3, Stream::Parameters);
+    let mut chain = Chain::new(Loss::SquaredError);
+    for i in 0..SECTIONS {
+        chain = chain.section(format!("section{i}"), Elsewhere, Optimizer::sgd(1.0));
+        if i + 1 < SECTIONS {
+            let synthesizer = LinearSynthesizerConfig::new(1).init(rng, device);
+            chain = chain.interface(Interface::new(synthesizer, Optimizer::sgd(0.0)));
+        }
+    }
+    chain
+}
+
 fn with_interface(chain: Chain, kind: Kind, device: &Device) -> Chain {
     let rng = &mut generator(2, Stream::Parameters);
     let adam = Optimizer::adam(1e-3);
@@ -235,12 +298,13 @@ fn with_interface(chain: Chain, kind: Kind, device: &Device) -> Chain {
     }
 }
 
-fn batch(device: &Device) -> Batch {
-    let input = Tensor::random([BATCH, INPUTS], Distribution::Uniform(0.0, 1.0), device);
-    let labels: Vec<f32> = (0..BATCH * CLASSES)
-        .map(|i| f32::from(u8::from(i / CLASSES % CLASSES == i % CLASSES)))
+/// A batch with a label for each of some classes, in turn.
+fn random(inputs: usize, classes: usize, device: &Device) -> Batch {
+    let input = Tensor::random([BATCH, inputs], Distribution::Uniform(0.0, 1.0), device);
+    let labels: Vec<f32> = (0..BATCH * classes)
+        .map(|i| f32::from(u8::from(i / classes % classes == i % classes)))
         .collect();
-    let target = Tensor::<1>::from_floats(labels.as_slice(), device).reshape([BATCH, CLASSES]);
+    let target = Tensor::<1>::from_floats(labels.as_slice(), device).reshape([BATCH, classes]);
     Batch {
         input,
         context: Some(target.clone()),
