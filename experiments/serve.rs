@@ -1,6 +1,7 @@
 //! `dni serve`: this machine's device for workers of other machines, on burn's remote backend.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -10,10 +11,9 @@ use crate::token::TokenArgs;
 /// Flags of `dni serve`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The connection (ws://) is not encrypted: whoever can read the network can read \
-                  the token and the tensors. Between machines that share no trusted network, let \
-                  it listen on loopback and lead there through a tunnel, such as ssh -L \
-                  3000:127.0.0.1:3000."
+    after_help = "Without --identity the connection (ws://) is not encrypted: whoever can read the \
+                  network can read the token and the tensors. With it the connection (iroh://) is \
+                  encrypted, over UDP, and clients know the server by its key."
 )]
 pub struct ServeArgs {
     /// What is served
@@ -23,6 +23,11 @@ pub struct ServeArgs {
     /// Address to listen on; port 0 is any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+
+    /// File with the key by which clients know this server, made if there is none; encrypts the
+    /// connection
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
 
     #[command(flatten)]
     token: TokenArgs,
@@ -78,13 +83,18 @@ mod host {
 #[cfg(feature = "remote")]
 mod host {
     use std::net::TcpListener;
+    use std::path::Path;
+    use std::sync::mpsc;
 
     use anyhow::Context;
     use burn::server::{
-        AllowAll, AuthorizationRequest, PeerAuthorizer, RemoteServer, TokenAuthorizer,
-        WebSocketTransport,
+        AllowAll, AuthorizationRequest, BURN_REMOTE_ALPN, IrohIdentity, PeerAuthorizer,
+        RemoteServer, TokenAuthorizer, WebSocketTransport,
     };
-    use dni::place::Token;
+    use dni::place::{Address, Token};
+    use iroh::endpoint::presets;
+    use iroh::protocol::Router;
+    use iroh::{Endpoint, RelayMode, SecretKey};
 
     use super::ServeArgs;
     use crate::output;
@@ -96,9 +106,6 @@ mod host {
         }
         let backend = args.backend.resolve();
         let device = backend.device()?;
-        let cannot = || format!("cannot listen on {}", args.listen);
-        let listener = TcpListener::bind(args.listen).with_context(cannot)?;
-        let address = listener.local_addr().with_context(cannot)?;
         // burn's messages would go to stdout.
         // SAFETY: the program has started no other thread yet that could read the environment.
         unsafe { std::env::set_var("RUST_LOG", "off") };
@@ -107,8 +114,63 @@ mod host {
             Some(token) => server.with_authorizer(spoken(TokenAuthorizer::new(token.reveal())?)),
             None => server.with_authorizer(spoken(AllowAll)),
         };
-        output::print(&format!("serving {backend} on ws://{address}\n"))?;
+        let told = |address: &str| output::print(&format!("serving {backend} on {address}\n"));
+        match &args.identity {
+            Some(identity) => serve_encrypted(args, identity, server, told),
+            None => serve_plain(args, &server, told),
+        }
+    }
+
+    fn serve_plain(
+        args: &ServeArgs,
+        server: &RemoteServer,
+        tell: impl Fn(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let cannot = || format!("cannot listen on {}", args.listen);
+        let listener = TcpListener::bind(args.listen).with_context(cannot)?;
+        let address = listener.local_addr().with_context(cannot)?;
+        tell(&format!("ws://{address}"))?;
         server.serve(WebSocketTransport::from_listener(listener))?;
+        Ok(())
+    }
+
+    /// Over Iroh, on this address alone and with nobody's help.
+    fn serve_encrypted(
+        args: &ServeArgs,
+        identity: &Path,
+        server: RemoteServer,
+        tell: impl Fn(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let path = identity.display();
+        let identity = IrohIdentity::load_or_create(identity)
+            .with_context(|| format!("cannot use the identity in '{path}'"))?;
+        // Before anything is served, so that a signal finds its way from the beginning.
+        let (signal, stopped) = mpsc::channel();
+        ctrlc::set_handler(move || {
+            // Nobody listens any more if it ends already.
+            let _ = signal.send(());
+        })?;
+        let cannot = || format!("cannot listen on {} (UDP)", args.listen);
+        let runtime = tokio::runtime::Runtime::new()?;
+        let router = runtime.block_on(async {
+            let endpoint = Endpoint::builder(presets::Minimal)
+                .relay_mode(RelayMode::Disabled)
+                .secret_key(SecretKey::from_bytes(&identity.to_bytes()))
+                .clear_ip_transports()
+                .bind_addr(args.listen)
+                .with_context(cannot)?;
+            let endpoint = endpoint.bind().await.with_context(cannot)?;
+            let protocol = server.into_protocol(&endpoint)?;
+            let router = Router::builder(endpoint).accept(BURN_REMOTE_ALPN, protocol);
+            anyhow::Ok(router.spawn())
+        })?;
+        let bound = router.endpoint().bound_sockets();
+        let socket = bound.first().context("nothing was bound")?;
+        let key = router.endpoint().id().to_string();
+        tell(&Address::encrypted(&key, *socket)?.to_string())?;
+        // Whatever comes, it is time to end.
+        let _ = stopped.recv();
+        runtime.block_on(router.shutdown())?;
         Ok(())
     }
 

@@ -33,16 +33,16 @@ pub struct WorkerArgs {
     split: Option<Vec<usize>>,
 
     /// Where each worker computes, from the bottom up: a backend, wgpu:N for the N-th adapter of `dni
-    /// backends` from 0, or a `dni serve` (unencrypted), as in flex,wgpu:1,ws://10.0.0.2:3000
-    /// [default: --backend for all]
+    /// backends` from 0, or a `dni serve`, as in flex,wgpu:1,ws://10.0.0.2:3000 (unencrypted) or
+    /// iroh://KEY@10.0.0.2:3000 [default: --backend for all]
     #[arg(long, value_name = "PLACES", value_delimiter = ',', value_parser = place)]
     place: Option<Vec<Place>>,
 
     #[command(flatten)]
     pub token: TokenArgs,
 
-    /// Messages that a worker may send before the first is answered; with one the result does not
-    /// depend on the timing [default: 1]
+    /// Messages of a worker that may be unanswered when its highest layer learns; with one the result
+    /// does not depend on the timing [default: 1]
     #[arg(long, value_name = "N", value_parser = positive)]
     queue: Option<usize>,
 }

@@ -28,6 +28,26 @@ const LONG: &str = "images --backend ndarray --steps 120 --depth 4 --units 8 --b
 
 const TOKEN: &str = "a token of this test";
 
+/// How a server is reached.
+#[derive(Debug, Clone, Copy)]
+enum Transport {
+    Plain,
+    Encrypted,
+}
+
+impl Transport {
+    const ALL: [Self; 2] = [Self::Plain, Self::Encrypted];
+
+    /// What `dni serve` needs to hear. The file is made by the first server of a place, so that the
+    /// next ones there have its key.
+    fn flags(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Encrypted => "--identity server.key",
+        }
+    }
+}
+
 /// A `dni serve` of its own.
 struct Server {
     child: Child,
@@ -36,13 +56,16 @@ struct Server {
 
 impl Server {
     /// One that serves ndarray behind the token, on any free port.
-    fn start(place: &Place) -> Self {
-        Self::start_at(place, "127.0.0.1:0")
+    fn start(place: &Place, transport: Transport) -> Self {
+        Self::start_at(place, transport, "127.0.0.1:0")
     }
 
-    fn start_at(place: &Place, listen: &str) -> Self {
+    fn start_at(place: &Place, transport: Transport, listen: &str) -> Self {
+        let flags = transport.flags();
         let mut child = place
-            .command(&format!("serve --backend ndarray --listen {listen}"))
+            .command(&format!(
+                "serve --backend ndarray --listen {listen} {flags}"
+            ))
             .env("DNI_TOKEN", TOKEN)
             .spawn()
             .expect("the program can be started");
@@ -64,7 +87,8 @@ impl Server {
     }
 
     fn listen(&self) -> &str {
-        self.address.strip_prefix("ws://").expect("it is a ws://")
+        let (_, listen) = self.address.rsplit_once(['/', '@']).expect("it is a URL");
+        listen
     }
 }
 
@@ -91,20 +115,26 @@ fn call(place: &Place, arguments: &str) -> Done {
 #[test]
 fn a_remote_worker_trains_as_a_local_one() {
     let place = Place::new();
-    let server = Server::start(&place);
-    let address = &server.address;
+    let servers = Transport::ALL.map(|transport| Server::start(&place, transport));
+    let [plain, encrypted] = servers.each_ref().map(|server| &server.address);
     let trained = |flags: &str, folder: &str| {
         call(&place, &format!("{TINY} {flags} --run-dir {folder}")).succeeds();
         state(&place.path(folder)).tensors
     };
     for (i, flags) in ["", "--unlock --update-probability 0.5"].iter().enumerate() {
         let local = trained(flags, &format!("local{i}"));
-        for places in [
-            format!("ndarray,{address}"),
-            format!("{address},ndarray"),
-            format!("{address},{address}"),
-        ] {
-            let folder = format!("remote{i}{}", places.replace([':', '/', ','], "-"));
+        for (j, places) in [
+            format!("ndarray,{plain}"),
+            format!("{plain},ndarray"),
+            format!("{plain},{plain}"),
+            format!("ndarray,{encrypted}"),
+            format!("{encrypted},{encrypted}"),
+            format!("{encrypted},{plain}"),
+        ]
+        .iter()
+        .enumerate()
+        {
+            let folder = format!("remote{i}-{j}");
             let remote = trained(&format!("{flags} --place {places}"), &folder);
             assert!(remote == local, "{flags} --place {places}");
         }
@@ -114,7 +144,7 @@ fn a_remote_worker_trains_as_a_local_one() {
 #[test]
 fn who_computes_where_is_told() {
     let place = Place::new();
-    let server = Server::start(&place);
+    let server = Server::start(&place, Transport::Plain);
     let flags = format!("--place ndarray,{}", server.address);
     let done = call(&place, &format!("{TINY} {flags}")).succeeds();
     let words = format!("hidden3 to output on {}", server.address);
@@ -125,23 +155,40 @@ fn who_computes_where_is_told() {
 #[test]
 fn a_server_that_is_not_there_or_refuses_is_told_with_the_cure() {
     let place = Place::new();
-    let server = Server::start(&place);
     let nobody = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-        format!("ws://{}", listener.local_addr().expect("it has an address"))
+        listener.local_addr().expect("it has an address")
     };
     fs::write(place.path("wrong"), "another token\n").expect("it can be written");
-    for (address, flags, words) in [
-        (&server.address, "--token-file wrong", "refuses the token"),
-        (&server.address, "", "--token-file or DNI_TOKEN"),
-        (&nobody, "--token-file wrong", "dni serve"),
-    ] {
-        let start = Instant::now();
-        place
-            .run(&format!("{TINY} --place ndarray,{address} {flags}"))
-            .fails(1, &["worker 2", address, words]);
-        assert!(start.elapsed() < SOON, "{flags}");
+    for transport in Transport::ALL {
+        let server = Server::start(&place, transport);
+        let elsewhere = server.address.replace(server.listen(), &nobody.to_string());
+        for (address, flags, words) in [
+            (&server.address, "--token-file wrong", "refuses the token"),
+            (&server.address, "", "--token-file or DNI_TOKEN"),
+            (&elsewhere, "--token-file wrong", "dni serve"),
+        ] {
+            let start = Instant::now();
+            place
+                .run(&format!("{TINY} --place ndarray,{address} {flags}"))
+                .fails(1, &["worker 2", address, words]);
+            assert!(start.elapsed() < SOON, "{transport:?} {flags}");
+        }
     }
+}
+
+/// Who has the port but not the key of the address is not talked to.
+#[test]
+fn a_server_with_another_key_is_an_impostor() {
+    let place = Place::new();
+    let server = Server::start(&place, Transport::Encrypted);
+    let other = Place::new();
+    let other = Server::start(&other, Transport::Encrypted);
+    let (key, _) = other.address.split_once('@').expect("it has a key");
+    let address = format!("{key}@{}", server.listen());
+    let start = Instant::now();
+    call(&place, &format!("{TINY} --place ndarray,{address}")).fails(1, &["worker 2", &address]);
+    assert!(start.elapsed() < SOON);
 }
 
 /// A server that says nothing is not waited for.
@@ -162,9 +209,10 @@ fn a_silent_listener_is_no_server() {
 fn a_server_that_freezes_or_dies_ends_the_run_which_goes_on_later() {
     let undisturbed = Place::new();
     call(&undisturbed, LONG).succeeds();
-    for signal in ["STOP", "KILL"] {
+    let ends = Transport::ALL.map(|transport| [(transport, "STOP"), (transport, "KILL")]);
+    for (transport, signal) in ends.into_iter().flatten() {
         let place = Place::new();
-        let server = Server::start(&place);
+        let server = Server::start(&place, transport);
         let (address, listen) = (server.address.clone(), server.listen().to_string());
         let mut run = place
             .command(&format!("{LONG} --place ndarray,{address}"))
@@ -186,7 +234,7 @@ fn a_server_that_freezes_or_dies_ends_the_run_which_goes_on_later() {
         assert!(saved_step(&folder).is_some(), "{signal}: nothing is left");
 
         drop(server);
-        let _back = Server::start_at(&place, &listen);
+        let _back = Server::start_at(&place, transport, &listen);
         call(&place, "images --resume run").succeeds();
         assert_same_run(&folder, &undisturbed.path("run"));
     }
@@ -226,13 +274,14 @@ fn nobody_is_served_by_accident() {
 #[test]
 fn a_server_ends_by_a_signal() {
     let place = Place::new();
-    for signal in ["INT", "TERM"] {
-        let mut server = Server::start(&place);
+    let ends = Transport::ALL.map(|transport| [(transport, "INT"), (transport, "TERM")]);
+    for (transport, signal) in ends.into_iter().flatten() {
+        let mut server = Server::start(&place, transport);
         // It listens to signals as soon as it serves.
         let address = &server.address;
         call(&place, &format!("{TINY} --place ndarray,{address}")).succeeds();
         server.signal(signal);
         let status = server.child.wait().expect("a child can be waited for");
-        assert_eq!(status.code(), Some(0), "{signal}");
+        assert_eq!(status.code(), Some(0), "{transport:?} {signal}");
     }
 }

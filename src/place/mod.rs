@@ -3,6 +3,8 @@
 mod address;
 mod carry;
 #[cfg(feature = "remote")]
+mod encrypted;
+#[cfg(feature = "remote")]
 mod relay;
 #[cfg_attr(not(feature = "remote"), path = "here.rs")]
 mod remote;
@@ -21,7 +23,8 @@ pub use address::Address;
 pub(crate) use carry::{carry, to_host};
 pub use token::Token;
 
-/// Where a worker computes. As text: `flex`, `wgpu`, `wgpu:1`, `ws://10.0.0.2:3000`.
+/// Where a worker computes. As text: `flex`, `wgpu`, `wgpu:1`, `ws://10.0.0.2:3000`,
+/// `iroh://KEY@10.0.0.2:3000`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Place {
@@ -87,12 +90,13 @@ impl FromStr for Place {
         if let Some(Ok(index)) = text.strip_prefix("wgpu:").map(str::parse) {
             return Ok(Self::Adapter(index));
         }
-        if text.starts_with(Address::SCHEME) {
+        if Address::is_meant_by(text) {
             return text.parse().map(Self::Server);
         }
         Err(Error::Invalid(format!(
             "'{text}' is no place to compute; choose from flex, ndarray, wgpu, wgpu:N for the \
-             N-th adapter of `dni backends`, counted from 0, and ws://HOST:PORT for a server"
+             N-th adapter of `dni backends`, counted from 0, and ws://HOST:PORT or \
+             iroh://KEY@HOST:PORT for a server"
         )))
     }
 }

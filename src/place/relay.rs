@@ -12,23 +12,24 @@ use std::thread;
 use std::time::Duration;
 
 use super::Address;
+use super::remote::Line;
 
 /// How long a server may take to accept a connection.
-const TO_CONNECT: Duration = Duration::from_secs(4);
+pub(super) const TO_CONNECT: Duration = Duration::from_secs(4);
 /// How long it may take to answer, once connected.
-const TO_ANSWER: Duration = Duration::from_secs(6);
+pub(super) const TO_ANSWER: Duration = Duration::from_secs(6);
 /// The time between two signs of life.
-const BETWEEN_SIGNS: Duration = Duration::from_secs(2);
+pub(super) const BETWEEN_SIGNS: Duration = Duration::from_secs(2);
 
 /// The way from a port of this process to a server.
 pub(super) struct Relay {
     /// Where burn's client is to connect.
     pub port: u16,
-    pub line: Arc<Line>,
+    pub line: Arc<Wire>,
 }
 
 /// A line that may be cut.
-pub(super) struct Line {
+pub(super) struct Wire {
     /// Set when it is cut.
     cut: OnceLock<String>,
     server: TcpStream,
@@ -48,7 +49,7 @@ impl Relay {
         server.set_nodelay(true).map_err(failed)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
-        let line = Arc::new(Line {
+        let line = Arc::new(Wire {
             cut: OnceLock::new(),
             server,
             client: OnceLock::new(),
@@ -66,12 +67,13 @@ impl Relay {
     }
 }
 
-impl Line {
-    /// Why it was cut, if it was.
-    pub fn why_cut(&self) -> Option<&str> {
+impl Line for Wire {
+    fn why_cut(&self) -> Option<&str> {
         self.cut.get().map(String::as_str)
     }
+}
 
+impl Wire {
     /// Ends the connection at both ends. The first reason stays.
     fn cut(&self, reason: String) {
         // Whoever finds the connection closed must find the reason.
@@ -131,17 +133,19 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream) -> io::Result<()> {
     }
 }
 
+/// What to say when a server has closed the connection.
+pub(super) const CLOSED: &str = "the server closed the connection; it was stopped or has died";
+
 fn closed_because(end: io::Result<()>) -> String {
     match end {
-        Ok(()) => "the server closed the connection; it was stopped or has died".to_string(),
+        Ok(()) => CLOSED.to_string(),
         Err(error) => format!("the connection to the server broke ({error}); it may have died"),
     }
 }
 
 /// A connection to the first of a server's addresses that takes one.
 fn dial(address: &Address) -> Result<(TcpStream, SocketAddr), String> {
-    let peers = address.authority().to_socket_addrs();
-    let peers = peers.map_err(|error| format!("its name is not known here ({error})"))?;
+    let peers = peers_at(address)?;
     let mut reason = "its name stands for no address".to_string();
     for peer in peers {
         match reach(peer) {
@@ -175,12 +179,27 @@ fn sign_of_life(peer: SocketAddr) -> Result<(), String> {
         .and_then(|()| stream.read_exact(&mut answer));
     match heard {
         Ok(()) if answer == *b"HTTP/" => Ok(()),
-        Err(error) if is_timeout(&error) => Err(format!(
-            "the server gives no sign of life for {} s; it is frozen, or the network is",
-            TO_ANSWER.as_secs()
-        )),
+        Err(error) if is_timeout(&error) => Err(no_sign_of_life()),
         Ok(()) | Err(_) => Err("whatever listens there is no `dni serve`".to_string()),
     }
+}
+
+/// What to say of a server that has not answered in time.
+pub(super) fn no_sign_of_life() -> String {
+    format!(
+        "the server gives no sign of life for {} s; it has died or is frozen, or the network is down",
+        TO_ANSWER.as_secs()
+    )
+}
+
+/// The places that an address stands for.
+///
+/// # Errors
+///
+/// If its name is not known.
+pub(super) fn peers_at(address: &Address) -> Result<impl Iterator<Item = SocketAddr>, String> {
+    let peers = address.authority().to_socket_addrs();
+    peers.map_err(|error| format!("its name is not known here ({error})"))
 }
 
 fn is_timeout(error: &io::Error) -> bool {

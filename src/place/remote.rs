@@ -5,15 +5,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use burn::remote::{ConnectError, RemoteHost};
 use burn::tensor::Device;
 
-use super::relay::{Line, Relay};
-use super::{Address, Token};
+use super::relay::Relay;
+use super::{Address, Token, encrypted};
 use crate::error::{Error, Result};
+
+/// A connection that ends when its server gives no sign of life.
+pub(super) trait Line: Send + Sync {
+    /// Why it has ended, if it has.
+    fn why_cut(&self) -> Option<&str>;
+}
 
 /// A device with its way to the server. burn keeps both as long as the process lives.
 struct Known {
     device: Device,
     address: Address,
-    line: Arc<Line>,
+    line: Arc<dyn Line>,
 }
 
 /// All that this process has opened.
@@ -31,13 +37,12 @@ pub(super) fn connect(address: &Address, token: Option<&Token>) -> Result<Device
         address: address.clone(),
         reason,
     };
-    let Relay { port, line } = Relay::start(address).map_err(failed)?;
-    let mut host = RemoteHost::websocket(&format!("ws://127.0.0.1:{port}"));
+    let (mut host, line) = dial(address).map_err(failed)?;
     if let Some(token) = token {
         host = host.with_credential(token.reveal());
     }
     let device = Device::remote_options(&host).init();
-    let device = device.map_err(|error| failed(explained(error, token.is_some(), &line)))?;
+    let device = device.map_err(|error| failed(explained(error, token.is_some(), &*line)))?;
     known().push(Known {
         device: device.clone(),
         address: address.clone(),
@@ -46,8 +51,23 @@ pub(super) fn connect(address: &Address, token: Option<&Token>) -> Result<Device
     Ok(device)
 }
 
+/// The way to a server, by the transport that its address names.
+fn dial(address: &Address) -> std::result::Result<(RemoteHost, Arc<dyn Line>), String> {
+    match address.key() {
+        Some(key) => {
+            let (host, watch) = encrypted::dial(address, key)?;
+            Ok((RemoteHost::iroh(host), watch))
+        }
+        None => {
+            let Relay { port, line } = Relay::start(address)?;
+            let host = RemoteHost::websocket(&format!("ws://127.0.0.1:{port}"));
+            Ok((host, line))
+        }
+    }
+}
+
 /// Why a server did not take a client, and what to do about it.
-fn explained(error: ConnectError, has_token: bool, line: &Line) -> String {
+fn explained(error: ConnectError, has_token: bool, line: &dyn Line) -> String {
     match error {
         ConnectError::Unauthorized if has_token => {
             "the server refuses the token; give it the one that the server was started with"
