@@ -102,3 +102,31 @@ fn it_can_be_stopped_by_a_key() {
     assert_eq!(child.wait().expect("it ends").code(), Some(1));
     assert!(saved_step(&place.path("run")).is_some_and(|step| step > 0));
 }
+
+/// A terminal that goes away takes nothing with it: the run is saved, and the program ends.
+#[cfg(target_os = "linux")]
+#[test]
+fn it_ends_when_its_terminal_does() {
+    use std::time::{Duration, Instant};
+
+    let place = Place::new();
+    let Some(mut script) = start_on_terminal(&place, &format!("{RUN} --steps 1000000")) else {
+        return;
+    };
+    let mut output = script.stdout.take().expect("it is a pipe");
+    read_until(&mut output, "asks whether to stop");
+    let script_id = script.id();
+    let children = read(format!("/proc/{script_id}/task/{script_id}/children"));
+    let stat = Path::new("/proc").join(children.trim()).join("stat");
+    // A child that nobody has waited for is a Z.
+    let runs = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(runs(), "no child in {children:?}");
+    script.kill().expect("it runs");
+    script.wait().expect("it can be waited for");
+    let start = Instant::now();
+    while runs() {
+        assert!(start.elapsed() < PATIENCE, "it still runs");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(saved_step(&place.path("run")).is_some_and(|step| step > 0));
+}

@@ -1,9 +1,10 @@
 //! `--dashboard`: a run, live in the terminal.
 //!
-//! It hears the same events as the progress bar. A thread of its own draws and listens to the
-//! keyboard, so that both work however long a step takes.
+//! It hears the same events as the progress bar. A thread of its own draws and answers the keyboard,
+//! so that both work however long a step takes.
 
 mod board;
+mod keyboard;
 mod screen;
 mod trail;
 mod view;
@@ -20,6 +21,7 @@ use ratatui::Terminal;
 
 use crate::args::Misuse;
 use board::Board;
+use keyboard::Keyboard;
 use screen::Screen;
 
 pub use screen::{is_on, leave};
@@ -48,6 +50,7 @@ impl Dashboard {
         let mut desk = Desk {
             board: Board::new(label, settings),
             terminal: Terminal::new(Screen::enter()?)?,
+            keyboard: Keyboard::open()?,
             stop,
         };
         let thread = thread::Builder::new()
@@ -86,14 +89,13 @@ impl Drop for Dashboard {
 struct Desk {
     board: Board,
     terminal: Terminal<Screen<io::Stderr>>,
+    keyboard: Keyboard,
     stop: &'static AtomicBool,
 }
 
 impl Desk {
     /// Draws and answers keys until the run is over.
     fn attend(&mut self, events: &Receiver<Event>) -> io::Result<()> {
-        /// Between two looks at the events, and at the clock.
-        const PATIENCE: Duration = Duration::from_millis(50);
         const TICK: Duration = Duration::from_secs(1);
         let mut drawn: Option<Instant> = None;
         loop {
@@ -110,8 +112,8 @@ impl Desk {
                 self.terminal.draw(|frame| view::draw(frame, &self.board))?;
                 drawn = Some(Instant::now());
             }
-            if event::poll(PATIENCE)? {
-                match event::read()? {
+            if let Some(event) = self.keyboard.next_soon() {
+                match event {
                     event::Event::Key(key) if key.kind != KeyEventKind::Release => self.press(key),
                     _ => {}
                 }
