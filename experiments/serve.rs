@@ -101,14 +101,14 @@ mod host {
 
     /// Serves until Ctrl-C or SIGTERM.
     pub fn serve(args: &ServeArgs, token: Option<Token>) -> anyhow::Result<()> {
+        // burn's messages would go to stdout.
+        // SAFETY: the program has started no other thread yet that could read the environment.
+        unsafe { std::env::set_var("RUST_LOG", "off") };
         if let Some(threads) = args.kernel_threads {
             dni::backend::set_shared_kernel_threads(threads)?;
         }
         let backend = args.backend.resolve();
         let device = backend.device()?;
-        // burn's messages would go to stdout.
-        // SAFETY: the program has started no other thread yet that could read the environment.
-        unsafe { std::env::set_var("RUST_LOG", "off") };
         let server = RemoteServer::new([device]);
         let server = match token {
             Some(token) => server.with_authorizer(spoken(TokenAuthorizer::new(token.reveal())?)),

@@ -382,6 +382,16 @@ fn relays(sections: usize, is_unlocked: bool, seed: u64) -> (Chain, Traces) {
     (chain, traces)
 }
 
+/// A batch whose input is the number of its step.
+fn numbered(step: usize) -> Batch {
+    let input = Tensor::from_floats([[step as f32]], &Device::flex());
+    Batch {
+        target: Tensor::zeros_like(&input),
+        context: None,
+        input,
+    }
+}
+
 /// Runs `work` on a thread of its own; nothing if it takes too long.
 fn in_time<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Option<R> {
     let (done, result) = channel();
@@ -423,16 +433,10 @@ fn no_message_is_lost_or_doubled_whatever_the_timing() {
         let report = in_time(move || {
             let threaded = Threaded::new(chain, &split).and_then(|t| t.with_queue(queue));
             let mut threaded = threaded.expect("the split is right");
-            let numbered = |step: usize| {
+            let figures = threaded.train(0..steps, &lessons, |step| {
                 naps.take();
-                let input = Tensor::from_floats([[step as f32]], &Device::flex());
-                Batch {
-                    target: Tensor::zeros_like(&input),
-                    context: None,
-                    input,
-                }
-            };
-            let figures = threaded.train(0..steps, &lessons, numbered);
+                numbered(step)
+            });
             assert_eq!(figures.expect("nobody fails").len(), steps);
             threaded.report().clone()
         });
@@ -509,14 +513,7 @@ fn workers_of_one_section_all_run_at_the_same_time() {
         let threaded = Threaded::new(chain, &[1; Crowd::SECTIONS]);
         let mut threaded = threaded.expect("the split is right");
         let steps = 0..Crowd::STEPS;
-        threaded.train(steps, &Credit::Synthetic.into(), |step| {
-            let input = Tensor::from_floats([[step as f32]], &Device::flex());
-            Batch {
-                target: Tensor::zeros_like(&input),
-                context: None,
-                input,
-            }
-        })
+        threaded.train(steps, &Credit::Synthetic.into(), numbered)
     });
     let figures = done.expect("nobody waits for ever");
     assert_eq!(figures.expect("nobody fails").len(), Crowd::STEPS);

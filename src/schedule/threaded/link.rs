@@ -56,10 +56,9 @@ pub(super) struct ToBelow {
 }
 
 /// Queues between two neighbours, neither of whom lets its section at the border learn with more
-/// than `depth` of its messages before that unanswered, or runs it with more than `depth` guesses
-/// unconfirmed.
+/// than `depth` of its messages unanswered, or runs it with more than `depth` guesses unconfirmed.
 ///
-/// Then no more than `depth + 1` messages or answers lie in them; up to `2 depth + 1` with synthetic
+/// As a message is sent before that, no more than `depth + 1` messages or answers lie in them; up to `2 depth + 1` with synthetic
 /// inputs, where the upper one may be `depth` steps ahead, too.
 pub(super) fn link(depth: usize) -> (ToAbove, ToBelow) {
     let (up, messages) = sync_channel(2 * depth + 1);

@@ -13,11 +13,12 @@
 //!                      M_i learns delta_i when it comes
 //! ```
 //!
-//! Both are bounded: a worker whose messages lie unanswered waits before it learns. So memory does
-//! not grow with the number of steps, and gradients are at most so many steps late. Every message is
-//! answered once, in order, if only with the news that the section above did not learn; hence
-//! neither queue is ever full when something is put into it, and somebody can always go on: of two
-//! neighbours that both wait, one would wait for what the other has sent.
+//! Both are bounded: a worker with as many messages before unanswered as it may have at all
+//! ([`Threaded::with_queue`]) waits before its highest section learns. So memory does not grow with
+//! the number of steps, and gradients are fewer steps late than that. Every message is answered once,
+//! in order, if only with the news that the section above did not learn; hence neither queue is ever
+//! full when something is put into it, and somebody can always go on: of two neighbours that both
+//! wait, one would wait for what the other has sent.
 //!
 //! The worker below owns the synthesizer of the interface between the two, since it is the one that
 //! must not wait for a prediction; it keeps each prediction until the gradient comes, which is then
