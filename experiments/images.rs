@@ -21,7 +21,7 @@ use crate::args::{
 };
 use crate::comparison::{self, Common, Comparison, Run, Settings as _, check_every};
 use crate::method::Method;
-use crate::network::{Model, Network, Parts};
+use crate::network::{Model, Network, POOL, Parts};
 use crate::rates::RateSchedule;
 use crate::sites::Sites;
 use crate::source::{DataArgs, Source, TestDataArgs};
@@ -77,6 +77,11 @@ pub struct NetworkArgs {
     /// Channels of the hidden layers of a cnn [default: 64]
     #[arg(long, value_name = "N", value_parser = positive)]
     channels: Option<usize>,
+
+    /// Pixels from one of the 3x3 windows that a cnn pools over to the next; 1 and 2 let them
+    /// overlap [default: 3]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pool_stride: Option<usize>,
 
     /// Shape of the synthesizers: linear, linear:RANK, rls:RANK (of that rank by recursive least
     /// squares), probe:RANK (with a guess of the label besides), label, mlp:UNITS or conv:CHANNELS,
@@ -227,6 +232,7 @@ impl Settings {
         set(&mut network.depth, &args.depth);
         set(&mut network.units, &args.units);
         set(&mut network.channels, &args.channels);
+        set(&mut network.pool_stride, &args.pool_stride);
         set(&mut network.input_units, &args.input_units);
         network.unlock |= args.unlock;
         self.synthesizer = args.synthesizer.clone().or(self.synthesizer.take());
@@ -254,6 +260,7 @@ impl Settings {
                 depth: 4,
                 units: 256,
                 channels: 64,
+                pool_stride: POOL,
                 unlock: false,
                 input_units: 256,
             },

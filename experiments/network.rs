@@ -27,8 +27,8 @@ pub enum Model {
 /// What fits into memory, with what training keeps of it.
 const MOST_PARAMETERS: u128 = 1 << 28;
 
-/// Rows and columns that a cnn pools over, side by side. (The paper does not say the stride.)
-const POOL: usize = 3;
+/// Rows and columns that a cnn pools over.
+pub const POOL: usize = 3;
 
 /// A hidden layer.
 enum Layer {
@@ -47,10 +47,18 @@ pub struct Network {
     pub units: usize,
     /// Of the hidden layers of a cnn.
     pub channels: usize,
+    /// Rows, or columns, from one window that a cnn pools over to the next. (The paper does not say
+    /// it; side by side is what its published figures of backprop fit to.)
+    #[serde(default = "side_by_side")]
+    pub pool_stride: usize,
     /// Whether layers train on synthetic inputs.
     pub unlock: bool,
     /// Hidden units of what makes these.
     pub input_units: usize,
+}
+
+fn side_by_side() -> usize {
+    POOL
 }
 
 /// What a network is built for and with.
@@ -144,6 +152,7 @@ impl Network {
         } else {
             Pool::avg(POOL)
         };
+        let pool = pool.with_stride(self.pool_stride);
         ConvConfig::new(below, self.channels)
             .with_batch_norm(true)
             .with_init(Init::He)
@@ -214,6 +223,13 @@ impl Network {
             return Err(Misuse(
                 "depth, units and channels must be at least 1".to_string(),
             ));
+        }
+        if !(1..=POOL).contains(&self.pool_stride) {
+            return Err(Misuse(format!(
+                "a cnn pools over windows of {POOL}x{POOL} pixels that overlap or lie side by \
+                 side; choose --pool-stride 1 to {POOL}, not {}",
+                self.pool_stride
+            )));
         }
         if self.parameters(image) > MOST_PARAMETERS {
             return Err(Misuse(format!(

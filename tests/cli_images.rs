@@ -131,6 +131,7 @@ fn convolutional_networks_train() {
         "--synthesizer linear",
         "--synthesizer mlp:4",
         "--depth 4",
+        "--depth 4 --pool-stride 2",
         "--unlock --update-probability 0.5",
     ]
     .into_iter()
@@ -146,6 +147,10 @@ fn convolutional_networks_train() {
     place
         .run(&tiny("--model cnn --depth 5"))
         .fails(2, &["3x3", "28x28", "--depth 4"]);
+    for stride in [0, 4] {
+        let flags = tiny(&format!("--model cnn --pool-stride {stride}"));
+        place.run(&flags).fails(2, &["--pool-stride"]);
+    }
 }
 
 #[test]
