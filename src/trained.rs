@@ -213,7 +213,7 @@ impl<S: Section> AnySection for Trained<S> {
     }
 
     fn predict(&self, input: Tensor<2>) -> Tensor<2> {
-        self.module().valid().forward(self.bring(input))
+        self.module().valid().predict(self.bring(input))
     }
 
     fn observer(&self) -> Box<dyn AnySection> {

@@ -4,13 +4,13 @@
 
 mod common;
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Tensor};
 use common::{ACTIVATIONS, Checks, on_every_device, parameters, random, seeded, values};
 use dni::data::ImageShape;
 use dni::{
-    ConvConfig, ConvSynthesizerConfig, DenseConfig, Init, Input, LabelSynthesizerConfig,
+    Conv, ConvConfig, ConvSynthesizerConfig, DenseConfig, Init, Input, LabelSynthesizerConfig,
     LinearSynthesizerConfig, LowRankSynthesizerConfig, Mlp, MlpSynthesizerConfig, Optimizer, Pass,
     Pool, Section, Synthesizer,
 };
@@ -138,6 +138,19 @@ fn image(channels: usize, height: usize, width: usize) -> ImageShape {
     }
 }
 
+/// With a scale and a shift of the norm that are not those it begins with.
+fn with_another_norm(mut conv: Conv, device: &Device) -> Conv {
+    let rng = &mut seeded(9);
+    conv.norm = conv.norm.map(|mut norm| {
+        let features = norm.gamma.dims()[0];
+        let mut drawn =
+            || Param::from_tensor(random([1, features], rng, device).reshape([features]));
+        (norm.gamma, norm.beta) = (drawn(), drawn());
+        norm
+    });
+    conv
+}
+
 /// Convolutional sections of every kind: one and several channels, kernels as large as the image
 /// and larger, windows of pooling that overlap, leave an edge, or leave gaps.
 #[test]
@@ -172,6 +185,13 @@ fn convolutions_equal_the_tape() {
                         let name = format!("{config:?}, batch norm {batch_norm}");
                         compare(&name, &conv, passes, checks);
                     }
+                    let in_use = with_another_norm(conv, device);
+                    checks.close(
+                        format!("{config:?}, batch norm {batch_norm}, in use"),
+                        &values(in_use.predict(input.clone())),
+                        &values(in_use.forward(input.clone())),
+                        1e-5,
+                    );
                 }
             }
         }

@@ -11,6 +11,7 @@ use super::finish::Finish;
 use super::{Activation, Pool, Section};
 use crate::data::ImageShape;
 use crate::host::convolution::{Convolution, channels_first, channels_last};
+use crate::host::finish;
 use crate::host::pool::Pooling;
 use crate::host::{self, Values};
 use crate::init::Init;
@@ -207,6 +208,15 @@ impl Section for Conv {
             Pass::on_tape(self, input, Self::forward)
         }
     }
+
+    /// On the host it is the product of [`pass`](Section::pass), with the norm in its weight and bias.
+    fn predict(&self, input: Tensor<2>) -> Tensor<2> {
+        if host::suits(&input.device()) {
+            self.host_predict(input)
+        } else {
+            self.forward(input)
+        }
+    }
 }
 
 impl Conv {
@@ -218,22 +228,8 @@ impl Conv {
         assert_shape!(input, [batch, features]);
         let device = input.device();
         let (shape, weight_id) = (self.weight.dims(), self.weight.id);
-        let convolution = Convolution {
-            input: self.input,
-            outputs: shape[0],
-            kernel: shape[2],
-        };
+        let (convolution, pooling) = (self.convolution(), self.pooling());
         let output = self.output_shape();
-        let pooling = self.pool.map(|pool| {
-            let channels = output.channels;
-            Pooling::new(
-                pool,
-                ImageShape {
-                    channels,
-                    ..self.input
-                },
-            )
-        });
 
         let x = channels_last(Values::of(input).as_slice(), self.input);
         let weight = Values::of(self.weight.val().inner());
@@ -267,6 +263,59 @@ impl Conv {
                 host::tensor(gradient, [batch, features], &device)
             })
         })
+    }
+
+    /// [`predict`](Section::predict) on the host: with `s = gamma / sqrt(variance + epsilon)`,
+    ///
+    /// ```text
+    /// norm(x * W) = x * (s W) + beta - s mean
+    /// ```
+    fn host_predict(&self, input: Tensor<2>) -> Tensor<2> {
+        let [batch, features] = [input.dims()[0], self.input.len()];
+        assert_shape!(input, [batch, features]);
+        let device = input.device();
+        let weight = self.weight.val().inner();
+        let (weight, bias) = match &self.norm {
+            Some(norm) => {
+                let [mean, variance] = [&norm.running_mean, &norm.running_var]
+                    .map(|running| running.value_sync().inner());
+                let scale = norm.gamma.val().inner() / (variance + norm.epsilon).sqrt();
+                let shift = norm.beta.val().inner() - scale.clone() * mean;
+                (weight * scale.reshape([-1, 1, 1, 1]), Some(shift))
+            }
+            None => (weight, self.bias.as_ref().map(|bias| bias.val().inner())),
+        };
+
+        let x = channels_last(Values::of(input).as_slice(), self.input);
+        let mut h = self
+            .convolution()
+            .forward(&x, Values::of(weight).as_slice());
+        let bias = bias.map(Values::of);
+        finish::biased(&mut h, bias.as_ref().map(Values::as_slice), self.activation);
+        let output = self.output_shape();
+        let message = match self.pooling() {
+            Some(pooling) => channels_first(&pooling.forward(&h).0, output),
+            None => channels_first(&h, output),
+        };
+        host::tensor(message, [batch, output.len()], &device)
+    }
+
+    fn convolution(&self) -> Convolution {
+        let [outputs, _, kernel, _] = self.weight.dims();
+        Convolution {
+            input: self.input,
+            outputs,
+            kernel,
+        }
+    }
+
+    fn pooling(&self) -> Option<Pooling> {
+        let [channels, ..] = self.weight.dims();
+        let convolved = ImageShape {
+            channels,
+            ..self.input
+        };
+        self.pool.map(|pool| Pooling::new(pool, convolved))
     }
 
     /// The shape of the images that come in.

@@ -50,6 +50,15 @@ pub trait Section: Module + ModuleDisplay + 'static {
     fn pass(&self, input: Input) -> Pass {
         Pass::on_tape(self, input, Self::forward)
     }
+
+    /// `h` in use: of an input without a tape, by a module that is [`valid`](Module::valid), so that
+    /// batch norm takes its running statistics.
+    ///
+    /// By default this is [`forward`](Self::forward). Override it only where there is a cheaper way,
+    /// and test it against the default.
+    fn predict(&self, input: Tensor<2>) -> Tensor<2> {
+        self.forward(input)
+    }
 }
 
 /// One section above the other, with nothing to decouple them.

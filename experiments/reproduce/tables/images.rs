@@ -120,6 +120,88 @@ pub fn feedforward(scope: Scope) -> Study {
     }
 }
 
+/// Convolutional networks, every layer decoupled, by depth.
+pub fn convolutional(scope: Scope) -> Study {
+    const METHODS: [&[&str]; 3] = [&["backprop"], &["cdni"], &["dni"]];
+    let [backprop, cdni, blind] = [0, 1, 2];
+    /// The errors of the paper, by depth and method.
+    const PAPER: [[&str; 3]; 2] = [["0.8", "1.0", "0.9"], ["0.6", "0.8", "0.7"]];
+    /// Depth, network, steps, and how it learns by each method.
+    const NETWORKS: [(usize, &str, usize, [&str; 3]); 2] = [
+        (
+            3,
+            "--channels 16",
+            3_000,
+            [
+                "",
+                " --synthesizer probe:64",
+                " --synthesizer mlp:256x256 --lr 0.001 --synthesizer-lr 0.001",
+            ],
+        ),
+        (
+            4,
+            "--channels 32 --pool-stride 2",
+            5_000,
+            [
+                "",
+                " --synthesizer probe:64",
+                " --synthesizer mlp:512 --lr 0.0005 --synthesizer-lr 0.001",
+            ],
+        ),
+    ];
+    let seeds = scope.choose(1, 3, 1);
+    let mut calls = Vec::with_capacity(NETWORKS.len() * METHODS.len());
+    for (depth, network, steps, hows) in NETWORKS {
+        for (method, how) in METHODS.into_iter().zip(hows) {
+            let ours = format!("--data mnist --model cnn --depth {depth} {network}{how}");
+            let papers = format!("--preset paper-mnist-cnn --depth {depth}");
+            let flags = scope.choose(ours.clone(), ours, papers);
+            let work = (scope.choose(50, steps, 500_000), seeds);
+            let name = format!("{}-depth{depth}", method[0]);
+            calls.push(training(name, "images", flags, method, work));
+        }
+    }
+    let rows = NETWORKS.iter().enumerate().map(|(row, (depth, ..))| {
+        let cells = METHODS.iter().enumerate().map(|(column, method)| {
+            let call = row * METHODS.len() + column;
+            let figure = Figure::of_method(call, method[0], ERROR).in_percent();
+            cell(figure, PAPER[row][column])
+        });
+        Row {
+            name: depth.to_string(),
+            digits: 2,
+            cells: cells.collect(),
+        }
+    });
+    let near_backprop = |text: &str, column| {
+        let comparison = move |row| Comparison::at_most((row, column), over((row, backprop), 0.6));
+        Claim::new(text, (0..NETWORKS.len()).map(comparison))
+    };
+    Study {
+        calls,
+        corner: "depth",
+        columns: vec![
+            Column::new("backprop", "paper"),
+            Column::new("cDNI", "paper"),
+            Column::new("DNI", "paper"),
+        ],
+        rows: rows.collect(),
+        spread: Spread::Deviation,
+        sample: "seed",
+        claims: vec![
+            near_backprop(
+                "cDNI is at most 0.6 points worse than backprop at both depths",
+                cdni,
+            ),
+            near_backprop(
+                "DNI is at most 0.6 points worse than backprop at both depths",
+                blind,
+            ),
+        ],
+        notes: vec!["Figures are errors on the test images in percent."],
+    }
+}
+
 /// Every layer learning in a share of the steps.
 pub fn sparse(scope: Scope) -> Study {
     /// Probabilities, one over each, and the errors of the paper, read off its figure.

@@ -17,6 +17,8 @@ use super::study::{Cell, Column, Figure, Row, Spread, Study};
 pub enum Name {
     /// MNIST, every layer decoupled, by depth: backprop, cDNI, no gradient, DNI
     Feedforward,
+    /// MNIST, convolutional networks, every layer decoupled, by depth: backprop, cDNI, DNI
+    Convolutional,
     /// MNIST, every layer learning in a share of the steps
     Sparse,
     /// MNIST, synthetic inputs as well
@@ -37,6 +39,7 @@ impl Name {
     pub fn study(self, scope: Scope) -> Study {
         match self {
             Self::Feedforward => images::feedforward(scope),
+            Self::Convolutional => images::convolutional(scope),
             Self::Sparse => images::sparse(scope),
             Self::Unlock => images::unlock(scope),
             Self::Recurrent => sequences::recurrent(scope),
@@ -51,6 +54,7 @@ impl Name {
     pub fn name(self) -> &'static str {
         match self {
             Self::Feedforward => "feedforward",
+            Self::Convolutional => "convolutional",
             Self::Sparse => "sparse",
             Self::Unlock => "unlock",
             Self::Recurrent => "recurrent",
