@@ -48,7 +48,7 @@ pub struct Network {
     /// Of the hidden layers of a cnn.
     pub channels: usize,
     /// Rows, or columns, from one window that a cnn pools over to the next. (The paper does not say
-    /// it; side by side is what its published figures of backprop fit to.)
+    /// it.)
     #[serde(default = "side_by_side")]
     pub pool_stride: usize,
     /// Whether layers train on synthetic inputs.
