@@ -3,8 +3,9 @@
 //!
 //! `cargo bench --profile dev --bench images` prints the median time of a step over the
 //! repetitions, half the distance between the quartiles, and the ratio to the first row of its
-//! block. PyTorch is skipped, with a message, where python3 cannot import it. One thread each. A
-//! word after `--` restricts the cases to those that have it in their name.
+//! block. PyTorch is skipped, with a message, where python3 cannot import it. A word after `--`
+//! restricts the cases to those that have it in their name. `DNI_BENCH_LAYERS` sets hidden layers
+//! and their units (`4x256` by default), `DNI_BENCH_THREADS` the kernel threads of both (1).
 
 mod common;
 
@@ -27,7 +28,7 @@ const REPETITIONS: usize = 15;
 const STEPS: usize = 20;
 const BATCH: usize = 256;
 const CLASSES: usize = 10;
-const SIZES: [usize; 6] = [784, 256, 256, 256, 256, CLASSES];
+const PIXELS: usize = 784;
 
 /// How the gradients are made.
 #[derive(Clone, Copy)]
@@ -58,19 +59,23 @@ const CASES: [(&str, Kind); 10] = [
 ];
 
 fn main() {
-    backend::set_kernel_threads(1).expect("one kernel thread is always to be had");
+    let threads = setting("DNI_BENCH_THREADS", "1");
+    let layers = setting("DNI_BENCH_LAYERS", "4x256");
+    let sizes = sizes(&layers).expect("DNI_BENCH_LAYERS is LAYERSxUNITS, such as 4x256");
+    let count = threads.parse().expect("DNI_BENCH_THREADS is a number");
+    backend::set_kernel_threads(count).expect("so many kernel threads are to be had");
     let device = Device::flex();
     let batch = batch(&device);
     let asked = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     let mut cases: Vec<(&str, Kind, Chain)> = CASES
         .iter()
         .filter(|(name, _)| asked.as_ref().is_none_or(|asked| name.contains(asked)))
-        .map(|&(name, kind)| (name, kind, chain(kind, &device)))
+        .map(|&(name, kind)| (name, kind, chain(kind, &sizes, &device)))
         .collect();
     for (_, kind, chain) in &mut cases {
         time(chain, *kind, &batch, 3);
     }
-    let mut peer = Peer::start("torch", "images.py");
+    let mut peer = Peer::start_with("torch", "images.py", &[&layers, &threads]);
     let mut times = Times::default();
     for _ in 0..REPETITIONS {
         if let Some(peer) = &mut peer {
@@ -89,6 +94,18 @@ fn main() {
     }
 }
 
+/// What the environment says, or else a default.
+fn setting(name: &str, default: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| default.to_string())
+}
+
+/// Features from the input to the output, for so many hidden layers of so many units.
+fn sizes(layers: &str) -> Option<Vec<usize>> {
+    let (layers, units) = layers.split_once('x')?;
+    let hidden = vec![units.parse().ok()?; layers.parse().ok()?];
+    Some([vec![PIXELS], hidden, vec![CLASSES]].concat())
+}
+
 /// Microseconds per step.
 fn time(chain: &mut Chain, kind: Kind, batch: &Batch, steps: usize) -> f64 {
     let credit = match kind {
@@ -102,11 +119,11 @@ fn time(chain: &mut Chain, kind: Kind, batch: &Batch, steps: usize) -> f64 {
     start.elapsed().as_secs_f64() / steps as f64 * 1e6
 }
 
-fn chain(kind: Kind, device: &Device) -> Chain {
+fn chain(kind: Kind, sizes: &[usize], device: &Device) -> Chain {
     let rng = &mut generator(1, Stream::Parameters);
     let mut chain = Chain::new(Loss::CrossEntropy);
-    let top = SIZES.len() - 2;
-    for (i, pair) in SIZES.windows(2).enumerate() {
+    let top = sizes.len() - 2;
+    for (i, pair) in sizes.windows(2).enumerate() {
         let config = DenseConfig::new(pair[0], pair[1]).with_init(Init::He);
         let config = if i < top {
             config.with_batch_norm(true)
@@ -151,7 +168,7 @@ fn chain(kind: Kind, device: &Device) -> Chain {
 }
 
 fn batch(device: &Device) -> Batch {
-    let input = Tensor::random([BATCH, SIZES[0]], Distribution::Uniform(0.0, 1.0), device);
+    let input = Tensor::random([BATCH, PIXELS], Distribution::Uniform(0.0, 1.0), device);
     let labels: Vec<f32> = (0..BATCH * CLASSES)
         .map(|i| f32::from(u8::from(i / CLASSES % CLASSES == i % CLASSES)))
         .collect();

@@ -4,7 +4,8 @@
 //!
 //! `cargo bench --profile dev --bench recurrent` prints the median time of a step over the
 //! repetitions, half the distance between the quartiles, and the ratio to the first row of its
-//! block. PyTorch is skipped, with a message, where python3 cannot import it. One thread each.
+//! block. PyTorch is skipped, with a message, where python3 cannot import it. `DNI_BENCH_THREADS` sets
+//! the kernel threads of both (1).
 
 mod common;
 
@@ -51,14 +52,16 @@ const CASES: [(&str, Kind); 5] = [
 ];
 
 fn main() {
-    backend::set_kernel_threads(1).expect("one kernel thread is always to be had");
+    let threads = std::env::var("DNI_BENCH_THREADS").unwrap_or_else(|_| "1".to_string());
+    let count = threads.parse().expect("DNI_BENCH_THREADS is a number");
+    backend::set_kernel_threads(count).expect("so many kernel threads are to be had");
     let device = Device::flex();
     let window = window(&device);
     let mut cases = CASES.map(|(name, kind)| (name, network(kind, &device)));
     for (_, network) in &mut cases {
         time(network, &window);
     }
-    let mut peer = Peer::start("torch", "recurrent.py");
+    let mut peer = Peer::start_with("torch", "recurrent.py", &[&threads]);
     let mut times = Times::default();
     for _ in 0..REPETITIONS {
         if let Some(peer) = &mut peer {

@@ -70,7 +70,7 @@ enum Schedule {
 
 /// Those that the machine has processors for.
 fn schedules() -> Vec<Schedule> {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let processors = dni::backend::processors();
     let shared = [2, 4, 8].into_iter().filter(|&n| n <= processors);
     let shared = shared.flat_map(|n| [Schedule::Alone(n), Schedule::Workers(n)]);
     iter::once(Schedule::Alone(1)).chain(shared).collect()

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use dni::Backend;
-use dni::backend::{Adapter, adapters};
+use dni::backend::{Adapter, Instructions, adapters, processors};
 use serde::Serialize;
 
 use crate::args::Format;
@@ -21,6 +21,10 @@ struct Report {
     backends: Vec<State>,
     adapters: Vec<Adapter>,
     auto: Backend,
+    /// What loops on the CPU run in.
+    instructions: Instructions,
+    /// Threads that run at once.
+    processors: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -36,6 +40,8 @@ pub fn run(args: BackendsArgs) -> anyhow::Result<()> {
         backends: Backend::ALL.map(State::of).into(),
         adapters: adapters(),
         auto: Backend::auto(),
+        instructions: Instructions::best(),
+        processors: processors(),
     };
     output::print(&match args.format {
         Format::Json => serde_json::to_string(&report)? + "\n",
@@ -88,6 +94,10 @@ impl Report {
             ));
         }
         text.push_str(&format!("--backend auto is {} here\n", self.auto));
+        text.push_str(&format!(
+            "CPU: {} processors, vector instructions: {}\n",
+            self.processors, self.instructions
+        ));
         text
     }
 }

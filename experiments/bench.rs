@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use clap::Args;
+use dni::backend::{Instructions, processors};
 use dni::run::Task;
 use dni::{Backend, Batch, Chain};
 use serde::Serialize;
@@ -88,6 +89,8 @@ pub struct Report {
     layers: Vec<usize>,
     batch_size: usize,
     kernel_threads: usize,
+    instructions: Instructions,
+    processors: usize,
     repetitions: usize,
     pub results: Vec<Row>,
 }
@@ -170,6 +173,8 @@ fn measure(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Report> {
         layers: settings.layers.clone(),
         batch_size: settings.run.batch_size,
         kernel_threads: args.kernel_threads,
+        instructions: Instructions::best(),
+        processors: processors(),
         repetitions: args.repetitions,
         results: rows(cases, settings.run.batch_size),
     })
@@ -298,7 +303,7 @@ impl Report {
         table
     }
 
-    /// The table, and below it why a backend cannot run.
+    /// The table, and below it what it was measured on and why a backend cannot run.
     fn to_text(&self) -> String {
         let notes = self.notes().into_iter().map(|note| format!("{note}\n"));
         self.table().to_text() + &notes.collect::<String>()
@@ -310,13 +315,13 @@ impl Report {
         self.table().to_markdown() + &notes.collect::<String>()
     }
 
-    /// Why backends cannot run, each reason once.
-    fn notes(&self) -> Vec<&str> {
-        let mut notes: Vec<&str> = self
-            .results
-            .iter()
-            .filter_map(|r| r.note.as_deref())
-            .collect();
+    /// What it was measured on, and why backends cannot run, each reason once.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = vec![format!(
+            "on {} of {} processors, vector instructions: {}",
+            self.kernel_threads, self.processors, self.instructions
+        )];
+        notes.extend(self.results.iter().filter_map(|r| r.note.clone()));
         notes.dedup();
         notes
     }

@@ -206,7 +206,7 @@ fn check(
     repetitions: usize,
 ) -> anyhow::Result<Check> {
     const STEPS: usize = 10;
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let processors = dni::backend::processors();
     let workers = processors.min(costs.decoupled.len());
     // Threads of one machine hand over messages without copying them.
     let costs = Costs {

@@ -181,6 +181,13 @@ pub use synthesizer::{
 };
 pub use unlock::InputModel;
 
+/// What `benches/product` measures; no part of the interface.
+#[doc(hidden)]
+pub mod kernels {
+    pub use crate::host::product::{Matrix, product};
+    pub use crate::host::vectorized;
+}
+
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}
 

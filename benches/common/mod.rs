@@ -43,6 +43,11 @@ impl Times {
     }
 }
 
+/// The median of some measurements.
+pub fn median(times: &[f64]) -> f64 {
+    quartiles(times)[1]
+}
+
 fn quartiles(times: &[f64]) -> [f64; 3] {
     let mut sorted = times.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -58,6 +63,11 @@ pub struct Peer {
 impl Peer {
     /// Starts a script of `benches/peers`, if python3 can import the module that it needs.
     pub fn start(module: &str, script: &str) -> Option<Self> {
+        Self::start_with(module, script, &[])
+    }
+
+    /// The same, with arguments for the script.
+    pub fn start_with(module: &str, script: &str, arguments: &[&str]) -> Option<Self> {
         let has_module = Command::new("python3")
             .args(["-c", &format!("import {module}")])
             .stderr(Stdio::null())
@@ -70,6 +80,7 @@ impl Peer {
         let peers = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers");
         let mut process = Command::new("python3")
             .arg(format!("{peers}/{script}"))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -80,12 +91,25 @@ impl Peer {
 
     /// Microseconds per step of each program.
     pub fn times<const N: usize>(&mut self, programs: &[&str; N]) -> [f64; N] {
+        let times = self.answer();
+        programs.map(|program| times[program].as_f64().expect("the peer times it"))
+    }
+
+    /// The same of any number of programs.
+    pub fn times_of(&mut self, programs: &[String]) -> Vec<f64> {
+        let times = self.answer();
+        let programs = programs.iter();
+        let times = programs.map(|p| times[p].as_f64().expect("the peer times it"));
+        times.collect()
+    }
+
+    /// Microseconds per step by program.
+    fn answer(&mut self) -> serde_json::Value {
         let stdin = self.process.stdin.as_mut().expect("stdin is piped");
         stdin.write_all(b"\n").expect("the peer listens");
         let mut line = String::new();
         self.answers.read_line(&mut line).expect("the peer answers");
-        let times: serde_json::Value = serde_json::from_str(&line).expect("the peer speaks JSON");
-        programs.map(|program| times[program].as_f64().expect("the peer times it"))
+        serde_json::from_str(&line).expect("the peer speaks JSON")
     }
 }
 

@@ -1,7 +1,8 @@
-"""PyTorch's eager backprop step of 784-256x4-10 with batch norm, batch 256, fused Adam, timed.
+"""PyTorch's eager backprop step of an image network with batch norm, batch 256, fused Adam, timed.
 
-For every line on standard input it times 20 steps and prints the microseconds per step as a JSON
-object, so that `benches/images.rs` can let it and dni take turns. It runs on one thread.
+Its arguments are hidden layers and their units (`4x256`), and the number of threads. For every line
+on standard input it times 20 steps and prints the microseconds per step as a JSON object, so that
+`benches/images.rs` can let it and dni take turns.
 """
 
 import json
@@ -11,15 +12,17 @@ import time
 import torch
 from torch import nn
 
-torch.set_num_threads(1)
+layers_and_units, threads = sys.argv[1:]
+torch.set_num_threads(int(threads))
 torch.manual_seed(1)
 BATCH, STEPS = 256, 20
-SIZES = [784, 256, 256, 256, 256]
+count, units = map(int, layers_and_units.split("x"))
+SIZES = [784] + [units] * count
 
 layers = []
 for inputs, outputs in zip(SIZES, SIZES[1:]):
     layers += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU()]
-net = nn.Sequential(*layers, nn.Linear(256, 10))
+net = nn.Sequential(*layers, nn.Linear(units, 10))
 optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
 x = torch.rand(BATCH, 784)
 y = torch.arange(BATCH) % 10

@@ -12,7 +12,7 @@ import time
 import torch
 from torch import nn
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(1)
 UNITS, VOCABULARY, WINDOW, BATCH, STEPS = 256, 50, 8, 64, 10
 

@@ -204,3 +204,30 @@ fn transposed(matrices: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::instructions::tests::{agree_in_all_instructions, values};
+
+    #[test]
+    fn convolutions_are_the_same_in_all_instructions() {
+        let input = ImageShape {
+            channels: 2,
+            height: 5,
+            width: 4,
+        };
+        let convolution = Convolution {
+            input,
+            outputs: 3,
+            kernel: 3,
+        };
+        agree_in_all_instructions(|| {
+            let (images, weight) = (values(3 * input.len()), values(3 * 2 * 9));
+            let z = convolution.forward(&images, &weight);
+            let weight_gradient = convolution.weight_gradient(&images, &z);
+            let input_gradient = convolution.input_gradient(&z, &weight);
+            [z, weight_gradient, input_gradient].concat()
+        });
+    }
+}

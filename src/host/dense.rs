@@ -4,9 +4,10 @@
 //! arithmetic: allocating, dispatching, and packing panels for products that are over before that
 //! pays. The notebook's networks are of that size.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::elementwise::{activate, differentiate};
+use super::instructions::vectorized;
 use super::vector::{load, store};
 use crate::section::Activation;
 
@@ -41,7 +42,7 @@ impl Layer {
     /// `h = a(x W + b)`
     pub fn forward(self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let mut h = vec![0.0; self.batch * self.outputs];
-        Arch::new().dispatch(Forward {
+        vectorized(Forward {
             layer: self,
             x,
             w,
@@ -65,7 +66,7 @@ impl Layer {
             bias: vec![0.0; self.outputs],
             input: wants_input.then(|| vec![0.0; self.batch * self.inputs]),
         };
-        Arch::new().dispatch(Backward {
+        vectorized(Backward {
             layer: self,
             x,
             w,
@@ -217,9 +218,36 @@ fn transpose(matrix: &[f32], width: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::instructions::tests::{
+        agree_in_all_instructions, in_all_instructions, values,
+    };
+
+    #[test]
+    fn layers_are_the_same_in_all_instructions() {
+        for activation in [Activation::Relu, Activation::Tanh, Activation::Sigmoid] {
+            let layer = Layer {
+                batch: 7,
+                inputs: 21,
+                outputs: 19,
+                activation,
+            };
+            agree_in_all_instructions(|| {
+                let (x, w) = (values(7 * 21), values(21 * 19));
+                let h = layer.forward(&x, &w, Some(&values(19)));
+                let mut delta = values(7 * 19);
+                let gradients = layer.backward(&x, &w, &h, &mut delta, true);
+                let input = gradients.input.expect("it was asked for");
+                [h, delta, gradients.weight, gradients.bias, input].concat()
+            });
+        }
+    }
 
     #[test]
     fn what_is_not_a_number_stays_so_under_every_activation() {
+        in_all_instructions(|_| check_not_a_number());
+    }
+
+    fn check_not_a_number() {
         use Activation::{Identity, Relu, Sigmoid, Tanh};
         for activation in [Identity, Relu, Sigmoid, Tanh] {
             let layer = Layer {

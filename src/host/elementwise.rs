@@ -11,7 +11,7 @@ pub(super) fn activate(activation: Activation, z: &mut [f32]) {
         Activation::Relu => z
             .iter_mut()
             .for_each(|z| *z = if *z <= 0.0 { 0.0 } else { *z }),
-        Activation::Tanh => z.iter_mut().for_each(|z| *z = z.tanh()),
+        Activation::Tanh => z.iter_mut().for_each(|z| *z = tanh(*z)),
         Activation::Sigmoid => z.iter_mut().for_each(|z| *z = sigmoid(*z)),
     }
 }
@@ -34,11 +34,20 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// The hyperbolic tangent without branches, so that it vectorises; within `2e-7` of it, which is
-/// less exact than the standard library's for small values.
+/// The hyperbolic tangent without branches, so that it vectorises; within a few units in the last
+/// place of the standard library's, and NaN for NaN. Near zero, where the exponential form would
+/// cancel, an odd polynomial (a minimax fit, exact to `4e-9`).
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
-    1.0 - 2.0 / (1.0 + exp(2.0 * x))
+    const NEAR: f32 = 0.625;
+    let square = x * x;
+    let mut p = -0.005_717_029;
+    for c in [0.020_650_573, -0.053_743_493, 0.133_314_9, -0.333_332_84] {
+        p = square.mul_add(p, c);
+    }
+    let near = (x * square).mul_add(p, x);
+    let far = 1.0 - 2.0 / (1.0 + exp(2.0 * x));
+    if x.abs() < NEAR { near } else { far }
 }
 
 /// `e^x` without branches, so that it vectorises; within two units in the last place of the
@@ -89,12 +98,16 @@ mod tests {
     }
 
     #[test]
-    fn tanh_is_near_the_standard_librarys() {
-        for i in -2_000..=2_000 {
-            let x = i as f32 * 0.01;
+    fn tanh_is_exact_to_a_few_units_in_the_last_place() {
+        for i in -20_000..=20_000 {
+            let x = i as f32 * 0.001;
             let (ours, std) = (tanh(x), x.tanh());
-            assert!((ours - std).abs() <= 2e-7, "tanh({x}) = {std}, not {ours}");
+            assert!(
+                (ours - std).abs() <= 4.0 * f32::EPSILON * std.abs(),
+                "tanh({x}) = {std}, not {ours}"
+            );
         }
         assert!(tanh(f32::NAN).is_nan());
+        assert_eq!([tanh(f32::INFINITY), tanh(f32::NEG_INFINITY)], [1.0, -1.0]);
     }
 }

@@ -3,9 +3,10 @@
 //! Gates lie side by side in the order i, f, g, o: `[batch, 4 * units]`. All else is
 //! `[batch, units]`.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::elementwise::{activate, tanh};
+use super::instructions::vectorized;
 use crate::section::Activation;
 
 /// One step forward.
@@ -25,7 +26,7 @@ pub(crate) struct Forward<'a> {
 
 impl Forward<'_> {
     pub fn run(self) {
-        Arch::new().dispatch(self);
+        vectorized(self);
     }
 }
 
@@ -71,7 +72,7 @@ pub(crate) struct View<'a> {
 
 impl View<'_> {
     pub fn run(self) {
-        Arch::new().dispatch(self);
+        vectorized(self);
     }
 }
 
@@ -109,7 +110,7 @@ pub(crate) struct Backward<'a> {
 
 impl Backward<'_> {
     pub fn run(self) {
-        Arch::new().dispatch(self);
+        vectorized(self);
     }
 }
 
@@ -139,5 +140,49 @@ impl WithSimd for Backward<'_> {
                 dc[k] = dcell * forget;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::instructions::tests::{agree_in_all_instructions, values};
+
+    #[test]
+    fn steps_are_the_same_in_all_instructions() {
+        const UNITS: usize = 11;
+        const SIZE: usize = 3 * UNITS;
+        agree_in_all_instructions(|| {
+            let mut gates = values(4 * SIZE);
+            let [mut cell, mut squashed, mut output] = [(); 3].map(|()| vec![0.0; SIZE]);
+            let before = values(SIZE);
+            let forward = Forward {
+                units: UNITS,
+                gates: &mut gates,
+                before: &before,
+                cell: &mut cell,
+                squashed: &mut squashed,
+                output: &mut output,
+            };
+            forward.run();
+            let mut dc = values(SIZE);
+            let backward = Backward {
+                units: UNITS,
+                gates: &mut gates,
+                before: &before,
+                squashed: &squashed,
+                dh: &values(SIZE),
+                dc: &mut dc,
+            };
+            backward.run();
+            let (mut message, mut slope) = (values(2 * SIZE), vec![0.0; 2 * SIZE]);
+            let view = View {
+                units: UNITS,
+                message: &mut message,
+                slope: &mut slope,
+            };
+            view.run();
+            [gates, cell, squashed, output, dc, message, slope].concat()
+        });
     }
 }

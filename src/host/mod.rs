@@ -4,22 +4,29 @@
 //! of a training step is fused here: small layers whole ([`dense`]), bias, batch norm and
 //! activation of the others ([`finish`]), pooling ([`pool`]), the gates of an LSTM ([`lstm`]), the
 //! products themselves ([`product`], [`sparse`], [`convolution`]), and the update rule ([`adam`]).
-//! Taken one tensor operation at a time they cost as much as the products. The compiler vectorises
-//! the loops for the processor at hand; tests hold all of them against autodiff and burn.
+//! Taken one tensor operation at a time they cost as much as the products. The loops run
+//! in the vector instructions of the processor at hand ([`Instructions`]); tests hold all of them
+//! against autodiff and burn.
 
 pub(crate) mod adam;
 pub(crate) mod convolution;
 pub(crate) mod dense;
 mod elementwise;
 pub(crate) mod finish;
+mod instructions;
 pub(crate) mod lstm;
 pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod sparse;
 mod vector;
 
+pub use instructions::{Instructions, vectorized};
+
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
+
+/// So many values are worth handing to another kernel thread.
+const SHARE: usize = 1 << 14;
 
 /// Whether tensors of this device can be worked on here without being copied.
 pub(crate) fn suits(device: &Device) -> bool {

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use pulp::Arch;
-
+use super::instructions::vectorized;
 use crate::data::ImageShape;
 use crate::section::{Pool, PoolKind};
 
@@ -97,7 +96,7 @@ impl Pooling {
             height,
             width,
         } = self.output;
-        Arch::new().dispatch(
+        vectorized(
             #[inline(always)]
             || {
                 for window in 0..outputs / channels {
@@ -122,5 +121,33 @@ impl Pooling {
     /// Of each value in the mean of its window.
     fn share(&self) -> f32 {
         1.0 / (self.pool.size * self.pool.size) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::instructions::tests::{agree_in_all_instructions, values};
+
+    #[test]
+    fn windows_are_the_same_in_all_instructions() {
+        let input = ImageShape {
+            channels: 19,
+            height: 6,
+            width: 5,
+        };
+        for kind in [PoolKind::Max, PoolKind::Avg] {
+            agree_in_all_instructions(|| {
+                let pool = Pool {
+                    kind,
+                    size: 3,
+                    stride: 2,
+                };
+                let pooling = Pooling::new(pool, input);
+                let (output, pooled) = pooling.forward(&values(2 * input.len()));
+                let delta = pooling.backward(&pooled, &output);
+                [output, delta].concat()
+            });
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! Products with a left factor that is mostly zero, as one-hot characters are: rows of the other
 //! factor, added up.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
+
+use super::instructions::vectorized;
 
 /// Whether it is cheaper to pick rows than to multiply all.
 pub(crate) fn is_sparse(values: &[f32]) -> bool {
-    let entries = values.iter().filter(|&&value| value != 0.0).count();
+    let entries = vectorized(
+        #[inline(always)]
+        || values.iter().filter(|&&value| value != 0.0).count(),
+    );
     entries * 8 <= values.len()
 }
 
@@ -62,7 +67,7 @@ fn entries(row: &[f32]) -> impl Iterator<Item = (usize, f32)> {
 
 /// `out <- out + factor row`
 fn add_row(out: &mut [f32], factor: f32, row: &[f32]) {
-    Arch::new().dispatch(AddRow { out, factor, row });
+    vectorized(AddRow { out, factor, row });
 }
 
 struct AddRow<'a> {
@@ -85,6 +90,7 @@ impl WithSimd for AddRow<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::instructions::tests::in_all_instructions;
     use crate::host::product::{self, Matrix};
 
     /// `rows x columns` whole numbers, one in `every` not zero.
@@ -98,6 +104,10 @@ mod tests {
 
     #[test]
     fn products_are_those_of_full_matrices() {
+        in_all_instructions(|_| check_products());
+    }
+
+    fn check_products() {
         let (rows, inputs, columns) = (9, 20, 33);
         let (a, b) = (values(rows, inputs, 11), values(inputs, columns, 1));
         let dz = values(rows, columns, 1);

@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, View};
 use crate::host::lstm::{self, Backward, Forward};
-use crate::host::product::{Matrix, Panels, accumulate, product};
+use crate::host::product::{Matrix, accumulate, product};
 use crate::host::sparse;
 use crate::host::{self, Values};
 use crate::init::Init;
@@ -226,7 +226,7 @@ impl Lstm {
 
         // The sums into the gates, which become the gates.
         let mut gates = self.host_inputs(x.as_slice(), inputs);
-        let u = Panels::new(Matrix::new(state_weight.as_slice(), 4 * units));
+        let u = Matrix::new(state_weight.as_slice(), 4 * units);
         let [mut outputs, mut cells, mut squashed] = [(); 3].map(|()| vec![0.0; steps * size]);
         let [mut h_before, mut c_before] = [(); 2].map(|()| vec![0.0; steps * size]);
         let [start_h, start_c] = parts(Values::of(state).as_slice(), units);
@@ -249,7 +249,7 @@ impl Lstm {
                     );
                 }
             }
-            u.accumulate(gates, Matrix::new(&h_before[here.clone()], units));
+            accumulate(gates, Matrix::new(&h_before[here.clone()], units), u);
             let step = Forward {
                 units,
                 gates,
@@ -286,8 +286,10 @@ impl Lstm {
             };
             let [mut dh, mut dc] = halves(last);
             let mut first = Some(halves(first));
+            // Laid out once for all steps.
             let u = Matrix::new(state_weight.as_slice(), 4 * units);
-            let u = Panels::new(u.transposed());
+            let u = u.transposed().to_rows();
+            let u = Matrix::new(&u, units);
             for (t, gates) in gates.chunks_exact_mut(4 * size).enumerate().rev() {
                 let here = t * size..(t + 1) * size;
                 add(&mut dh, &outputs.as_slice()[here.clone()]);
@@ -306,7 +308,7 @@ impl Lstm {
                     dc: &mut dc,
                 };
                 step.run();
-                dh = u.product(Matrix::new(gates, 4 * units));
+                dh = product(Matrix::new(gates, 4 * units), u);
                 if let Some(keeps) = &keeps {
                     let keeps = &keeps.as_slice()[t * batch..(t + 1) * batch];
                     scale_rows(&mut dh, keeps);

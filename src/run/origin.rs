@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
+use crate::backend::{Instructions, processors};
 use crate::error::{Error, Result};
 
 /// The machine and the program of a run, in the file `origin.toml` of its folder or of the one
@@ -25,6 +26,9 @@ pub struct Origin {
     pub processor: Option<String>,
     /// How many threads it runs at once.
     pub processors: usize,
+    /// The vector instructions of loops in host memory.
+    #[serde(default)]
+    pub instructions: Option<Instructions>,
 }
 
 impl Origin {
@@ -40,7 +44,8 @@ impl Origin {
             burn: Self::BURN.to_string(),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             processor: processor(),
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            processors: processors(),
+            instructions: Some(Instructions::best()),
         }
     }
 

@@ -648,7 +648,8 @@ function buildOrigin() {
   for (const group of data.groups) {
     for (const origin of group.origins) {
       const machine = `dni ${origin.version}, burn ${origin.burn}, ${origin.system}, ` +
-        `${origin.processor ?? "unknown processor"}, ${origin.processors} threads`;
+        `${origin.processor ?? "unknown processor"}, ${origin.processors} threads` +
+        (origin.instructions ? `, ${origin.instructions}` : "");
       commands.set(`${origin.command}\n${machine}`, [origin.command, machine]);
     }
   }

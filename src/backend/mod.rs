@@ -1,16 +1,20 @@
 //! Backends by name: what this build has, what works on this machine, and what to do when it does
 //! not.
 
-use std::fmt;
-use std::sync::OnceLock;
+#[cfg_attr(not(feature = "wgpu"), path = "left_out.rs")]
+mod wgpu;
 
-use burn::tensor::wgpu::wgpu;
-use burn::tensor::{Device, DeviceKind};
+use std::fmt;
+
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// A backend of burn that this build can run on.
+pub use crate::host::Instructions;
+pub(crate) use wgpu::adapter_device;
+
+/// A backend of burn. `ndarray` and `wgpu` are there in a build with the features of their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
@@ -48,14 +52,27 @@ impl Backend {
     ///
     /// # Errors
     ///
-    /// If there is no adapter for `wgpu`, with what to install.
+    /// If this build is without it, or there is no adapter for `wgpu`, with what to do.
     pub fn device(self) -> Result<Device> {
         match self {
             Self::Flex => Ok(Device::flex()),
             // The one place that names the deprecated backend.
+            #[cfg(feature = "ndarray")]
             #[allow(deprecated)]
             Self::Ndarray => Ok(Device::ndarray()),
-            Self::Wgpu => wgpu_device(),
+            #[cfg(not(feature = "ndarray"))]
+            Self::Ndarray => Err(self.is_left_out()),
+            Self::Wgpu => wgpu::device(),
+        }
+    }
+
+    /// The error of a build without its feature.
+    #[cfg(not(all(feature = "ndarray", feature = "wgpu")))]
+    fn is_left_out(self) -> Error {
+        Error::Backend {
+            name: self.name(),
+            reason: "this build of the program is without it".to_string(),
+            cure: format!("build it with: cargo build --features {self}"),
         }
     }
 }
@@ -77,87 +94,15 @@ pub struct Adapter {
     pub is_gpu: bool,
 }
 
-/// All adapters that wgpu finds on this machine, GPUs first.
+/// All adapters that wgpu finds on this machine, GPUs first; none in a build without the feature
+/// `wgpu`.
 pub fn adapters() -> Vec<Adapter> {
-    let adapters = adapter_infos().into_iter().map(|info| Adapter {
-        is_gpu: is_gpu(&info),
-        name: info.name,
-        api: info.backend.to_string(),
-    });
-    adapters.collect()
+    wgpu::adapters()
 }
 
-/// What wgpu says of the adapters, GPUs first.
-fn adapter_infos() -> Vec<wgpu::AdapterInfo> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let found = instance.enumerate_adapters(wgpu::Backends::PRIMARY);
-    let found = futures_lite::future::block_on(found);
-    let mut infos: Vec<_> = found.iter().map(|adapter| adapter.get_info()).collect();
-    infos.sort_by_key(|info| !is_gpu(info));
-    infos
-}
-
-fn is_gpu(info: &wgpu::AdapterInfo) -> bool {
-    info.device_type != wgpu::DeviceType::Cpu
-}
-
-/// The device of the adapter of this number in [`adapters`].
-///
-/// # Errors
-///
-/// If there is none, or it cannot be used.
-pub(crate) fn adapter_device(index: usize) -> Result<Device> {
-    use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, VirtualGpu};
-    let failed = |reason: String| Error::Backend {
-        name: "wgpu",
-        reason,
-        cure: "choose another; `dni backends` lists them, counted from 0".to_string(),
-    };
-    let infos = adapter_infos();
-    let Some(info) = infos.get(index) else {
-        let reason = format!("there is no adapter {index}, but {} in all", infos.len());
-        return Err(failed(reason));
-    };
-    // burn counts the adapters of each kind on their own.
-    let before = infos[..index].iter();
-    let of_kind = before.filter(|i| i.device_type == info.device_type);
-    let kind = match (info.device_type, of_kind.count()) {
-        (DiscreteGpu, before) => DeviceKind::DiscreteGpu(before),
-        (IntegratedGpu, before) => DeviceKind::IntegratedGpu(before),
-        (VirtualGpu, before) => DeviceKind::VirtualGpu(before),
-        (Cpu, 0) => DeviceKind::Cpu,
-        _ => {
-            let reason = format!("burn cannot choose the adapter {index}, '{}'", info.name);
-            return Err(failed(reason));
-        }
-    };
-    let device = Device::wgpu_options().device_kind(kind).init();
-    device.map_err(|error| failed(error.to_string()))
-}
-
-/// The device of the adapter that wgpu prefers, set up once for the process.
-fn wgpu_device() -> Result<Device> {
-    static DEVICE: OnceLock<std::result::Result<(), String>> = OnceLock::new();
-    let ready = DEVICE.get_or_init(|| {
-        if adapters().is_empty() {
-            return Err("no graphics adapter found".to_string());
-        }
-        Device::wgpu_options()
-            .init()
-            .map(|_| ())
-            .map_err(|error| error.to_string())
-    });
-    match ready {
-        Ok(()) => Ok(Device::wgpu(DeviceKind::DefaultDevice)),
-        Err(reason) => Err(Error::Backend {
-            name: "wgpu",
-            reason: reason.clone(),
-            cure: "install the GPU's Vulkan driver, or a software one \
-                   (Debian and Ubuntu: apt install mesa-vulkan-drivers), \
-                   or use --backend flex"
-                .to_string(),
-        }),
-    }
+/// How many threads this machine runs at once.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Whether tensors of this device lie in the host's memory as flex keeps them.
