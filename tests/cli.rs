@@ -930,7 +930,7 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
     let (_, how) = stderr
         .split_once("go on with: ")
         .expect("it says how to go on");
-    let binary = Path::new(env!("CARGO_BIN_EXE_dni"));
+    let binary = Path::new(PROGRAM);
     let mut shell = Command::new("sh");
     let path = std::env::join_paths(binary.parent().map(Path::to_path_buf).into_iter().chain(
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()),

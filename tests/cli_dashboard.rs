@@ -32,8 +32,7 @@ fn start_on_terminal(place: &Place, call: &str) -> Option<Child> {
         eprintln!("skipped, as there is no script");
         return None;
     }
-    let program = env!("CARGO_BIN_EXE_dni");
-    let command = format!("stty cols 100 rows 30; exec {program} {call}");
+    let command = format!("stty cols 100 rows 30; exec {PROGRAM} {call}");
     let mut script = Command::new("/usr/bin/script");
     let child = place
         .prepare(&mut script)

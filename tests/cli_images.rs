@@ -321,8 +321,6 @@ fn data_that_cannot_be_had_is_a_failure() {
     let place = Place::new();
     let mut command = place.command("images --data mnist --steps 1 --method none");
     let command = command
-        .env_remove("DNI_DATA_DIR")
-        .env("DNI_CACHE_DIR", place.path("cache"))
         .env("XDG_CACHE_HOME", place.path("user"))
         .env("DNI_DATA_URL", "http://127.0.0.1:9/sets");
     Done::of(command).fails(

@@ -2,7 +2,9 @@
 
 mod common;
 
-use std::process::{Command, Stdio};
+use std::fs;
+
+use common::program::{Done, Place};
 
 /// The arguments of every `cargo run` in the listings of a page.
 fn command_lines(page: &str) -> Vec<Vec<String>> {
@@ -75,18 +77,22 @@ fn shortened(arguments: Vec<String>) -> Vec<String> {
     short
 }
 
+/// A call of a command line, made short, in a place.
+fn call(place: &Place, arguments: Vec<String>) -> Done {
+    let mut command = place.command("");
+    if let Some(data) = std::env::var_os("DNI_DATA_DIR") {
+        command.env("DNI_DATA_DIR", data);
+    }
+    Done::of(command.args(shortened(arguments)))
+}
+
 /// Makes the runs that some command lines look at.
-fn make_runs(folder: &std::path::Path) {
-    let runs = ["--run-dir", "runs/first"].map(String::from);
-    let status = Command::new(env!("CARGO_BIN_EXE_dni"))
-        .args(shortened(runs.to_vec()))
-        .current_dir(folder)
-        .env_remove("DNI_BACKEND")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .expect("the program starts");
-    assert!(status.success());
+fn make_runs(place: &Place) {
+    call(
+        place,
+        ["--run-dir", "runs/first"].map(String::from).to_vec(),
+    )
+    .succeeds();
 }
 
 #[test]
@@ -95,6 +101,7 @@ fn every_command_line_works() {
         include_str!("../README.md"),
         include_str!("../experiments/README.md"),
     ];
+    let has_data = std::env::var_os("DNI_DATA_DIR").is_some();
     let has_wgpu = common::devices().iter().any(|(name, _)| *name == "wgpu");
     let lines: Vec<_> = pages.into_iter().flat_map(command_lines).collect();
     assert!(lines.len() >= 8, "the pages have lost their listings");
@@ -102,28 +109,49 @@ fn every_command_line_works() {
         if line.iter().any(|argument| argument == "wgpu") && !has_wgpu {
             continue;
         }
-        if line.iter().any(|a| a.contains("mnist")) && std::env::var_os("DNI_DATA_DIR").is_none() {
-            eprintln!(
-                "skipped, as DNI_DATA_DIR is not set: dni {}",
-                line.join(" ")
-            );
-            continue;
-        }
-        let folder = common::TempDir::new();
+        let place = Place::new();
         if line
             .first()
             .is_some_and(|first| LOOKS_AT_RUNS.contains(&first.as_str()))
         {
-            make_runs(folder.path());
+            make_runs(&place);
         }
-        let output = Command::new(env!("CARGO_BIN_EXE_dni"))
-            .args(shortened(line.clone()))
-            .current_dir(folder.path())
-            .env_remove("DNI_BACKEND")
-            .output()
-            .expect("the program starts");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "dni {}: {stderr}", line.join(" "));
-        assert!(!output.stdout.is_empty(), "dni {}", line.join(" "));
+        let done = call(&place, line);
+        // Without data every other line works, offline.
+        if !has_data && done.stderr.contains("cannot download") {
+            eprintln!("skipped, as DNI_DATA_DIR is not set: {}", done.call);
+            continue;
+        }
+        let done = done.succeeds();
+        assert!(!done.stdout.is_empty(), "{done}");
     }
+}
+
+/// Every test that starts the program does so by [`Place`], whose calls cannot reach the network.
+#[test]
+fn no_test_goes_to_the_network() {
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let mut looked_at = 0;
+    for entry in fs::read_dir(tests).expect("there are tests") {
+        let path = entry.expect("a folder can be listed").path();
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        looked_at += 1;
+        let starts = concat!("CARGO_BIN", "_EXE");
+        assert!(
+            !text.contains(starts),
+            "{} starts the program without Place",
+            path.display()
+        );
+    }
+    assert!(looked_at > 10, "the tests are elsewhere");
+
+    // A call of Place that needs data fails, fast.
+    let place = Place::new();
+    let begun = std::time::Instant::now();
+    place
+        .run("text --source shakespeare --budget 1")
+        .fails(1, &["cannot download", "127.0.0.1"]);
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }

@@ -11,6 +11,10 @@ use dni::run::Checkpoint;
 use serde_json::Value;
 
 use super::TempDir;
+use super::server::NOWHERE;
+
+/// The program. Whoever starts it must [prepare](Place::prepare) the call.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_dni");
 
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -37,12 +41,14 @@ impl Place {
 
     /// A call with arguments parted by spaces.
     pub fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dni"));
+        let mut command = Command::new(PROGRAM);
         self.prepare(&mut command)
             .args(arguments.split_whitespace());
         command
     }
 
+    /// What every call of the program must have: no test depends on a network, or on what earlier
+    /// calls have downloaded.
     pub fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .current_dir(self.0.path())
@@ -50,6 +56,8 @@ impl Place {
             .env("XDG_RUNTIME_DIR", self.0.path())
             .env_remove("DNI_BACKEND")
             .env_remove("DNI_DATA_DIR")
+            .env("DNI_CACHE_DIR", self.path("cache"))
+            .env("DNI_DATA_URL", NOWHERE)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -78,13 +78,16 @@ pub fn entries(folder: &Path) -> Vec<String> {
         .collect()
 }
 
+/// A server of data sets that is not there: whoever asks it for something fails at once.
+pub const NOWHERE: &str = "http://127.0.0.1:9/";
+
 /// Only `cache`, and a server that is not there.
 pub fn places(cache: &Path) -> Places {
     Places {
         data: None,
         cache: cache.to_path_buf(),
         burn_cache: None,
-        base: Some("http://127.0.0.1:9/".to_string()),
+        base: Some(NOWHERE.to_string()),
         patience: PATIENCE,
     }
 }
