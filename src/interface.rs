@@ -99,11 +99,16 @@ impl fmt::Display for Contract {
     }
 }
 
-/// A prediction of the gradient at one message, kept until the true one arrives.
+/// A prediction of the gradient at one message, kept until the true one arrives, with all that it
+/// takes to make it anew.
 pub struct Prediction {
     pass: Pass,
     /// One unit of the synthesizer in units of the reduced loss, if they differ.
     unit: Option<f64>,
+    view: View,
+    context: Option<Tensor<2>>,
+    /// The [`Interface::age`] of the synthesizer that made it.
+    age: u64,
 }
 
 impl Prediction {
@@ -123,6 +128,8 @@ pub struct Interface {
     scale: TargetScale,
     reduction: Reduction,
     input_model: Option<InputModel>,
+    /// How often the synthesizer has learned.
+    age: u64,
 }
 
 impl Interface {
@@ -136,6 +143,7 @@ impl Interface {
             scale: TargetScale::default(),
             reduction: Reduction::default(),
             input_model: None,
+            age: 0,
         }
     }
 
@@ -177,41 +185,60 @@ impl Interface {
     ///
     /// If the synthesizer takes a context and there is none, or a shape is wrong.
     pub fn predict(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Prediction {
-        let [batch, _] = message.dims();
+        let view = View {
+            message,
+            slope: None,
+        };
+        self.predict_view(view, context)
+    }
+
+    /// `delta_hat = slope M(message, c)`, elementwise.
+    pub(crate) fn predict_view(&self, view: View, context: Option<Tensor<2>>) -> Prediction {
+        let [batch, _] = view.message.dims();
         let features = self.synthesizer.features();
+        let message = view.message.clone();
         assert_shape!(message, [batch, features]);
         let context = context.filter(|_| self.synthesizer.contexts() > 0);
-        let pass = self.synthesizer.pass(message, context);
+        let pass = self.synthesizer.pass(message, context.clone());
         assert_shape!(pass.output, [batch, features]);
-        self.prediction(pass)
-    }
-
-    /// `delta_hat = slope M(message)`, elementwise.
-    pub(crate) fn predict_view(&self, view: View) -> Prediction {
-        let prediction = self.predict(view.message, None);
-        match view.slope {
-            Some(slope) => self.prediction(prediction.pass.scaled(slope)),
-            None => prediction,
+        Prediction {
+            pass: match &view.slope {
+                Some(slope) => pass.scaled(slope.clone()),
+                None => pass,
+            },
+            unit: self.unit(batch),
+            view,
+            context,
+            age: self.age,
         }
-    }
-
-    fn prediction(&self, pass: Pass) -> Prediction {
-        let [batch, _] = pass.output.dims();
-        let unit = self.unit(batch);
-        Prediction { pass, unit }
     }
 
     /// Regresses the prediction to the gradient `delta` that arrived: one optimizer step on
     /// `1/2 |delta_hat - delta|^2`, summed over features and reduced over the batch as the loss is.
     ///
+    /// If the synthesizer has learned since it made the prediction, `delta_hat` is made anew: what
+    /// comes late is learned with today's parameters. Moving them by what others of some steps ago
+    /// were off is a feedback with delay, which is unstable from one step on.
+    ///
     /// Returns the residual `delta_hat - delta`, `[batch, features]`, in the synthesizer's unit.
     ///
     /// The target is a constant: nothing flows through it.
     pub fn learn(&mut self, prediction: Prediction, delta: Tensor<2>) -> Tensor<2> {
-        let residual = self.residual(prediction.pass.output.clone(), delta);
+        let Prediction {
+            pass,
+            view,
+            context,
+            age,
+            ..
+        } = prediction;
+        let pass = match age == self.age {
+            true => pass,
+            false => self.predict_view(view, context).pass,
+        };
+        let residual = self.residual(pass.output.clone(), delta);
         let gradient = self.reduction.apply(residual.clone());
-        self.synthesizer
-            .update(prediction.pass.back(gradient).parameters);
+        self.synthesizer.update(pass.back(gradient).parameters);
+        self.age += 1;
         residual
     }
 

@@ -11,11 +11,16 @@ use crate::pass::{Input, Pass, beside};
 use crate::section::Section;
 use crate::trained::{AnySection, Trained};
 
-/// A message guessed from the network's input, kept until the true one arrives.
+/// A message guessed from the network's input, kept until the true one arrives, with what it takes
+/// to guess anew.
 pub(crate) struct GuessedMessage {
     /// `h_hat`, `[batch, features]`.
     pub message: Tensor<2>,
     pass: Pass,
+    /// `x`
+    input: Tensor<2>,
+    /// How often the model that guessed had learned.
+    age: u64,
 }
 
 /// The model `I` that guesses the message below a section from the network's input,
@@ -24,6 +29,8 @@ pub(crate) struct GuessedMessage {
 /// Any section type will do as long as it maps the network's input to the message.
 pub struct InputModel {
     model: Box<dyn AnySection>,
+    /// How often it has learned.
+    age: u64,
 }
 
 impl InputModel {
@@ -31,32 +38,43 @@ impl InputModel {
     pub fn new(model: impl Section, optimizer: Optimizer) -> Self {
         Self {
             model: Box::new(Trained::new(model, optimizer)),
+            age: 0,
         }
     }
 
     /// `h_hat = I(x)`: the network's input `[batch, inputs]` to `[batch, features]`.
     pub(crate) fn guess(&self, input: Tensor<2>) -> GuessedMessage {
-        let pass = self.model.pass(Input::Data(input));
+        let pass = self.model.pass(Input::Data(input.clone()));
         GuessedMessage {
             message: pass.output.clone(),
             pass,
+            input,
+            age: self.age,
         }
     }
 
     /// Regresses the guess to the message: one optimizer step on `1/2 |h_hat - h|^2`, summed over
     /// features and reduced over the batch as the loss is. Returns the residual `h_hat - h`.
+    ///
+    /// If the model has learned since, it guesses anew, as an
+    /// [interface](crate::Interface::learn) predicts anew.
     pub(crate) fn learn(
         &mut self,
         guess: GuessedMessage,
         message: Tensor<2>,
         reduction: Reduction,
     ) -> Tensor<2> {
+        let guess = match guess.age == self.age {
+            true => guess,
+            false => self.guess(guess.input),
+        };
         let [batch, features] = message.dims();
         assert_shape!(guess.message, [batch, features]);
         let message = beside(message, &guess.message);
         let residual = guess.message - message;
         let gradient = reduction.apply(residual.clone());
         self.model.update(guess.pass.back(gradient).parameters);
+        self.age += 1;
         residual
     }
 
@@ -72,6 +90,7 @@ impl InputModel {
     pub(crate) fn observer(&self) -> Self {
         Self {
             model: self.model.observer(),
+            age: self.age,
         }
     }
 }

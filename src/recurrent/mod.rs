@@ -133,7 +133,7 @@ impl Future {
         let tick = core.step(next.input(0), entering);
         let delta_hat = self
             .interface
-            .predict_view(core.view(tick.state))
+            .predict_view(core.view(tick.state), None)
             .delta_hat();
         // What a sequence that begins does is not the doing of the one before.
         next.kept(delta_hat, 0)
@@ -262,7 +262,7 @@ impl Recurrent {
             Some(future) => {
                 let core = self.core.as_ref();
                 let view = core.view(unrolled.first.clone());
-                let prediction = future.interface.predict_view(view);
+                let prediction = future.interface.predict_view(view, None);
                 let next = window.next.as_ref();
                 let delta_hat = next.map(|next| future.predict(core, &last, next));
                 let (first, auxiliary_residual) = future.look_ahead(&unrolled.first, &delta_hat);

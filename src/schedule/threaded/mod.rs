@@ -21,10 +21,11 @@
 //! wait, one would wait for what the other has sent.
 //!
 //! The worker below owns the synthesizer of the interface between the two, since it is the one that
-//! must not wait for a prediction; it keeps each prediction until the gradient comes, which is then
-//! the target of the parameters that made the prediction. The worker above owns the input model
-//! there, if inputs are synthetic: it is the one that must not wait for a message, and keeps each
-//! guess until that comes.
+//! must not wait for a prediction; it keeps each message until the gradient comes. If its synthesizer
+//! has learned since, it then predicts anew, so that what comes late is learned with the parameters
+//! and at the rate of the step that it comes in ([`Interface::learn`](crate::Interface::learn)). The
+//! worker above owns the input model there, if inputs are synthetic: it is the one that must not
+//! wait for a message, and keeps each input until that comes.
 //!
 //! A worker sends its message as soon as its highest section has run. Then it takes the answers that
 //! have come, and waits for those that it must have, just before that section moves, which is what
@@ -101,6 +102,7 @@ pub struct Threaded {
     split: Vec<usize>,
     crews: Vec<Crew>,
     depth: usize,
+    is_exact: bool,
     report: Report,
     /// What the workers did in some steps of the last burst.
     timeline: Vec<Activity>,
@@ -122,6 +124,7 @@ impl Threaded {
             split: split.to_vec(),
             crews: crews(split.len(), 1)?,
             depth: 1,
+            is_exact: false,
             report: Report::new(split),
             timeline: Vec::new(),
         })
@@ -141,8 +144,17 @@ impl Threaded {
                 "a queue between workers must hold at least 1 message".to_string(),
             ));
         }
-        self.depth = depth;
+        (self.depth, self.is_exact) = (depth, false);
         Ok(self)
+    }
+
+    /// Lets every gradient come exactly `steps` steps late where two workers meet, even if it is there
+    /// before, and every message where inputs are synthetic: what comes of it does not depend on the
+    /// timing. At the end of a burst, when all workers come to the same step, nothing is left behind,
+    /// so that its last ones are less late.
+    pub fn with_lateness(mut self, steps: usize) -> Self {
+        (self.depth, self.is_exact) = (steps.saturating_add(1), true);
+        self
     }
 
     /// Sets on how many threads each worker runs an operation. Default: 1.
@@ -205,7 +217,9 @@ impl Threaded {
         let course = Course {
             steps: burst.steps.clone(),
             check_every: burst.check_every,
-            depth: self.depth,
+            // More than there are steps are never unanswered.
+            depth: self.depth.min(burst.steps.len().max(1)),
+            is_exact: self.is_exact,
         };
         let sections = self.chain.names().len();
         let rests = !burst.schedule.credit.uses_synthesizers();

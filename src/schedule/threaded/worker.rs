@@ -29,6 +29,8 @@ pub(super) struct Course {
     pub check_every: usize,
     /// How many messages of a worker may be without an answer when its highest section learns.
     pub depth: usize,
+    /// Whether answers are taken as late as that allows, even if they have come.
+    pub is_exact: bool,
 }
 
 /// One of those who train the sections of a chain at the same time, for one burst.
@@ -57,12 +59,13 @@ struct Below<'a> {
     reduction: Reduction,
     /// Guesses whose message has not come, from the oldest on.
     guesses: VecDeque<Guess>,
+    /// What learning rates were multiplied by when the newest of them was made.
+    rate_factor: f64,
 }
 
 /// A guess of a message that is to come.
 struct Guess {
     step: usize,
-    rate_factor: f64,
     guess: GuessedMessage,
     /// Whether the model learns from the message: not if the section below rests.
     learns: bool,
@@ -73,12 +76,16 @@ struct Above {
     queues: ToAbove,
     /// Messages that have no answer, from the oldest on.
     kept: VecDeque<Kept>,
+    /// What learning rates were multiplied by in the step of the newest of them.
+    ///
+    /// A late answer is learned at this rate: it moves today's parameters, and by how much they may
+    /// move is of today as well. An answer to the newest message finds the rate of its own step.
+    rate_factor: f64,
 }
 
 /// What is kept of a message until its answer comes.
 struct Kept {
     step: usize,
-    rate_factor: f64,
     prediction: Option<Prediction>,
     context: Option<Tensor<2>>,
 }
@@ -133,6 +140,7 @@ impl<'a> Worker<'a> {
             input_model,
             reduction: self.group.reduction(),
             guesses: VecDeque::new(),
+            rate_factor: 1.0,
         });
         self
     }
@@ -142,6 +150,7 @@ impl<'a> Worker<'a> {
         self.above = Some(Above {
             queues,
             kept: VecDeque::new(),
+            rate_factor: 1.0,
         });
         self
     }
@@ -249,9 +258,9 @@ impl<'a> Worker<'a> {
         };
         let guess = model.guess(batch.input.clone());
         let message = guess.message.clone();
+        below.rate_factor = self.rate_factor;
         below.guesses.push_back(Guess {
             step: self.step,
-            rate_factor: self.rate_factor,
             guess,
             learns: below_learns,
         });
@@ -294,9 +303,9 @@ impl<'a> Worker<'a> {
     /// Keeps what the answer to the message of this step will be needed for.
     fn keep(&mut self, prediction: Option<Prediction>, context: Option<Tensor<2>>) {
         if let Some(above) = &mut self.above {
+            above.rate_factor = self.rate_factor;
             above.kept.push_back(Kept {
                 step: self.step,
-                rate_factor: self.rate_factor,
                 prediction,
                 context,
             });
@@ -317,7 +326,7 @@ impl<'a> Worker<'a> {
                 None => kept.prediction,
             };
             if let Some(prediction) = prediction {
-                self.group.set_rate_factor_on_top(kept.rate_factor);
+                self.group.set_rate_factor_on_top(self.rate_factor_above());
                 let residual = self.group.learn_on_top(prediction, target.delta);
                 self.notes
                     .take(kept.step, figure, Figure::loss_of(residual));
@@ -334,6 +343,12 @@ impl<'a> Worker<'a> {
         self.above.as_ref().map_or(0, |above| above.kept.len())
     }
 
+    /// The rate at which an answer from above is learned.
+    fn rate_factor_above(&self) -> f64 {
+        let above = self.above.as_ref();
+        above.map_or(self.rate_factor, |above| above.rate_factor)
+    }
+
     /// The next answer, with what was kept for it; none if it has not come and no more than `most`
     /// messages are without one.
     fn next_answer(&mut self, most: usize) -> Result<Option<(Kept, Answer)>, Halt> {
@@ -346,6 +361,9 @@ impl<'a> Worker<'a> {
             return Ok(None);
         }
         let must = above.kept.len() > most;
+        if self.course.is_exact && !must {
+            return Ok(None);
+        }
         let answer = self.waited.receive_if_any(&above.queues.answers, must)?;
         let found = answer.and_then(|answer| Some((above.kept.pop_front()?, answer)));
         if let Some((kept, answer)) = &found {
@@ -365,6 +383,9 @@ impl<'a> Worker<'a> {
         };
         while let Some(oldest) = below.guesses.front() {
             let must = below.guesses.len() > most;
+            if self.course.is_exact && !must {
+                break;
+            }
             let messages = &below.queues.messages;
             let Some(message) = self.waited.receive_if_any(messages, must)? else {
                 break;
@@ -374,7 +395,7 @@ impl<'a> Worker<'a> {
                 continue;
             };
             let begun = self.waited.trace.begin();
-            model.model_mut().set_rate_factor(guess.rate_factor);
+            model.model_mut().set_rate_factor(below.rate_factor);
             let residual = model.learn(guess.guess, message.output, below.reduction);
             let trace = &mut self.waited.trace;
             trace.end(begun, Doing::Interface, Some(self.first - 1));

@@ -1,0 +1,241 @@
+//! Gradients that come late: workers train as an explicit simulation of the same delay does, bit for
+//! bit.
+
+mod common;
+
+use std::collections::VecDeque;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use common::{bits, random, seeded, values};
+use dni::run::{Burst, Learner};
+use dni::schedule::Threaded;
+use dni::{
+    Activation, Batch, Chain, Credit, Dense, DenseConfig, Drops, Init, Input, InputModel,
+    Interface, LinearSynthesizerConfig, Loss, Optimizer, Reduction, Section,
+};
+
+const INPUTS: usize = 7;
+const WIDTH: usize = 5;
+const CLASSES: usize = 3;
+const BATCH: usize = 6;
+
+const RATE: f64 = 0.01;
+const SYNTHESIZER_RATE: f64 = 0.03;
+
+/// The steps of each burst, at the end of which nothing is left behind.
+const BURSTS: [std::ops::Range<usize>; 3] = [0..13, 13..14, 14..25];
+
+fn batch(step: usize) -> Batch {
+    let (rng, device) = (&mut seeded(1_000 + step as u64), &Device::flex());
+    let input = random([BATCH, INPUTS], rng, device);
+    let target = random([BATCH, CLASSES], rng, device);
+    Batch {
+        input,
+        context: Some(target.clone()),
+        target,
+    }
+}
+
+fn drops() -> Drops {
+    Drops::new(vec![(7, 0.5), (19, 0.1)]).expect("the drops are in order")
+}
+
+/// A module and what moves it.
+struct Part<M> {
+    module: Option<M>,
+    optimizer: Optimizer,
+    rate: f64,
+}
+
+impl<M: Module> Part<M> {
+    fn new(module: M, rate: f64) -> Self {
+        Self {
+            module: Some(module),
+            optimizer: Optimizer::adam(rate),
+            rate,
+        }
+    }
+
+    fn module(&self) -> &M {
+        self.module.as_ref().expect("only an update takes it")
+    }
+
+    fn update(&mut self, gradients: burn::optim::GradientsParams, factor: f64) {
+        self.optimizer.set_learning_rate(self.rate * factor);
+        let module = self.module.take().expect("only an update takes it");
+        self.module = Some(self.optimizer.update(module, gradients));
+    }
+}
+
+/// Two sections and what stands between them.
+struct Parts {
+    lower: Part<Dense>,
+    upper: Part<Dense>,
+    interface: Interface,
+    input_model: Part<Dense>,
+}
+
+impl Parts {
+    fn new() -> Self {
+        let (rng, device) = (&mut seeded(1), &Device::flex());
+        let lower = DenseConfig::new(INPUTS, WIDTH).with_activation(Activation::Tanh);
+        let synthesizer = LinearSynthesizerConfig::new(WIDTH)
+            .with_contexts(CLASSES)
+            .with_init(Init::FanIn);
+        let lower = lower.init(rng, device);
+        let upper = DenseConfig::new(WIDTH, CLASSES).linear().init(rng, device);
+        let synthesizer = synthesizer.init(rng, device);
+        let model = DenseConfig::new(INPUTS, WIDTH).init(rng, device);
+        Self {
+            lower: Part::new(lower, RATE),
+            upper: Part::new(upper, RATE),
+            interface: Interface::new(synthesizer, Optimizer::adam(SYNTHESIZER_RATE)),
+            input_model: Part::new(model, SYNTHESIZER_RATE),
+        }
+    }
+
+    /// The same as a chain.
+    fn chain(self, is_unlocked: bool) -> Chain {
+        let [lower, upper, model] = [self.lower, self.upper, self.input_model]
+            .map(|part| (part.module.expect("nobody updates it"), part.optimizer));
+        let interface = match is_unlocked {
+            true => self
+                .interface
+                .with_input_model(InputModel::new(model.0, model.1)),
+            false => self.interface,
+        };
+        Chain::new(Loss::SquaredError)
+            .section("lower", lower.0, lower.1)
+            .interface(interface)
+            .section("upper", upper.0, upper.1)
+    }
+
+    /// The upper section's step on what comes up, or a guess of it; the gradient that goes down.
+    fn upper_step(&mut self, input: Tensor<2>, target: Tensor<2>, factor: f64) -> Tensor<2> {
+        let pass = self.upper.module().pass(Input::Message(input));
+        let output = pass.output.clone();
+        let delta = Loss::SquaredError.gradient(output, target, Reduction::Mean);
+        let gradients = pass.back(delta);
+        self.upper.update(gradients.parameters, factor);
+        gradients.input.expect("the input was a message")
+    }
+
+    /// Decoupled steps whose synthesizer and input model learn `late` steps late, with the
+    /// parameters and at the rate of the step that they learn in.
+    fn decoupled_steps(&mut self, late: usize, is_unlocked: bool) {
+        for burst in BURSTS {
+            let mut waiting = VecDeque::new();
+            for step in burst.clone() {
+                let (factor, batch) = (drops().factor(step), batch(step));
+                let pass = self.lower.module().pass(Input::Data(batch.input.clone()));
+                let message = pass.output.clone();
+                let seen = match is_unlocked {
+                    true => self.input_model.module().forward(batch.input.clone()),
+                    false => message.clone(),
+                };
+                let prediction = self.interface.predict(message.clone(), batch.context.clone());
+                let gradients = pass.back(prediction.delta_hat()).parameters;
+                self.lower.update(gradients, factor);
+                let delta = self.upper_step(seen, batch.target.clone(), factor);
+                waiting.push_back((batch, message, delta));
+                let all = step + 1 == burst.end;
+                while waiting.len() > if all { 0 } else { late } {
+                    let (batch, message, delta) = waiting.pop_front().expect("one waits");
+                    self.learn(batch, message, delta, factor);
+                }
+            }
+        }
+    }
+
+    fn learn(&mut self, batch: Batch, message: Tensor<2>, delta: Tensor<2>, factor: f64) {
+        self.interface.set_learning_rate(SYNTHESIZER_RATE * factor);
+        let anew = self.interface.predict(message.clone(), batch.context);
+        self.interface.learn(anew, delta);
+        let pass = self.input_model.module().pass(Input::Data(batch.input));
+        let residual = pass.output.clone() - message;
+        let gradients = pass.back(residual / BATCH as f64).parameters;
+        self.input_model.update(gradients, factor);
+    }
+}
+
+/// Every number of both sections and, by what it says of a message, of the synthesizer.
+fn numbers(lower: &Dense, upper: &Dense, interface: &Interface) -> Vec<Vec<f32>> {
+    let mut numbers = Vec::new();
+    for layer in [lower, upper] {
+        numbers.push(values(layer.weight.val()));
+        numbers.extend(layer.bias.as_ref().map(|bias| values(bias.val())));
+    }
+    let rng = &mut seeded(2);
+    let message = random([BATCH, WIDTH], rng, &Device::flex());
+    let prediction = interface.predict(message, batch(0).context);
+    numbers.push(values(prediction.delta_hat()));
+    numbers
+}
+
+fn numbers_of(chain: &Chain) -> Vec<Vec<f32>> {
+    let [lower, upper] = ["lower", "upper"].map(|name| chain.get::<Dense>(name));
+    let (lower, upper) = (lower.expect("it is dense"), upper.expect("it is dense"));
+    numbers(lower, upper, &chain.interfaces()[0])
+}
+
+fn numbers_of_parts(parts: &Parts) -> Vec<Vec<f32>> {
+    numbers(parts.lower.module(), parts.upper.module(), &parts.interface)
+}
+
+/// Trains by two workers.
+fn by_workers(mut threaded: Threaded, credit: Credit) -> Vec<Vec<f32>> {
+    for steps in BURSTS {
+        let burst = Burst {
+            steps,
+            schedule: &credit.into(),
+            drops: &drops(),
+            check_every: 3,
+        };
+        let done = threaded.learn_burst(&mut batch, &burst);
+        done.expect("nobody fails");
+    }
+    numbers_of(threaded.chain())
+}
+
+fn workers(chain: Chain) -> Threaded {
+    Threaded::new(chain, &[1, 1]).expect("the split is right")
+}
+
+/// How late gradients are in the tests, among them as late as the longest burst and later.
+const LATE: [usize; 6] = [0, 1, 2, 5, 13, 40];
+
+#[test]
+fn what_comes_late_is_learned_as_if_it_were_of_today() {
+    for is_unlocked in [false, true] {
+        let mut seen = Vec::new();
+        for late in LATE {
+            let mut parts = Parts::new();
+            parts.decoupled_steps(late, is_unlocked);
+            let expected = numbers_of_parts(&parts);
+            let threaded = workers(Parts::new().chain(is_unlocked)).with_lateness(late);
+            let numbers = by_workers(threaded, Credit::Synthetic);
+            let what = format!("{late} steps late, unlocked: {is_unlocked}");
+            assert!(bits(&numbers) == bits(&expected), "{what}");
+            seen.push(bits(&numbers));
+        }
+        let [.., burst, later] = &seen[..] else {
+            panic!("{seen:?}");
+        };
+        assert!(burst == later, "nothing is later than the end of a burst");
+        seen.dedup();
+        assert_eq!(seen.len(), LATE.len() - 1, "lateness makes a difference");
+    }
+}
+
+/// Answers that have come are not taken before their time.
+#[test]
+fn lateness_is_what_was_asked_for() {
+    let mut threaded = workers(Parts::new().chain(false)).with_lateness(3);
+    let done = threaded.train(0..20, &Credit::Synthetic.into(), batch);
+    done.expect("nobody fails");
+    let staleness = threaded.report().staleness[0];
+    assert_eq!((staleness.targets, staleness.most), (20, 3));
+    // The last ones wait for nobody.
+    assert_eq!(staleness.sum, 17 * 3 + 2 + 1);
+}
