@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::{LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, positive, rate, set};
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
 use crate::method::Method;
+use crate::sections::{Sections, add_dense, cosine_of, layer_name};
 use crate::stats;
 use crate::synthesizer::{Served, SynthesizerKind};
 use crate::table::Table;
@@ -45,8 +46,9 @@ pub struct NetworkArgs {
     #[arg(long, value_enum)]
     preset: Option<Preset>,
 
-    /// Methods, separated by commas: backprop, dni, cdni, none, lambda:X [default:
-    /// backprop,dni,cdni]
+    /// Methods, separated by commas: backprop, dni, cdni, none, lambda:X, and dni@N or cdni@N with a
+    /// single interface, on top of hidden layer N [default: backprop,dni,cdni, and
+    /// dni with a single interface in the middle]
     #[arg(
         long = "method",
         visible_alias = "methods",
@@ -58,6 +60,12 @@ pub struct NetworkArgs {
     /// Units of the hidden layers [default: 64,32]
     #[arg(long, value_name = "UNITS", value_delimiter = ',', value_parser = positive)]
     layers: Option<Vec<usize>>,
+
+    /// Layers of each section from the bottom up, the output layer included, as in 1,2, or every for
+    /// one each: interfaces stand between sections, and inside one gradients are exact [default:
+    /// every]
+    #[arg(long, value_name = "LAYERS")]
+    sections: Option<Sections>,
 
     /// Shape of the synthesizers: linear, linear:RANK, rls:RANK (of that rank by recursive least
     /// squares), label or mlp:UNITS, with x between several hidden layers [default: linear with
@@ -115,6 +123,8 @@ pub struct Settings {
     bits: usize,
     examples: usize,
     pub layers: Vec<usize>,
+    #[serde(default)]
+    pub sections: Sections,
     hidden_activation: Activation,
     output_activation: Activation,
     bias: bool,
@@ -151,6 +161,10 @@ impl Settings {
         set(&mut s.run.methods, &network.methods);
         set(&mut s.run.batch_size, &network.batch_size);
         set(&mut s.layers, &network.layers);
+        set(&mut s.sections, &network.sections);
+        if base.is_none() && s.preset.is_none() && network.methods.is_none() {
+            s.run.methods = Method::with_placement(s.run.methods, &s.sections, s.layers.len() + 1);
+        }
         set(&mut s.bits, &network.bits);
         set(&mut s.examples, &network.examples);
         s.lr = network.lr.or(s.lr);
@@ -167,7 +181,7 @@ impl Settings {
                 experiment: Self::NAME.to_string(),
                 backend: Backend::Flex,
                 kernel_threads: 1,
-                methods: vec![Method::Backprop, Method::Dni, Method::Cdni],
+                methods: vec![Method::Backprop, Method::DNI, Method::CDNI],
                 seed: 1,
                 seeds: 1,
                 steps: 20_000,
@@ -178,6 +192,7 @@ impl Settings {
             bits: 8,
             examples: 4_096,
             layers: vec![64, 32],
+            sections: Sections::Every,
             hidden_activation: Activation::Relu,
             output_activation: Activation::Identity,
             bias: true,
@@ -200,7 +215,7 @@ impl Settings {
         let standard = Self::standard();
         Self {
             run: Common {
-                methods: vec![Method::Dni],
+                methods: vec![Method::DNI],
                 batch_size: 10,
                 steps: 100_000 * steps_of_an_epoch,
                 ..standard.run
@@ -354,7 +369,7 @@ impl Settings {
         let rng = &mut generator(seed, Stream::Parameters);
         let top = self.layers.len();
         let mut inputs = 2 * self.bits;
-        let mut sections: Vec<Dense> = Vec::with_capacity(top + 1);
+        let mut layers: Vec<Dense> = Vec::with_capacity(top + 1);
         for (i, &outputs) in self.layers.iter().chain([&self.bits]).enumerate() {
             let (activation, init) = if i < top {
                 (self.hidden_activation, self.hidden_init)
@@ -365,23 +380,27 @@ impl Settings {
                 .with_activation(activation)
                 .with_bias(self.bias)
                 .with_init(init);
-            sections.push(config.init(rng, device));
+            layers.push(config.init(rng, device));
             inputs = outputs;
         }
         let mut chain = Chain::new(self.loss).with_reduction(self.reduction);
-        for (i, section) in sections.into_iter().enumerate() {
-            let name = if i < top {
-                format!("hidden{}", i + 1)
-            } else {
-                "output".to_string()
-            };
-            chain = chain.section(name, section, self.optimizer(self.lr_of(method)));
-            if i < top && method.credit().uses_synthesizers() {
-                let interface = self.interface(method, self.layers[i], rng, device)?;
+        let (mut layers, mut below) = (layers.into_iter(), 0);
+        for size in self.sections_of(method) {
+            below += size;
+            let name = layer_name(below - 1, top + 1);
+            let own = layers.by_ref().take(size).collect();
+            chain = add_dense(chain, name, own, self.optimizer(self.lr_of(method)));
+            if below <= top && method.credit().uses_synthesizers() {
+                let interface = self.interface(method, self.layers[below - 1], rng, device)?;
                 chain = chain.interface(interface);
             }
         }
         Ok(chain)
+    }
+
+    /// The layers of each section.
+    pub fn sections_of(&self, method: Method) -> Vec<usize> {
+        method.sections(&self.sections, self.layers.len() + 1)
     }
 
     fn interface(
@@ -433,7 +452,9 @@ impl comparison::Settings for Settings {
         Adder::check(self.bits, self.examples)
             .and_then(|_| self.order(self.run.seed))
             .map_err(|error| Misuse(error.to_string()))?;
+        self.sections.check(self.layers.len() + 1)?;
         for &method in &self.run.methods {
+            method.check_sections(self.layers.len() + 1)?;
             let served = Served {
                 images: false,
                 classes: false,
@@ -686,7 +707,7 @@ impl Report {
                 summary(0, &|r| Some(r.steps_per_second)),
             ];
             for i in 0..settings.layers.len() {
-                row.push(summary(2, &|r| r.interfaces.get(i).map(|q| q.cosine)));
+                row.push(summary(2, &|r| cosine_of(&r.interfaces, i)));
             }
             if settings.preset.is_some() {
                 row.push(summary(2, &|r| r.train.notebook_loss));

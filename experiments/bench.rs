@@ -20,6 +20,7 @@ use crate::comparison::Settings as _;
 use crate::export::Exporter;
 use crate::method::Method;
 use crate::output;
+use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
@@ -87,6 +88,7 @@ pub struct Timing {
 pub struct Report {
     experiment: &'static str,
     layers: Vec<usize>,
+    sections: Sections,
     batch_size: usize,
     kernel_threads: usize,
     instructions: Instructions,
@@ -171,6 +173,7 @@ fn measure(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Report> {
     Ok(Report {
         experiment: "bench",
         layers: settings.layers.clone(),
+        sections: settings.sections.clone(),
         batch_size: settings.run.batch_size,
         kernel_threads: args.kernel_threads,
         instructions: Instructions::best(),

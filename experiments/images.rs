@@ -23,6 +23,7 @@ use crate::comparison::{self, Common, Comparison, Run, Settings as _, check_ever
 use crate::method::Method;
 use crate::network::{Model, Network, POOL, Parts};
 use crate::rates::RateSchedule;
+use crate::sections::{Sections, cosine_of};
 use crate::sites::Sites;
 use crate::source::{DataArgs, Source, TestDataArgs};
 use crate::stats;
@@ -90,6 +91,12 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "KIND")]
     synthesizer: Option<SynthesizerKind>,
 
+    /// Layers of each section from the bottom up, the output layer included, as in 2,2, or every for
+    /// one each: interfaces stand between sections, and inside one gradients are exact [default:
+    /// every; with workers and without a preset the layers of each worker]
+    #[arg(long, value_name = "LAYERS")]
+    sections: Option<Sections>,
+
     /// Complete unlock: layers train on synthetic inputs as well
     #[arg(long)]
     unlock: bool,
@@ -103,8 +110,9 @@ pub struct NetworkArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
 pub struct TrainingArgs {
-    /// Methods, separated by commas: backprop, dni, cdni, none, lambda:X [default:
-    /// backprop,dni,cdni,none]
+    /// Methods, separated by commas: backprop, delayed (gradients that come late between workers),
+    /// dni, cdni, none, lambda:X, and dni@N or cdni@N with a single interface, on top of hidden layer
+    /// N [default: backprop,dni,cdni,none, and dni with a single interface in the middle]
     #[arg(
         long = "method",
         visible_alias = "methods",
@@ -127,7 +135,8 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "SCHEDULE")]
     lr_schedule: Option<RateSchedule>,
 
-    /// Probability with which each layer learns in a step, its synthesizer with it [default: 1]
+    /// Probability with which each section learns in a step, the synthesizer on top of it with it
+    /// [default: 1]
     #[arg(long, value_name = "P", value_parser = probability)]
     update_probability: Option<f64>,
 
@@ -167,6 +176,8 @@ pub struct Settings {
     examples: Option<usize>,
     test_examples: Option<usize>,
     pub network: Network,
+    #[serde(default)]
+    pub sections: Sections,
     /// None here and below for the default, which depends on the method.
     lr: Option<f64>,
     synthesizer_lr: Option<f64>,
@@ -207,6 +218,13 @@ impl Settings {
         set(&mut s.update_probability, &training.update_probability);
         s.eval_every = args.eval_every.or(s.eval_every);
         s.workers.set(&args.workers);
+        if base.is_none() && s.preset.is_none() && args.network.sections.is_none() {
+            s.sections = s.sections_of_workers();
+        }
+        if base.is_none() && s.preset.is_none() && training.methods.is_none() {
+            let layers = s.network.depth;
+            s.run.methods = Method::with_placement(s.run.methods, &s.sections, layers);
+        }
         let examples = s.examples.unwrap_or(usize::MAX).min(s.data.examples());
         s.run.set_epochs(&args.length, examples);
         s
@@ -216,7 +234,7 @@ impl Settings {
     pub fn of_network(args: &NetworkArgs, batch_size: usize) -> Self {
         let mut s = args.preset.map_or_else(Self::standard, Self::of_preset);
         s.set_network(args);
-        s.run.methods = vec![Method::Cdni];
+        s.run.methods = vec![Method::CDNI];
         s.run.batch_size = batch_size;
         s
     }
@@ -235,6 +253,7 @@ impl Settings {
         set(&mut network.pool_stride, &args.pool_stride);
         set(&mut network.input_units, &args.input_units);
         network.unlock |= args.unlock;
+        set(&mut self.sections, &args.sections);
         self.synthesizer = args.synthesizer.clone().or(self.synthesizer.take());
     }
 
@@ -245,7 +264,7 @@ impl Settings {
                 experiment: Self::NAME.to_string(),
                 backend: Backend::Flex,
                 kernel_threads: 1,
-                methods: vec![Method::Backprop, Method::Dni, Method::Cdni, Method::None],
+                methods: vec![Method::Backprop, Method::DNI, Method::CDNI, Method::None],
                 seed: 1,
                 seeds: 1,
                 steps: 2_500,
@@ -264,6 +283,7 @@ impl Settings {
                 unlock: false,
                 input_units: 256,
             },
+            sections: Sections::Every,
             lr: None,
             synthesizer_lr: None,
             synthesizer: None,
@@ -313,6 +333,18 @@ impl Settings {
         }
     }
 
+    /// Interfaces only where two workers meet, or everywhere if there are none.
+    fn sections_of_workers(&self) -> Sections {
+        // Without work, because the network is refused.
+        let work = self.network.work(self.shape(), Source::CLASSES);
+        self.workers.sections(&work.unwrap_or_default())
+    }
+
+    /// The layers of each section.
+    pub fn sections_of(&self, method: Method) -> Vec<usize> {
+        method.sections(&self.sections, self.network.depth)
+    }
+
     /// The learning rate of the layers. Synthesizers without labels are so far behind that layers
     /// must learn more slowly.
     fn lr_of(&self, method: Method) -> f64 {
@@ -353,6 +385,7 @@ impl Settings {
         let parts = Parts {
             image: images.shape(),
             classes: images.classes(),
+            sections: self.sections_of(method),
             synthesizer: Some(&synthesizer).filter(|_| has_synthesizers),
             contexts: if method.is_conditional() {
                 images.classes()
@@ -425,7 +458,14 @@ impl comparison::Settings for Settings {
         self.network.check(self.data.shape())?;
         check_rates(&[self.lr, self.synthesizer_lr])?;
         Sparse::new(self.update_probability, 0).map_err(misuse)?;
-        self.workers.check(self.network.depth, &self.run.methods)?;
+        let layers = self.network.depth;
+        self.workers.check(layers)?;
+        self.sections.check(layers)?;
+        for &method in &self.run.methods {
+            method.check_sections(layers)?;
+            self.workers
+                .check_method(method, &self.sections_of(method))?;
+        }
         let examples = self
             .examples
             .unwrap_or(usize::MAX)
@@ -663,9 +703,14 @@ fn train_by_workers(
     let settings = &run.settings;
     let first = Task::<Chain>::batch(batches, 0);
     let kernel_threads = settings.run.kernel_threads;
-    let hired = settings
-        .workers
-        .hire(chain, &first, &plan.schedule, devices, kernel_threads)?;
+    let sections = settings.sections_of(run.method);
+    let hired = settings.workers.hire(
+        (chain, &sections),
+        &first,
+        &plan.schedule,
+        devices,
+        kernel_threads,
+    )?;
     run.say(&hired.shares);
     let mut threaded = hired.threaded;
     let progress = run.train(&mut threaded, batches, plan)?;
@@ -732,10 +777,17 @@ impl Measures {
 impl Report {
     /// A row for each method: means over the seeds, with their standard deviation.
     fn table(&self, settings: &Settings) -> Table {
-        let interfaces = settings.network.depth - 1;
-        let shown: Vec<usize> = match interfaces {
-            0..=5 => (0..interfaces).collect(),
-            _ => vec![0, interfaces / 2, interfaces - 1],
+        let interfaces: Vec<usize> = (0..settings.network.depth - 1)
+            .filter(|&i| {
+                let mut results = self.results.iter();
+                results.any(|r| cosine_of(&r.interfaces, i).is_some())
+            })
+            .collect();
+        let shown: Vec<usize> = match interfaces[..] {
+            [lowest, .., highest] if interfaces.len() > 5 => {
+                vec![lowest, interfaces[interfaces.len() / 2], highest]
+            }
+            _ => interfaces,
         };
         let figures = ["train error %", "test error %", "test loss", "steps/s"];
         let mut header: Vec<String> = vec!["method".to_string()];
@@ -757,7 +809,7 @@ impl Report {
                 summary(1, &|r| Some(r.steps_per_second)),
             ];
             for &i in &shown {
-                row.push(summary(2, &|r| r.interfaces.get(i).map(|q| q.cosine)));
+                row.push(summary(2, &|r| cosine_of(&r.interfaces, i)));
             }
             table.add(row);
         }

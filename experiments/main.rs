@@ -28,6 +28,7 @@ mod rates;
 mod recurrent;
 mod report;
 mod reproduce;
+mod sections;
 mod serve;
 mod session;
 mod sheet;

@@ -6,16 +6,28 @@ use std::str::FromStr;
 use dni::Credit;
 use serde::{Deserialize, Serialize};
 
+use crate::args::Misuse;
+use crate::sections::Sections;
+
 /// A way to train a network.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Method {
     /// True gradients.
     Backprop,
+    /// True gradients, between workers as late as they come.
+    Delayed,
     /// Synthetic gradients.
-    Dni,
+    Dni {
+        /// The layer, from 1, on top of which the only interface stands; none for where the settings
+        /// say.
+        only: Option<usize>,
+    },
     /// Synthetic gradients from synthesizers that see the label.
-    Cdni,
+    Cdni {
+        /// As that of DNI.
+        only: Option<usize>,
+    },
     /// No gradient below the top.
     None,
     /// BP(lambda): a share `lambda` of what comes from above, the rest synthetic.
@@ -23,10 +35,14 @@ pub enum Method {
 }
 
 impl Method {
+    pub const DNI: Self = Self::Dni { only: None };
+    pub const CDNI: Self = Self::Cdni { only: None };
+
     pub fn credit(self) -> Credit {
         match self {
             Self::Backprop => Credit::Backprop,
-            Self::Dni | Self::Cdni => Credit::Synthetic,
+            Self::Delayed => Credit::Delayed,
+            Self::Dni { .. } | Self::Cdni { .. } => Credit::Synthetic,
             Self::None => Credit::None,
             Self::Lambda(lambda) => Credit::Mixed { lambda },
         }
@@ -34,12 +50,50 @@ impl Method {
 
     /// Whether synthesizers see the label.
     pub fn is_conditional(self) -> bool {
-        self == Self::Cdni
+        matches!(self, Self::Cdni { .. })
     }
 
     /// Whether layers learn from synthetic gradients alone.
     pub fn learns_from_synthetic(self) -> bool {
         self.credit() == Credit::Synthetic
+    }
+
+    /// The layers of each section of a network of so many: as set, unless the method says it.
+    pub fn sections(self, set: &Sections, layers: usize) -> Vec<usize> {
+        match self.only_interface() {
+            Some(layer) => vec![layer, layers - layer],
+            None => set.sizes(layers),
+        }
+    }
+
+    /// `methods`, and after DNI the same with an interface in the middle alone, where it has more of
+    /// them.
+    pub fn with_placement(methods: Vec<Self>, set: &Sections, layers: usize) -> Vec<Self> {
+        let only = Some(layers / 2).filter(|_| *set == Sections::Every && layers > 2);
+        let beside = |method: Self| match method {
+            Self::Dni { only: None } if only.is_some() => vec![method, Self::Dni { only }],
+            _ => vec![method],
+        };
+        methods.into_iter().flat_map(beside).collect()
+    }
+
+    /// Refuses an interface where there is none between layers.
+    pub fn check_sections(self, layers: usize) -> Result<(), Misuse> {
+        match self.only_interface() {
+            Some(layer) if layer >= layers => Err(Misuse(format!(
+                "{self} has its interface on top of hidden layer {layer}, and there are {}; choose \
+                 one that there is",
+                layers - 1
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn only_interface(self) -> Option<usize> {
+        match self {
+            Self::Dni { only } | Self::Cdni { only } => only,
+            Self::Backprop | Self::Delayed | Self::None | Self::Lambda(_) => None,
+        }
     }
 
     /// Whether there are synthesizers and they do not see the label.
@@ -52,8 +106,11 @@ impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Backprop => f.pad("backprop"),
-            Self::Dni => f.pad("dni"),
-            Self::Cdni => f.pad("cdni"),
+            Self::Delayed => f.pad("delayed"),
+            Self::Dni { only: None } => f.pad("dni"),
+            Self::Dni { only: Some(layer) } => f.pad(&format!("dni@{layer}")),
+            Self::Cdni { only: None } => f.pad("cdni"),
+            Self::Cdni { only: Some(layer) } => f.pad(&format!("cdni@{layer}")),
             Self::None => f.pad("none"),
             Self::Lambda(lambda) => f.pad(&format!("lambda:{lambda}")),
         }
@@ -64,18 +121,35 @@ impl FromStr for Method {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let layer = |prefix: &str| {
+            let layer = text.strip_prefix(prefix)?.parse().ok();
+            layer.filter(|layer: &usize| *layer > 0).map(Some)
+        };
+        let lambda = || {
+            let lambda = text.strip_prefix("lambda:")?.parse().ok();
+            lambda.filter(|lambda| (0.0..=1.0).contains(lambda))
+        };
         match text {
             "backprop" => Ok(Self::Backprop),
-            "dni" => Ok(Self::Dni),
-            "cdni" => Ok(Self::Cdni),
+            "delayed" => Ok(Self::Delayed),
+            "dni" => Ok(Self::DNI),
+            "cdni" => Ok(Self::CDNI),
             "none" => Ok(Self::None),
-            _ => text
-                .strip_prefix("lambda:")
-                .and_then(|lambda| lambda.parse().ok())
-                .filter(|lambda| (0.0..=1.0).contains(lambda))
-                .map(Self::Lambda)
+            _ => None
+                .or_else(|| {
+                    Some(Self::Dni {
+                        only: layer("dni@")?,
+                    })
+                })
+                .or_else(|| {
+                    Some(Self::Cdni {
+                        only: layer("cdni@")?,
+                    })
+                })
+                .or_else(|| Some(Self::Lambda(lambda()?)))
                 .ok_or_else(|| {
-                    "choose from backprop, dni, cdni, none and lambda:X, with X from 0 to 1"
+                    "choose from backprop, delayed, dni, cdni, none and lambda:X, with X from 0 to \
+                     1; dni@N and cdni@N have a single interface, on top of hidden layer N"
                         .to_string()
                 }),
         }
@@ -102,7 +176,16 @@ mod tests {
 
     #[test]
     fn names_read_back_as_what_they_name() {
-        for name in ["backprop", "dni", "cdni", "none", "lambda:0.25"] {
+        for name in [
+            "backprop",
+            "delayed",
+            "dni",
+            "cdni",
+            "dni@1",
+            "cdni@12",
+            "none",
+            "lambda:0.25",
+        ] {
             assert_eq!(name.parse::<Method>().unwrap().to_string(), name);
         }
     }
@@ -117,6 +200,10 @@ mod tests {
             "lambda:2",
             "lambda:-1",
             "lambda:NaN",
+            "dni@",
+            "dni@0",
+            "cdni@-1",
+            "backprop@1",
         ] {
             assert!(name.parse::<Method>().is_err(), "{name}");
         }

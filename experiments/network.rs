@@ -1,16 +1,20 @@
 //! The networks of the image experiments.
 
-use burn::tensor::Device;
+use std::time::Duration;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
 use clap::ValueEnum;
 use dni::data::ImageShape;
 use dni::{
-    Chain, Conv, ConvConfig, ConvSynthesizerConfig, Dense, DenseConfig, Init, InputModel,
-    Interface, Loss, Mlp, Optimizer, Pool, TargetScale,
+    Chain, Conv, ConvConfig, ConvSynthesizerConfig, Dense, DenseConfig, Init, Input, InputModel,
+    Interface, Loss, Mlp, Optimizer, Pass, Pool, Section, TargetScale,
 };
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::args::Misuse;
+use crate::sections::{add_dense, layer_name};
 use crate::synthesizer::SynthesizerKind;
 
 /// The kind of the hidden layers.
@@ -30,10 +34,53 @@ const MOST_PARAMETERS: u128 = 1 << 28;
 /// Rows and columns that a cnn pools over.
 pub const POOL: usize = 3;
 
-/// A hidden layer.
+/// A layer.
 enum Layer {
     Dense(Dense),
     Conv(Conv),
+}
+
+/// Convolutions as one section, with the output layer if that is above them.
+#[derive(Module, Debug)]
+struct ConvNet {
+    /// From the bottom up, at least one.
+    layers: Vec<Conv>,
+    output: Option<Dense>,
+}
+
+impl Section for ConvNet {
+    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        let layers = self.layers.iter();
+        let message = layers.fold(input, |below, layer| layer.forward(below));
+        match &self.output {
+            Some(output) => output.forward(message),
+            None => message,
+        }
+    }
+
+    fn pass(&self, input: Input) -> Pass {
+        let first = self.layers[0].pass(input);
+        let pass = self.layers[1..].iter().fold(first, then);
+        match &self.output {
+            Some(output) => then(pass, output),
+            None => pass,
+        }
+    }
+
+    fn predict(&self, input: Tensor<2>) -> Tensor<2> {
+        let layers = self.layers.iter();
+        let message = layers.fold(input, |below, layer| layer.predict(below));
+        match &self.output {
+            Some(output) => output.predict(message),
+            None => message,
+        }
+    }
+}
+
+/// The pass through a layer above others.
+fn then(below: Pass, above: &impl Section) -> Pass {
+    let message = Input::Message(below.output.clone());
+    below.then(above.pass(message))
 }
 
 /// The shape of a network.
@@ -65,6 +112,8 @@ fn side_by_side() -> usize {
 pub struct Parts<'a> {
     pub image: ImageShape,
     pub classes: usize,
+    /// The layers of each section.
+    pub sections: Vec<usize>,
     /// None for no interfaces.
     pub synthesizer: Option<&'a SynthesizerKind>,
     /// Features of the label that synthesizers see.
@@ -73,6 +122,34 @@ pub struct Parts<'a> {
     pub synthesizer_lr: f64,
     pub target_scale: TargetScale,
     pub device: &'a Device,
+}
+
+/// Adds layers as one section.
+fn add_section(
+    chain: Chain,
+    name: String,
+    layers: impl Iterator<Item = Layer>,
+    optimizer: Optimizer,
+) -> Chain {
+    let (mut convs, mut denses) = (Vec::new(), Vec::new());
+    for layer in layers {
+        match layer {
+            Layer::Conv(layer) => convs.push(layer),
+            Layer::Dense(layer) => denses.push(layer),
+        }
+    }
+    match (convs.pop(), convs.is_empty() && denses.is_empty()) {
+        (None, _) => add_dense(chain, name, denses, optimizer),
+        (Some(only), true) => chain.section(name, only, optimizer),
+        (Some(highest), false) => {
+            convs.push(highest);
+            let net = ConvNet {
+                layers: convs,
+                output: denses.pop(),
+            };
+            chain.section(name, net, optimizer)
+        }
+    }
 }
 
 impl Network {
@@ -86,19 +163,49 @@ impl Network {
             below = message;
         }
         let output = DenseConfig::new(below.len(), parts.classes).linear();
-        let output = output.init(rng, parts.device);
+        layers.push(Layer::Dense(output.init(rng, parts.device)));
         let mut chain = Chain::new(Loss::CrossEntropy);
-        for (i, (layer, &message)) in layers.into_iter().zip(&messages).enumerate() {
-            let (name, optimizer) = (format!("hidden{}", i + 1), Optimizer::adam(parts.lr));
-            chain = match layer {
-                Layer::Dense(layer) => chain.section(name, layer, optimizer),
-                Layer::Conv(layer) => chain.section(name, layer, optimizer),
-            };
-            if let Some(synthesizer) = parts.synthesizer {
+        let (mut layers, mut below) = (layers.into_iter(), 0);
+        for &size in &parts.sections {
+            below += size;
+            let (name, optimizer) = (layer_name(below - 1, self.depth), Optimizer::adam(parts.lr));
+            chain = add_section(chain, name, layers.by_ref().take(size), optimizer);
+            if let (Some(synthesizer), Some(&message)) =
+                (parts.synthesizer, messages.get(below - 1))
+            {
                 chain = chain.interface(self.interface(synthesizer, message, parts, rng)?);
             }
         }
-        Ok(chain.section("output", output, Optimizer::adam(parts.lr)))
+        Ok(chain)
+    }
+
+    /// About how long each layer takes for its part of a step, in units that do not matter: one for
+    /// a multiplication in the forward pass, and as many for each gradient.
+    ///
+    /// # Errors
+    ///
+    /// If an image gets too small to be pooled once more.
+    pub fn work(&self, image: ImageShape, classes: usize) -> Result<Vec<Duration>, Misuse> {
+        const KERNEL: usize = 25;
+        let messages = self.messages(image)?;
+        let mut work = Vec::with_capacity(self.depth);
+        let mut below = image;
+        for &message in &messages {
+            // Nobody asks for the gradient at the image.
+            let products = if work.is_empty() { 2 } else { 3 };
+            work.push(match self.model {
+                Model::Fcn => [products, below.len(), message.len()],
+                Model::Cnn => [products * KERNEL, below.len(), message.channels],
+            });
+            below = message;
+        }
+        work.push([3, below.len(), classes]);
+        let product =
+            |factors: [usize; 3]| factors.iter().fold(1, |a: usize, b| a.saturating_mul(*b));
+        let work = work.into_iter().map(product);
+        Ok(work
+            .map(|units| Duration::from_nanos(units as u64))
+            .collect())
     }
 
     /// The shape of every message, from the bottom up.

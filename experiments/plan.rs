@@ -18,6 +18,7 @@ use crate::comparison::Settings as _;
 use crate::images::{NetworkArgs, Settings, with_label};
 use crate::method::Method;
 use crate::output;
+use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
@@ -25,7 +26,7 @@ use crate::table::Table;
 /// Flags of `dni plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// Numbers of workers to predict a step for, those above the number of layers left out
+    /// Numbers of workers to predict a step for, those above the number of sections left out
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', value_parser = positive,
         default_values_t = [1, 2, 4, 8, 16, 32, 64, 128, 256])]
     workers: Vec<usize>,
@@ -64,6 +65,7 @@ struct Report {
     experiment: &'static str,
     backend: Backend,
     layers: usize,
+    sections: Sections,
     batch_size: usize,
     micro_batches: usize,
     /// Of one worker.
@@ -100,11 +102,12 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
     let settings = Settings::of_network(&args.network, args.batch_size);
     settings.check()?;
     let layers = settings.network.depth;
+    let sections = settings.sections_of(Method::CDNI).len();
     let mut numbers = args.workers.clone();
-    numbers.retain(|&workers| workers <= layers);
+    numbers.retain(|&workers| workers <= sections);
     if numbers.is_empty() {
         return Err(Misuse(format!(
-            "there are {layers} layers; choose --workers from 1 to {layers}"
+            "there are {sections} sections of {layers} layers; choose --workers from 1 to {sections}"
         ))
         .into());
     }
@@ -112,7 +115,7 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
     let device = backend.device()?;
     let images = some_images(settings.shape(), args.batch_size)?;
     let chain = |method| settings.chain(method, SEED, &images, &device);
-    let (locked, decoupled) = (chain(Method::Backprop)?, chain(Method::Cdni)?);
+    let (locked, decoupled) = (chain(Method::Backprop)?, chain(Method::CDNI)?);
     let rows: Vec<usize> = (0..images.len()).collect();
     let (input, target) = images.rows(&rows, &device);
     let batch = with_label(input, target);
@@ -129,6 +132,7 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
         experiment: "plan",
         backend,
         layers,
+        sections: settings.sections.clone(),
         batch_size: args.batch_size,
         micro_batches: args.micro_batches,
         backprop_seconds: costs.backprop(),
@@ -137,7 +141,7 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
         check: check(
             &costs,
             decoupled,
-            chain(Method::Cdni)?,
+            chain(Method::CDNI)?,
             &batch,
             args.repetitions,
         )?,

@@ -73,6 +73,9 @@ pub enum Source {
 const GLYPHS: [usize; 2] = [60_000, 10_000];
 
 impl Source {
+    /// Of every one of them.
+    pub const CLASSES: usize = 10;
+
     fn library(self) -> Option<ImageLibrary> {
         match self {
             Self::Glyphs => None,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{Misuse, positive};
 use crate::method::Method;
+use crate::sections::{Sections, layer_name};
 use crate::token::TokenArgs;
 
 /// Flags that share layers out among workers.
@@ -45,6 +46,11 @@ pub struct WorkerArgs {
     /// does not depend on the timing [default: 1]
     #[arg(long, value_name = "N", value_parser = positive)]
     queue: Option<usize>,
+
+    /// Steps that gradients come late from one worker to the one below, neither more nor less, so
+    /// that the result does not depend on the timing; instead of --queue
+    #[arg(long, value_name = "STEPS", conflicts_with = "queue")]
+    late: Option<usize>,
 }
 
 /// Who trains which layers.
@@ -59,6 +65,8 @@ pub struct Workers {
     place: Option<Vec<Place>>,
     /// None for the default.
     queue: Option<usize>,
+    /// None if the timing and the queue say it.
+    late: Option<usize>,
 }
 
 /// Workers who have their layers.
@@ -75,6 +83,7 @@ impl Workers {
         self.split = args.split.clone().or(self.split.take());
         self.place = args.place.clone().or(self.place.take());
         self.queue = args.queue.or(self.queue);
+        self.late = args.late.or(self.late);
     }
 
     /// Whether there are any.
@@ -89,18 +98,34 @@ impl Workers {
         by_split.or(self.number).or(by_place).unwrap_or(0)
     }
 
+    /// Sections whose layers are those of each worker, if there are any: by the split, or else evenly
+    /// by the `work` of every layer, from the bottom up.
+    pub fn sections(&self, work: &[Duration]) -> Sections {
+        match (&self.split, self.count()) {
+            (Some(split), _) => Sections::Layers(split.clone()),
+            (None, 0) => Sections::Every,
+            (None, workers) => match even_split(&vec![work.to_vec(); workers]) {
+                Ok(split) => Sections::Layers(split),
+                // There are more workers than layers, which is refused.
+                Err(_) => Sections::Every,
+            },
+        }
+    }
+
     /// The place of each worker, if `default` is the backend of the run; that alone without workers.
     pub fn places(&self, default: Backend) -> Vec<Place> {
         let default = || vec![Place::Backend(default); self.count().max(1)];
         self.place.clone().unwrap_or_else(default)
     }
 
-    /// Refuses what leaves a worker without layers, and methods that would keep them waiting.
-    pub fn check(&self, layers: usize, methods: &[Method]) -> Result<(), Misuse> {
-        if self.queue.is_some() && !self.are_wanted() {
-            return Err(Misuse(
-                "--queue is between workers; add --workers, --split or --place".to_string(),
-            ));
+    /// Refuses what leaves a worker without layers.
+    pub fn check(&self, layers: usize) -> Result<(), Misuse> {
+        let between = [("--queue", self.queue), ("--late", self.late)];
+        let between = between.iter().find(|(_, given)| given.is_some());
+        if let Some((flag, _)) = between.filter(|_| !self.are_wanted()) {
+            return Err(Misuse(format!(
+                "{flag} is between workers; add --workers, --split or --place"
+            )));
         }
         if let Some(split) = &self.split {
             check_split(split, layers).map_err(|error| Misuse(error.to_string()))?;
@@ -124,27 +149,52 @@ impl Workers {
                 self.count()
             )));
         }
-        let locked = methods.iter().find(|m| m.credit().is_update_locked());
-        match locked.filter(|_| self.are_wanted()) {
-            Some(method) => Err(Misuse(format!(
+        Ok(())
+    }
+
+    /// Refuses a method that would keep them waiting, or whose sections, of so many layers each,
+    /// they cannot share.
+    pub fn check_method(&self, method: Method, sections: &[usize]) -> Result<(), Misuse> {
+        if !self.are_wanted() {
+            return Ok(());
+        }
+        if method.credit().is_update_locked() {
+            return Err(Misuse(format!(
                 "workers cannot train by {method}: each layer would wait for those above it (it is \
-                 update-locked); choose --method from dni, cdni and none, or leave out the workers"
+                 update-locked); choose --method from dni, cdni, delayed and none, or leave out the \
+                 workers"
+            )));
+        }
+        if self.count() > sections.len() {
+            return Err(Misuse(format!(
+                "every worker needs a section, and with {method} there are {}; choose --workers {} \
+                 at most, or more --sections",
+                sections.len(),
+                sections.len()
+            )));
+        }
+        match &self.split {
+            Some(split) if shares_of(split, sections).is_none() => Err(Misuse(format!(
+                "--split gives workers {split:?} layers, and with {method} sections have \
+                 {sections:?}: let workers meet where sections do"
             ))),
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 
-    /// Gives the layers of a chain to workers, who have opened their places on these `devices`.
+    /// Gives the sections of a chain, of so many layers each, to workers, who have opened their places
+    /// on these `devices`.
     pub fn hire(
         &self,
-        mut chain: Chain,
+        (mut chain, sections): (Chain, &[usize]),
         batch: &Batch,
         lessons: &Lessons,
         devices: &[Device],
         kernel_threads: usize,
     ) -> dni::Result<Hired> {
-        let (split, times) = match &self.split {
-            Some(split) => (split.clone(), None),
+        let by_split = self.split.as_ref();
+        let (split, times) = match by_split.and_then(|split| shares_of(split, sections)) {
+            Some(split) => (split, None),
             None => {
                 let times = worker_times(&chain, batch, lessons, devices)?;
                 (even_split(&times)?, Some(times))
@@ -153,16 +203,12 @@ impl Workers {
         let places = devices.iter().zip(&split);
         let places = places.flat_map(|(device, &own)| vec![device.clone(); own]);
         chain.place(&places.collect::<Vec<_>>())?;
-        let shares = shares(
-            &chain.names(),
-            &split,
-            times.as_deref(),
-            self.place.as_deref(),
-        );
+        let shares = shares(sections, &split, times.as_deref(), self.place.as_deref());
         let threaded = Threaded::new(chain, &split)?.with_kernel_threads(kernel_threads)?;
-        let threaded = match self.queue {
-            Some(queue) => threaded.with_queue(queue)?,
-            None => threaded,
+        let threaded = match (self.queue, self.late) {
+            (_, Some(late)) => threaded.with_lateness(late),
+            (Some(queue), None) => threaded.with_queue(queue)?,
+            (None, None) => threaded,
         };
         Ok(Hired { threaded, shares })
     }
@@ -194,21 +240,40 @@ fn worker_times(
     Ok(times)
 }
 
-/// Who has which layers, how long they take if that was measured, and where they are if it was
-/// said.
+/// The sections of each worker who has so many layers; none if a section would be shared.
+fn shares_of(split: &[usize], sections: &[usize]) -> Option<Vec<usize>> {
+    let mut rest = sections;
+    let shares = split.iter().map(|&layers| {
+        let mut ends = rest.iter().scan(0, |end, size| {
+            *end += size;
+            Some(*end)
+        });
+        let own = ends.position(|end| end == layers)? + 1;
+        rest = &rest[own..];
+        Some(own)
+    });
+    shares.collect()
+}
+
+/// Who has which layers, of so many in each section, how long they take if that was measured, and
+/// where they are if it was said.
 fn shares(
-    names: &[&str],
+    sections: &[usize],
     split: &[usize],
     times: Option<&[Vec<Duration>]>,
     place: Option<&[Place]>,
 ) -> String {
-    let mut first = 0;
-    let shares = split.iter().enumerate().map(|(worker, layers)| {
-        let own = first..first + layers;
+    let layers = sections.iter().sum();
+    let (mut first, mut below) = (0, 0);
+    let shares = split.iter().enumerate().map(|(worker, own)| {
+        let own = first..first + own;
         first = own.end;
-        let mut share = match &names[own.clone()] {
-            [name] => name.to_string(),
-            names => format!("{} to {}", names[0], names[names.len() - 1]),
+        let lowest = below;
+        below += sections[own.clone()].iter().sum::<usize>();
+        let [lowest, highest] = [lowest, below - 1].map(|i| layer_name(i, layers));
+        let mut share = match lowest == highest {
+            true => highest,
+            false => format!("{lowest} to {highest}"),
         };
         if let Some(place) = place {
             share += &format!(" on {}", place[worker]);

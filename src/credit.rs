@@ -21,17 +21,22 @@ pub enum Credit {
         /// The share of the gradient that comes from above, from 0 to 1.
         lambda: f64,
     },
+    /// The true gradient when it comes: an asynchronous pipeline, without synthesizers. Between two
+    /// [workers](crate::schedule::Threaded) that is some steps late: it is taken back through the
+    /// pass of its own step, with the parameters of then, and moves those of today. Where nothing
+    /// comes late it is backpropagation.
+    Delayed,
     /// None below the top: the paper's "no bprop", where only the last section learns.
     None,
 }
 
 impl Credit {
-    /// Whether sections wait for those above them before they learn.
+    /// Whether sections wait for those above them before they go on.
     pub fn is_update_locked(self) -> bool {
         match self {
             Self::Backprop => true,
             Self::Mixed { lambda } => lambda != 0.0,
-            Self::Synthetic | Self::None => false,
+            Self::Synthetic | Self::Delayed | Self::None => false,
         }
     }
 

@@ -34,7 +34,9 @@ fn flags_alone_are_flags_of_the_adder() {
     let place = Place::new();
     let alone = place.results(TINY);
     let named = place.results(&format!("adder {TINY}"));
-    assert_eq!(alone["results"].as_array().map(Vec::len), Some(3));
+    let methods = alone["results"].as_array().expect("a list").iter();
+    let methods: Vec<_> = methods.map(|result| &result["method"]).collect();
+    assert_eq!(methods, ["backprop", "dni", "dni@1", "cdni"]);
     assert_eq!(timeless(alone), timeless(named));
 }
 
@@ -164,6 +166,64 @@ fn every_method_has_a_result_of_the_documented_form() {
     }
     let losses: Vec<_> = results.iter().map(|r| r["loss"].as_f64()).collect();
     assert!(losses[0] != losses[1], "another seed is another run");
+}
+
+/// Interfaces stand between sections only; inside one gradients are exact.
+#[test]
+fn sections_say_where_interfaces_stand() {
+    let place = Place::new();
+    let result =
+        |flags: &str| timeless(place.results(&format!("{TINY} {flags}")))["results"][0].clone();
+    let at_one = result("--method cdni --sections 1,2 --run-dir run");
+    let names = |result: &Value| -> Vec<String> {
+        let interfaces = result["interfaces"].as_array().expect("a list").iter();
+        interfaces
+            .map(|i| i["name"].as_str().expect("a name").to_string())
+            .collect()
+    };
+    assert_eq!(names(&at_one), ["hidden1"]);
+    assert_eq!(names(&result("--method cdni --sections 2,1")), ["hidden2"]);
+    assert_eq!(
+        names(&result("--method cdni --sections every")),
+        ["hidden1", "hidden2"]
+    );
+    let mut by_method = result("--method cdni@1");
+    by_method["method"] = "cdni".into();
+    assert_eq!(by_method, at_one);
+    // Nothing but where interfaces stand is another.
+    assert_eq!(
+        result("--method cdni --sections 3")["loss"],
+        result("--method backprop")["loss"]
+    );
+
+    let settings = read(place.path("run/settings.toml"));
+    assert!(settings.contains("sections = \"1,2\""), "{settings}");
+    let evaluated = place.run("eval run --format json").succeeds().json();
+    let unseen = 1.0 - at_one["test"]["exact"].as_f64().expect("a number");
+    let error = evaluated["results"][0]["figures"]["unseen_error"].as_f64();
+    assert!(
+        error.is_some_and(|error| (error - unseen).abs() < 1e-9),
+        "{evaluated}"
+    );
+    place.run("export run --output net.safetensors").succeeds();
+    let file = fs::read(place.path("net.safetensors")).expect("it was exported");
+    let file = String::from_utf8_lossy(&file);
+    for name in [
+        "sections.0.weight",
+        "sections.1.layers.0.weight",
+        "sections.1.layers.1.bias",
+    ] {
+        assert!(file.contains(&format!("\"{name}\"")), "no {name}");
+    }
+    place.run("--resume run").succeeds();
+    let bench = format!("bench {NETWORK} --backends flex --repetitions 1 --sections 1,2");
+    assert_eq!(
+        place
+            .run(&format!("{bench} --format json"))
+            .succeeds()
+            .json()["sections"],
+        "1,2"
+    );
 }
 
 #[test]
@@ -430,6 +490,9 @@ fn wrong_use_is_told_from_failure_and_names_the_culprit() {
             vec!["'-1'", "--kernel-threads", "whole number"],
         ),
         ("--lr 0", vec!["'0'", "--lr", "above 0"]),
+        ("--sections 2,2", vec!["2,2", "3 layers"]),
+        ("--sections 3,0", vec!["'3,0'", "--sections", "every"]),
+        ("--method dni@3", vec!["dni@3", "there are 2"]),
         ("--lr -0.1", vec!["'-0.1'", "--lr", "above 0"]),
         ("--lr nan", vec!["'nan'", "--lr", "above 0"]),
         ("--lr inf", vec!["'inf'", "--lr", "above 0"]),

@@ -86,6 +86,8 @@ fn every_flag_has_its_effect() {
         "--update-probability 0.5",
         "--unlock",
         "--unlock --input-units 3",
+        "--sections 1,2",
+        "--sections 2,1",
         "--synthesizer linear:2",
         "--synthesizer rls:2",
         "--synthesizer probe:2",
@@ -103,6 +105,26 @@ fn every_flag_has_its_effect() {
         ],
     ] {
         assert_ne!(result(a), result(b), "{a} and {b} are the same");
+    }
+}
+
+/// Whatever the layers are and wherever interfaces stand, exact gradients are exact.
+#[test]
+fn backpropagation_knows_no_sections() {
+    let place = Place::new();
+    for (i, model) in ["", "--model cnn --channels 3"].into_iter().enumerate() {
+        let result = |sections: &str| {
+            let flags = format!("{model} --depth 4 --method backprop --sections {sections}");
+            let call = tiny(&format!("{flags} --run-dir {sections}-{i}"));
+            timeless(place.results(&call))
+        };
+        let every = result("every");
+        for sections in ["4", "1,3", "2,2"] {
+            assert_eq!(result(sections), every, "{model} {sections}");
+            let evaluated = place.run(&format!("eval {sections}-{i} --format json"));
+            let figures = &evaluated.succeeds().json()["results"][0]["figures"];
+            assert_eq!(figures["test_error"], every["results"][0]["test"]["error"]);
+        }
     }
 }
 
@@ -132,6 +154,7 @@ fn convolutional_networks_train() {
         "--synthesizer mlp:4",
         "--depth 4",
         "--depth 4 --pool-stride 2",
+        "--depth 4 --sections 1,3 --unlock",
         "--unlock --update-probability 0.5",
     ]
     .into_iter()

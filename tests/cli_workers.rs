@@ -9,11 +9,11 @@ use serde_json::Value;
 
 /// A network of six layers that trains in milliseconds, on a few glyphs.
 const TINY: &str = "images --steps 60 --depth 6 --units 8 --batch-size 8 --examples 64 \
-                    --test-examples 32 --eval-every 25";
+                    --test-examples 32 --eval-every 25 --sections every";
 
 /// A convolutional one of four layers.
 const TINY_CNN: &str = "images --model cnn --steps 12 --depth 4 --channels 2 --batch-size 8 \
-                        --examples 64 --test-examples 32";
+                        --examples 64 --test-examples 32 --sections every";
 
 /// A run that lasts for a few seconds, with everything that workers share.
 const LONG: &str = "images --steps 3000 --depth 4 --units 24 --batch-size 8 --examples 64 \
@@ -52,6 +52,73 @@ fn workers_train_the_network_that_one_thread_trains() {
         let split = trained(&format!("--split {split} --queue 1"), "split");
         assert!(split == alone, "{network} {flags}: workers by a split");
     }
+}
+
+/// Without other words interfaces stand only where workers meet, whatever the machine: one thread
+/// trains the same network if it is told where.
+#[test]
+fn interfaces_stand_where_workers_meet() {
+    let place = Place::new();
+    for (i, (network, workers, sections)) in [
+        (TINY, "--workers 2", "1,5"),
+        (TINY, "--split 2,1,3", "2,1,3"),
+        (TINY_CNN, "--place flex,flex", "1,3"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let network = network.replace("--sections every", "--method cdni --quiet");
+        let trained = |flags: &str, folder: &str| {
+            place
+                .run(&format!("{network} {flags} --run-dir {folder}{i}"))
+                .succeeds();
+            state(&place.path(&format!("{folder}{i}"))).tensors
+        };
+        let shared = trained(workers, "shared");
+        let settings = read(place.path(&format!("shared{i}/settings.toml")));
+        assert!(
+            settings.contains(&format!("sections = \"{sections}\"")),
+            "{settings}"
+        );
+        let alone = trained(&format!("--sections {sections}"), "alone");
+        assert!(shared == alone, "{network} {workers}");
+    }
+    // The paper's networks keep theirs.
+    let preset = "images --preset paper-mnist-unlock --data glyphs --steps 2 --examples 512 \
+                  --test-examples 32 --input-units 8 --method cdni --workers 2 --run-dir preset";
+    place.run(preset).succeeds();
+    assert!(read(place.path("preset/settings.toml")).contains("sections = \"every\""));
+}
+
+/// Gradients that are late by a number of steps are so however the threads run, and true ones can be
+/// late as well.
+#[test]
+fn lateness_does_not_depend_on_the_timing() {
+    let place = Place::new();
+    let call = format!("{TINY} --split 2,4 --method cdni,delayed");
+    let result = |flags: &str| timeless(place.results(&format!("{call} {flags}")));
+    let strip = |mut report: Value| {
+        for result in report["results"].as_array_mut().expect("a list") {
+            result["workers"].take();
+        }
+        report
+    };
+    let late = result("--late 4");
+    for result in late["results"].as_array().expect("a list") {
+        let staleness = &result["workers"]["staleness"];
+        let most = staleness.as_array().expect("a list").iter();
+        assert_eq!(most.filter_map(|s| s["most"].as_u64()).max(), Some(4));
+    }
+    let late = strip(late);
+    assert_eq!(strip(result("--late 4")), late);
+    let prompt = strip(result("--late 0"));
+    assert_eq!(strip(result("")), prompt);
+    assert_ne!(late["results"][0]["test"], prompt["results"][0]["test"]);
+    assert_ne!(late["results"][1]["test"], prompt["results"][1]["test"]);
+    // Delayed by nothing it is backpropagation.
+    let alone = TINY.to_string() + " --method backprop";
+    let alone = timeless(place.results(&alone));
+    assert_eq!(alone["results"][0]["test"], prompt["results"][1]["test"]);
 }
 
 #[test]
@@ -162,7 +229,10 @@ fn a_figure_that_is_not_finite_names_its_worker() {
 fn wrong_use_is_told_with_the_cure() {
     let place = Place::new();
     for (flags, words) in [
-        ("--workers 2", ["update-locked", "dni, cdni and none"]),
+        (
+            "--workers 2",
+            ["update-locked", "dni, cdni, delayed and none"],
+        ),
         (
             "--workers 2 --method lambda:0.5",
             ["lambda:0.5", "update-locked"],
@@ -176,6 +246,17 @@ fn wrong_use_is_told_with_the_cure() {
             ["--split", "--workers"],
         ),
         ("--queue 2 --method cdni", ["--queue", "add --workers"]),
+        ("--late 2 --method cdni", ["--late", "add --workers"]),
+        (
+            "--late 2 --queue 2 --workers 2 --method cdni",
+            ["--late", "--queue"],
+        ),
+        (
+            "--split 2,4 --method cdni@3",
+            ["cdni@3", "meet where sections do"],
+        ),
+        ("--workers 3 --method cdni@3", ["cdni@3", "--workers 2"]),
+        ("--method dni@6", ["dni@6", "hidden layer 6"]),
         (
             "--place flex,flex --workers 3 --method cdni",
             ["2 places", "3 workers"],

@@ -12,7 +12,7 @@ use dni::run::{Burst, Learner};
 use dni::schedule::Threaded;
 use dni::{
     Activation, Batch, Chain, Credit, Dense, DenseConfig, Drops, Init, Input, InputModel,
-    Interface, LinearSynthesizerConfig, Loss, Optimizer, Reduction, Section,
+    Interface, Lessons, LinearSynthesizerConfig, Loss, Optimizer, Pass, Reduction, Section, Sparse,
 };
 
 const INPUTS: usize = 7;
@@ -131,10 +131,12 @@ impl Parts {
                 let pass = self.lower.module().pass(Input::Data(batch.input.clone()));
                 let message = pass.output.clone();
                 let seen = match is_unlocked {
-                    true => self.input_model.module().forward(batch.input.clone()),
+                    true => self.guess(&batch).output,
                     false => message.clone(),
                 };
-                let prediction = self.interface.predict(message.clone(), batch.context.clone());
+                let prediction = self
+                    .interface
+                    .predict(message.clone(), batch.context.clone());
                 let gradients = pass.back(prediction.delta_hat()).parameters;
                 self.lower.update(gradients, factor);
                 let delta = self.upper_step(seen, batch.target.clone(), factor);
@@ -148,13 +150,20 @@ impl Parts {
         }
     }
 
+    fn guess(&self, batch: &Batch) -> Pass {
+        let input = Input::Data(batch.input.clone());
+        self.input_model.module().pass(input)
+    }
+
     fn learn(&mut self, batch: Batch, message: Tensor<2>, delta: Tensor<2>, factor: f64) {
         self.interface.set_learning_rate(SYNTHESIZER_RATE * factor);
-        let anew = self.interface.predict(message.clone(), batch.context);
+        let anew = self
+            .interface
+            .predict(message.clone(), batch.context.clone());
         self.interface.learn(anew, delta);
-        let pass = self.input_model.module().pass(Input::Data(batch.input));
+        let pass = self.guess(&batch);
         let residual = pass.output.clone() - message;
-        let gradients = pass.back(residual / BATCH as f64).parameters;
+        let gradients = pass.back(residual * (1.0 / BATCH as f64)).parameters;
         self.input_model.update(gradients, factor);
     }
 }
@@ -183,18 +192,23 @@ fn numbers_of_parts(parts: &Parts) -> Vec<Vec<f32>> {
     numbers(parts.lower.module(), parts.upper.module(), &parts.interface)
 }
 
-/// Trains by two workers.
-fn by_workers(mut threaded: Threaded, credit: Credit) -> Vec<Vec<f32>> {
+/// Takes the steps of all bursts.
+fn learn(learner: &mut impl Learner<Batch = Batch, Schedule = Lessons>, lessons: &Lessons) {
     for steps in BURSTS {
         let burst = Burst {
             steps,
-            schedule: &credit.into(),
+            schedule: lessons,
             drops: &drops(),
             check_every: 3,
         };
-        let done = threaded.learn_burst(&mut batch, &burst);
+        let done = learner.learn_burst(&mut batch, &burst);
         done.expect("nobody fails");
     }
+}
+
+/// Trains by two workers.
+fn by_workers(mut threaded: Threaded, credit: Credit) -> Vec<Vec<f32>> {
+    learn(&mut threaded, &credit.into());
     numbers_of(threaded.chain())
 }
 
@@ -238,4 +252,77 @@ fn lateness_is_what_was_asked_for() {
     assert_eq!((staleness.targets, staleness.most), (20, 3));
     // The last ones wait for nobody.
     assert_eq!(staleness.sum, 17 * 3 + 2 + 1);
+}
+
+impl Parts {
+    /// Backpropagation in which the gradient comes to the lower section `late` steps late, goes back
+    /// through the pass of its own step and moves the parameters of the step that it comes in.
+    fn delayed_steps(&mut self, late: usize) {
+        for burst in BURSTS {
+            let mut waiting = VecDeque::new();
+            for step in burst.clone() {
+                let (factor, batch) = (drops().factor(step), batch(step));
+                let pass = self.lower.module().pass(Input::Data(batch.input));
+                let delta = self.upper_step(pass.output.clone(), batch.target, factor);
+                waiting.push_back((pass, delta));
+                let all = step + 1 == burst.end;
+                while waiting.len() > if all { 0 } else { late } {
+                    let (pass, delta) = waiting.pop_front().expect("one waits");
+                    self.lower.update(pass.back(delta).parameters, factor);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn delayed_gradients_move_the_parameters_of_the_step_they_come_in() {
+    for late in LATE {
+        let mut parts = Parts::new();
+        parts.delayed_steps(late);
+        let expected = numbers_of_parts(&parts);
+        let threaded = workers(Parts::new().chain(false)).with_lateness(late);
+        let numbers = by_workers(threaded, Credit::Delayed);
+        assert!(bits(&numbers) == bits(&expected), "{late} steps late");
+    }
+}
+
+/// Nothing late is nothing but backpropagation, also in steps in which some sections rest.
+#[test]
+fn delayed_gradients_that_are_not_late_are_backpropagation() {
+    let sparse = Sparse::new(0.6, 5).expect("it is a probability");
+    for sparse in [None, Some(sparse)] {
+        let lessons = |credit: Credit| Lessons {
+            sparse,
+            ..credit.into()
+        };
+        let mut locked = deep();
+        learn(&mut locked, &lessons(Credit::Backprop));
+        let expected = probe(&locked);
+        for split in [&[5][..], &[2, 3], &[1; 5], &[2, 2, 1]] {
+            let mut threaded = Threaded::new(deep(), split).expect("the split is right");
+            learn(&mut threaded, &lessons(Credit::Delayed));
+            assert!(probe(threaded.chain()) == expected, "{split:?}, {sparse:?}");
+        }
+        let mut alone = deep();
+        learn(&mut alone, &lessons(Credit::Delayed));
+        assert!(probe(&alone) == expected, "one thread, {sparse:?}");
+    }
+}
+
+/// Five sections without interfaces.
+fn deep() -> Chain {
+    let rng = &mut seeded(3);
+    let sizes = [INPUTS, WIDTH, WIDTH, WIDTH, WIDTH, CLASSES];
+    let layers = sizes.windows(2).enumerate();
+    layers.fold(Chain::new(Loss::SquaredError), |chain, (i, sizes)| {
+        let layer = DenseConfig::new(sizes[0], sizes[1]).with_activation(Activation::Tanh);
+        let layer = layer.with_batch_norm(i % 2 == 0).init(rng, &Device::flex());
+        chain.section(format!("{i}"), layer, Optimizer::adam(RATE))
+    })
+}
+
+/// Its answers to a batch, which the running statistics of batch norm are part of.
+fn probe(chain: &Chain) -> Vec<Vec<u32>> {
+    bits(&[values(chain.predict(batch(100).input))])
 }

@@ -229,7 +229,7 @@ impl Chain {
         match credit {
             Credit::Synthetic => self.decoupled_step(batch, learners),
             Credit::Mixed { lambda } => self.locked_step(batch, Some(lambda), learners),
-            Credit::Backprop => self.locked_step(batch, None, learners),
+            Credit::Backprop | Credit::Delayed => self.locked_step(batch, None, learners),
             Credit::None => self.top_step(batch, learners),
         }
     }

@@ -35,9 +35,15 @@
 //! worker above answers step s - 1 while this one moves its highest section in that step, and runs
 //! its sections in the next. Longer queues even out steps that take now longer and now shorter; what
 //! they cost is that synthesizers between workers learn some steps late ([`Staleness`]), and how late
-//! depends on the timing.
+//! depends on the timing, unless [`Threaded::with_lateness`] says it.
+//!
+//! Under [`Credit::Delayed`](crate::Credit::Delayed) there are no synthesizers: a worker keeps the
+//! passes of its sections until the true gradient comes, and takes it back through them. Then a
+//! queue of one message is backpropagation, in which workers only wait for each other; with more
+//! sections learn late themselves.
 
 mod crew;
+mod delayed;
 mod link;
 mod notes;
 mod report;
@@ -216,6 +222,7 @@ impl Threaded {
     ) -> Vec<Outcome> {
         let course = Course {
             steps: burst.steps.clone(),
+            credit: burst.schedule.credit,
             check_every: burst.check_every,
             // More than there are steps are never unanswered.
             depth: self.depth.min(burst.steps.len().max(1)),

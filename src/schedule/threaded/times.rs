@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
+use crate::credit::Credit;
 use crate::error::{Error, Result};
 use crate::feedforward::{Batch, Chain, Lessons, Sent};
 use crate::pass::Input;
@@ -14,7 +15,8 @@ const TIMED: usize = 5;
 const UNTIMED: usize = 2;
 
 /// How long each section takes on a device for its part of a decoupled step, the interface on top
-/// of it included, from the bottom up: the shortest time of a few steps of a copy of the chain.
+/// of it included, or of a step of [delayed](Credit::Delayed) backpropagation, from the bottom up:
+/// the shortest time of a few steps of a copy of the chain.
 ///
 /// # Errors
 ///
@@ -30,6 +32,13 @@ pub fn section_times(
     device: &Device,
 ) -> Result<Vec<Duration>> {
     super::check_lessons(lessons, chain)?;
+    if lessons.credit == Credit::Delayed {
+        let [forward, backward] = locked_times(chain, batch, device)?;
+        let times = forward.into_iter().zip(backward);
+        return Ok(times
+            .map(|(forward, backward)| forward + backward)
+            .collect());
+    }
     let (mut copy, batch) = on(device, chain, batch)?;
     shortest(|| time_step(&mut copy, &batch, lessons))
 }

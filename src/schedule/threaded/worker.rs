@@ -13,10 +13,11 @@ use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow, Waited};
 use super::notes::{Note, Notes};
 use super::report::Staleness;
 use super::trace::{Done, Trace};
+use crate::credit::Credit;
 use crate::feedforward::{Batch, Group, Sent};
 use crate::interface::Prediction;
 use crate::loss::Reduction;
-use crate::pass::Input;
+use crate::pass::{Input, Pass};
 use crate::place::{lost, to_host};
 use crate::run::{Doing, Figure};
 use crate::unlock::{GuessedMessage, InputModel};
@@ -25,6 +26,7 @@ use crate::unlock::{GuessedMessage, InputModel};
 #[derive(Debug, Clone)]
 pub(super) struct Course {
     pub steps: Range<usize>,
+    pub credit: Credit,
     /// Steps between two looks at the figures.
     pub check_every: usize,
     /// How many messages of a worker may be without an answer when its highest section learns.
@@ -35,20 +37,20 @@ pub(super) struct Course {
 
 /// One of those who train the sections of a chain at the same time, for one burst.
 pub(super) struct Worker<'a> {
-    course: Course,
-    group: Group<'a>,
+    pub(super) course: Course,
+    pub(super) group: Group<'a>,
     /// Its lowest section, counted from that of the chain.
-    first: usize,
+    pub(super) first: usize,
     lessons: Receiver<Lesson>,
     below: Option<Below<'a>>,
     above: Option<Above>,
     /// The step that it is at.
-    step: usize,
+    pub(super) step: usize,
     /// What learning rates are multiplied by in that step.
-    rate_factor: f64,
-    notes: Notes,
+    pub(super) rate_factor: f64,
+    pub(super) notes: Notes,
     staleness: Staleness,
-    waited: Waited,
+    pub(super) waited: Waited,
 }
 
 /// The worker below, seen from here.
@@ -86,8 +88,22 @@ struct Above {
 /// What is kept of a message until its answer comes.
 struct Kept {
     step: usize,
-    prediction: Option<Prediction>,
-    context: Option<Tensor<2>>,
+    recipient: Recipient,
+}
+
+/// Who learns from an answer.
+pub(super) enum Recipient {
+    /// The synthesizer.
+    Synthesizer {
+        /// None if it rests.
+        prediction: Option<Prediction>,
+        context: Option<Tensor<2>>,
+    },
+    /// The sections: their passes, from the bottom up, and which of them learn.
+    Sections {
+        passes: Vec<Pass>,
+        learners: Vec<bool>,
+    },
 }
 
 /// Why a worker has not come to the end of its course.
@@ -192,7 +208,10 @@ impl<'a> Worker<'a> {
             self.waited.trace.enter(step);
             let lesson = self.waited.receive(&self.lessons)?;
             (self.step, self.rate_factor) = (lesson.step, lesson.rate_factor);
-            self.take_step(lesson)?;
+            match self.course.credit {
+                Credit::Delayed => self.take_delayed_step(lesson)?,
+                _ => self.take_step(lesson)?,
+            }
             if taken.is_multiple_of(check_every) {
                 self.notes.check()?;
             }
@@ -226,7 +245,7 @@ impl<'a> Worker<'a> {
             self.waited.trace.end(begun, Doing::Section, section);
             match below {
                 Some(below) => self.learn(i - 1, below, done.target, learners[i - 1]),
-                None => self.answer(done.target, below_learns)?,
+                None => self.answer_now(done.target, below_learns)?,
             }
             let sum = done.output.clone().sum();
             self.notes
@@ -240,13 +259,16 @@ impl<'a> Worker<'a> {
             below = Some(sent);
         }
         if let Some(sent) = below {
-            self.keep(sent.prediction, batch.context);
+            self.keep(Recipient::Synthesizer {
+                prediction: sent.prediction,
+                context: batch.context,
+            });
         }
         Ok(())
     }
 
     /// What the lowest section runs on: the data, a message from below, or a guess of it.
-    fn receive(&mut self, batch: &Batch, below_learns: bool) -> Result<Input, Halt> {
+    pub(super) fn receive(&mut self, batch: &Batch, below_learns: bool) -> Result<Input, Halt> {
         self.hear_messages(self.course.depth - 1)?;
         let Some(below) = &mut self.below else {
             return Ok(Input::Data(batch.input.clone()));
@@ -268,15 +290,27 @@ impl<'a> Worker<'a> {
     }
 
     /// Sends down what the message of this step is answered with.
-    fn answer(&mut self, target: Option<Tensor<2>>, below_learns: bool) -> Result<(), Halt> {
+    fn answer_now(&mut self, target: Option<Tensor<2>>, below_learns: bool) -> Result<(), Halt> {
+        let newest = self.below.as_ref().and_then(|below| below.guesses.back());
+        // Nothing was sent in earnest by a section that rests: what was learned is of the guess.
+        let guess = newest.filter(|_| !below_learns);
+        let at = guess.map(|guess| guess.guess.message.clone());
+        self.answer(self.step, target, at)
+    }
+
+    /// Sends down what the message of a step is answered with: a gradient, if its section above has
+    /// learned, and where it was taken, if not at the message.
+    pub(super) fn answer(
+        &mut self,
+        step: usize,
+        target: Option<Tensor<2>>,
+        at: Option<Tensor<2>>,
+    ) -> Result<(), Halt> {
         let Some(below) = &self.below else {
             return Ok(());
         };
-        // Nothing was sent in earnest by a section that rests: what was learned is of the guess.
-        let guess = below.guesses.back().filter(|_| !below_learns);
-        let at = guess.map(|guess| guess.guess.message.clone());
         let answer = Answer {
-            step: self.step,
+            step,
             // Read here, so that a server that dies stops this worker and not a neighbour.
             target: target.map(|delta| Target {
                 delta: to_host(delta),
@@ -288,7 +322,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Sends the message of this step up, if anybody is there.
-    fn send(&mut self, output: Tensor<2>) -> Result<(), Halt> {
+    pub(super) fn send(&mut self, output: Tensor<2>) -> Result<(), Halt> {
         let Some(above) = &self.above else {
             return Ok(());
         };
@@ -300,47 +334,67 @@ impl<'a> Worker<'a> {
         sent.map_err(|_| Halt::Stopped)
     }
 
-    /// Keeps what the answer to the message of this step will be needed for.
-    fn keep(&mut self, prediction: Option<Prediction>, context: Option<Tensor<2>>) {
+    /// Keeps who will learn from the answer to the message of this step.
+    pub(super) fn keep(&mut self, recipient: Recipient) {
         if let Some(above) = &mut self.above {
             above.rate_factor = self.rate_factor;
             above.kept.push_back(Kept {
                 step: self.step,
-                prediction,
-                context,
+                recipient,
             });
         }
     }
 
-    /// Lets the synthesizer on top learn from the answers that have come, and waits until no more
-    /// than `most` messages are without one.
-    fn catch_up(&mut self, most: usize) -> Result<(), Halt> {
-        let figure = Figure::Synthesizer(self.first + self.group.len() - 1);
+    /// Lets who learns from them learn from the answers that have come, and waits until no more than
+    /// `most` messages are without one.
+    pub(super) fn catch_up(&mut self, most: usize) -> Result<(), Halt> {
         while let Some((kept, answer)) = self.next_answer(most)? {
-            let Some(target) = answer.target else {
-                continue;
-            };
-            let begun = self.waited.trace.begin();
-            let prediction = match target.at {
-                Some(at) => Some(self.group.predict_on_top(at, kept.context)),
-                None => kept.prediction,
-            };
-            if let Some(prediction) = prediction {
-                self.group.set_rate_factor_on_top(self.rate_factor_above());
-                let residual = self.group.learn_on_top(prediction, target.delta);
-                self.notes
-                    .take(kept.step, figure, Figure::loss_of(residual));
-                self.staleness.note(self.unanswered());
+            match (kept.recipient, answer.target) {
+                (Recipient::Sections { passes, learners }, target) => {
+                    if target.is_some() {
+                        self.note_staleness();
+                    }
+                    let delta = target.map(|target| target.delta);
+                    self.go_back(kept.step, passes, &learners, delta)?;
+                }
+                (
+                    Recipient::Synthesizer {
+                        prediction,
+                        context,
+                    },
+                    Some(target),
+                ) => {
+                    let prediction = match target.at {
+                        Some(at) => Some(self.group.predict_on_top(at, context)),
+                        None => prediction,
+                    };
+                    if let Some(prediction) = prediction {
+                        self.note_staleness();
+                        self.regress(kept.step, prediction, target.delta);
+                    }
+                }
+                (Recipient::Synthesizer { .. }, None) => {}
             }
-            let section = Some(self.first + self.group.len() - 1);
-            self.waited.trace.end(begun, Doing::Interface, section);
         }
         Ok(())
     }
 
-    /// How many messages have no answer.
-    fn unanswered(&self) -> usize {
-        self.above.as_ref().map_or(0, |above| above.kept.len())
+    /// Lets the synthesizer on top learn the gradient at the message of a step.
+    fn regress(&mut self, step: usize, prediction: Prediction, delta: Tensor<2>) {
+        let highest = self.first + self.group.len() - 1;
+        let begun = self.waited.trace.begin();
+        self.group.set_rate_factor_on_top(self.rate_factor_above());
+        let residual = self.group.learn_on_top(prediction, delta);
+        let loss = Figure::loss_of(residual);
+        self.notes.take(step, Figure::Synthesizer(highest), loss);
+        let trace = &mut self.waited.trace;
+        trace.end(begun, Doing::Interface, Some(highest));
+    }
+
+    /// Takes down how late the answer is that has been taken last.
+    fn note_staleness(&mut self) {
+        let unanswered = self.above.as_ref().map_or(0, |above| above.kept.len());
+        self.staleness.note(unanswered);
     }
 
     /// The rate at which an answer from above is learned.
@@ -425,7 +479,7 @@ impl<'a> Worker<'a> {
     }
 
     /// A batch where this worker computes, brought there once.
-    fn bring(&self, batch: Batch) -> Batch {
+    pub(super) fn bring(&self, batch: Batch) -> Batch {
         let Some(device) = self.group.device() else {
             return batch;
         };
