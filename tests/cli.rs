@@ -888,7 +888,7 @@ fn a_reader_that_has_gone_is_no_failure() {
     let output = child.wait_with_output().expect("a child can be waited for");
     assert_eq!(output.status.code(), Some(0));
     let report: Value = serde_json::from_slice(&output.stdout).expect("stdout is JSON");
-    assert_eq!(report["results"].as_array().map(Vec::len), Some(3));
+    assert_eq!(report["results"].as_array().map(Vec::len), Some(4));
     let mut child = place.start(&format!("{TINY} --run-dir it"));
     drop(child.stderr.take());
     assert_eq!(
