@@ -107,8 +107,8 @@ pub struct Prediction {
     unit: Option<f64>,
     view: View,
     context: Option<Tensor<2>>,
-    /// The [`Interface::age`] of the synthesizer that made it.
-    age: u64,
+    /// The [`Interface::age`] of the synthesizer that made it; none if it is to be made anew.
+    age: Option<u64>,
 }
 
 impl Prediction {
@@ -119,6 +119,13 @@ impl Prediction {
             Some(unit) => output.mul_scalar(unit),
             None => output,
         }
+    }
+
+    /// The same for another message, `[batch, features]`, to be learned from only: it is made when
+    /// the target has come.
+    pub(crate) fn at(mut self, message: Tensor<2>) -> Self {
+        (self.view.message, self.age) = (message, None);
+        self
     }
 }
 
@@ -209,7 +216,7 @@ impl Interface {
             unit: self.unit(batch),
             view,
             context,
-            age: self.age,
+            age: Some(self.age),
         }
     }
 
@@ -231,7 +238,7 @@ impl Interface {
             age,
             ..
         } = prediction;
-        let pass = match age == self.age {
+        let pass = match age == Some(self.age) {
             true => pass,
             false => self.predict_view(view, context).pass,
         };

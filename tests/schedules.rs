@@ -100,6 +100,7 @@ fn a_section_that_rests_keeps_everything() {
             Credit::Synthetic,
             Credit::Mixed { lambda: 0.5 },
             Credit::Backprop,
+            Credit::Delayed,
             Credit::None,
         ] {
             for chosen in learners {
@@ -113,7 +114,7 @@ fn a_section_that_rests_keeps_everything() {
                 // Credit that comes from above does not pass a section that rests.
                 let reached = |i: usize| match credit {
                     Credit::Synthetic | Credit::Mixed { .. } => chosen[i],
-                    Credit::Backprop => chosen[i..].iter().all(|&c| c),
+                    Credit::Backprop | Credit::Delayed => chosen[i..].iter().all(|&c| c),
                     Credit::None => i == 2 && chosen[i],
                 };
                 for i in 0..3 {

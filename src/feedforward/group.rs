@@ -203,12 +203,6 @@ impl Group<'_> {
         (residual, input_residual)
     }
 
-    /// What the synthesizer on top of the highest section makes of a message.
-    pub fn predict_on_top(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Prediction {
-        let interface = self.interfaces.last();
-        interface.expect(ON_TOP).predict(message, context)
-    }
-
     /// Sets the factor of the learning rates of the interface on top of the highest section, which
     /// learns from steps that are past.
     pub fn set_rate_factor_on_top(&mut self, factor: f64) {

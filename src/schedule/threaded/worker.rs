@@ -93,12 +93,8 @@ struct Kept {
 
 /// Who learns from an answer.
 pub(super) enum Recipient {
-    /// The synthesizer.
-    Synthesizer {
-        /// None if it rests.
-        prediction: Option<Prediction>,
-        context: Option<Tensor<2>>,
-    },
+    /// The synthesizer, by what it has predicted; none if it rests.
+    Synthesizer(Option<Box<Prediction>>),
     /// The sections: their passes, from the bottom up, and which of them learn.
     Sections {
         passes: Vec<Pass>,
@@ -259,10 +255,8 @@ impl<'a> Worker<'a> {
             below = Some(sent);
         }
         if let Some(sent) = below {
-            self.keep(Recipient::Synthesizer {
-                prediction: sent.prediction,
-                context: batch.context,
-            });
+            let prediction = sent.prediction.map(Box::new);
+            self.keep(Recipient::Synthesizer(prediction));
         }
         Ok(())
     }
@@ -357,23 +351,15 @@ impl<'a> Worker<'a> {
                     let delta = target.map(|target| target.delta);
                     self.go_back(kept.step, passes, &learners, delta)?;
                 }
-                (
-                    Recipient::Synthesizer {
-                        prediction,
-                        context,
-                    },
-                    Some(target),
-                ) => {
+                (Recipient::Synthesizer(Some(prediction)), Some(target)) => {
                     let prediction = match target.at {
-                        Some(at) => Some(self.group.predict_on_top(at, context)),
-                        None => prediction,
+                        Some(at) => prediction.at(at),
+                        None => *prediction,
                     };
-                    if let Some(prediction) = prediction {
-                        self.note_staleness();
-                        self.regress(kept.step, prediction, target.delta);
-                    }
+                    self.note_staleness();
+                    self.regress(kept.step, prediction, target.delta);
                 }
-                (Recipient::Synthesizer { .. }, None) => {}
+                (Recipient::Synthesizer(_), _) => {}
             }
         }
         Ok(())
