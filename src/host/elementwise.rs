@@ -2,17 +2,30 @@
 
 use crate::section::Activation;
 
+// These are `for` loops, since the body of a `for_each` may stay a function of its own, compiled
+// for any processor.
+
 /// `z <- a(z)`
 #[inline(always)]
 pub(super) fn activate(activation: Activation, z: &mut [f32]) {
     match activation {
         Activation::Identity => {}
-        // Written so that NaN stays NaN.
-        Activation::Relu => z
-            .iter_mut()
-            .for_each(|z| *z = if *z <= 0.0 { 0.0 } else { *z }),
-        Activation::Tanh => z.iter_mut().for_each(|z| *z = tanh(*z)),
-        Activation::Sigmoid => z.iter_mut().for_each(|z| *z = sigmoid(*z)),
+        Activation::Relu => {
+            for z in z {
+                // Written so that NaN stays NaN.
+                *z = if *z <= 0.0 { 0.0 } else { *z };
+            }
+        }
+        Activation::Tanh => {
+            for z in z {
+                *z = tanh(*z);
+            }
+        }
+        Activation::Sigmoid => {
+            for z in z {
+                *z = sigmoid(*z);
+            }
+        }
     }
 }
 
@@ -22,9 +35,21 @@ pub(super) fn differentiate(activation: Activation, h: &[f32], delta: &mut [f32]
     let pairs = delta.iter_mut().zip(h);
     match activation {
         Activation::Identity => {}
-        Activation::Relu => pairs.for_each(|(d, &h)| *d = if h <= 0.0 { 0.0 } else { *d }),
-        Activation::Tanh => pairs.for_each(|(d, &h)| *d *= 1.0 - h * h),
-        Activation::Sigmoid => pairs.for_each(|(d, &h)| *d *= h * (1.0 - h)),
+        Activation::Relu => {
+            for (d, &h) in pairs {
+                *d = if h <= 0.0 { 0.0 } else { *d };
+            }
+        }
+        Activation::Tanh => {
+            for (d, &h) in pairs {
+                *d *= 1.0 - h * h;
+            }
+        }
+        Activation::Sigmoid => {
+            for (d, &h) in pairs {
+                *d *= h * (1.0 - h);
+            }
+        }
     }
 }
 
