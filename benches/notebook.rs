@@ -1,8 +1,10 @@
-//! The notebook's two training steps: dni against NumPy, taking turns.
+//! The notebook's two training steps, and the second with synthesizers that see the target: dni
+//! against JAX and NumPy, taking turns.
 //!
 //! `cargo bench --profile dev --bench notebook` prints the median time of a step over the
-//! repetitions, half the distance between the quartiles, and the ratio of the medians. NumPy is
-//! skipped, with a message, where python3 cannot import it.
+//! repetitions, half the distance between the quartiles, and the ratio of the medians. JAX compiles
+//! its steps into one loop; ours are taken one by one, as a program takes them, and return all that
+//! they leave. JAX and NumPy are skipped, with a message, where python3 cannot import them.
 
 mod common;
 
@@ -23,16 +25,26 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const REPETITIONS: usize = 21;
 const STEPS: usize = 1_000;
 const BATCH: usize = 10;
-const PROGRAMS: [&str; 2] = ["backprop", "dni"];
+const PROGRAMS: [&str; 3] = ["backprop", "dni", "cdni"];
+const PEERS: [(&str, &str); 2] = [("jax", "notebook_jax.py"), ("numpy", "notebook.py")];
 
 fn main() {
     backend::set_kernel_threads(1).expect("one kernel thread is always to be had");
-    let mut ours: Vec<(Backend, [Program; 2])> = Vec::new();
+    let mut ours: Vec<(Backend, [Program; 3])> = Vec::new();
     for backend in [Backend::Flex, Backend::Ndarray] {
         let device = backend.device().expect("CPU backends always work");
-        ours.push((backend, [Program::backprop(&device), Program::dni(&device)]));
+        let programs = [
+            Program::backprop(&device),
+            Program::dni(&device, false),
+            Program::dni(&device, true),
+        ];
+        ours.push((backend, programs));
     }
-    let mut peer = Peer::start("numpy", "notebook.py");
+    let peers = PEERS.map(|(module, script)| (module, Peer::start(module, script)));
+    let mut peers: Vec<(&str, Peer)> = peers
+        .into_iter()
+        .filter_map(|(module, peer)| Some((module, peer?)))
+        .collect();
     for (_, programs) in &mut ours {
         for program in programs {
             program.time();
@@ -40,9 +52,9 @@ fn main() {
     }
     let mut times = Times::default();
     for _ in 0..REPETITIONS {
-        if let Some(peer) = &mut peer {
+        for (module, peer) in &mut peers {
             for (program, time) in PROGRAMS.iter().zip(peer.times(&PROGRAMS)) {
-                times.note(format!("{program} numpy"), time);
+                times.note(format!("{program} {module}"), time);
             }
         }
         for (backend, programs) in &mut ours {
@@ -82,13 +94,13 @@ impl Program {
         }
         Self {
             chain,
-            batch: batch(12, device),
+            batch: batch(12, false, device),
             credit: Credit::Backprop,
         }
     }
 
-    /// 16-64-32-8 with linear synthesizers.
-    fn dni(device: &Device) -> Self {
+    /// 16-64-32-8 with linear synthesizers, which may see the target.
+    fn dni(device: &Device, conditional: bool) -> Self {
         let rng = &mut generator(1, Stream::Parameters);
         let init = Init::Normal {
             mean: -1.0,
@@ -103,13 +115,15 @@ impl Program {
                 .init(rng, device);
             chain = chain.section(format!("layer{i}"), section, Optimizer::sgd(0.01));
             if i + 2 < sizes.len() {
-                let synthesizer = LinearSynthesizerConfig::new(pair[1]).init(rng, device);
+                let contexts = if conditional { sizes[3] } else { 0 };
+                let synthesizer = LinearSynthesizerConfig::new(pair[1]).with_contexts(contexts);
+                let synthesizer = synthesizer.init(rng, device);
                 chain = chain.interface(Interface::new(synthesizer, Optimizer::sgd(0.01)));
             }
         }
         Self {
             chain,
-            batch: batch(8, device),
+            batch: batch(8, conditional, device),
             credit: Credit::Synthetic,
         }
     }
@@ -139,13 +153,13 @@ fn read_sum(tensor: Tensor<2>) -> f32 {
     tensor.abs().sum().into_scalar()
 }
 
-fn batch(bits: usize, device: &Device) -> Batch {
+fn batch(bits: usize, with_context: bool, device: &Device) -> Batch {
     let rng = &mut generator(1, Stream::Examples);
     let sums = Adder::new(bits, BATCH, rng).expect("there are more sums than a batch");
     let (input, target) = sums.train.all(device);
     Batch {
         input,
+        context: with_context.then(|| target.clone()),
         target,
-        context: None,
     }
 }

@@ -1,5 +1,6 @@
 //! The interface between two sections: it predicts gradients, and learns from those that arrive.
 
+use std::any::Any;
 use std::fmt;
 
 use burn::optim::{StateSink, StateSource};
@@ -295,8 +296,14 @@ impl Interface {
         model.learn(guess, message, self.reduction)
     }
 
+    /// The synthesizer with its optimizer, a [`Trained`] of its type, to learn or not.
+    pub(crate) fn synthesizer(&mut self) -> &mut dyn Any {
+        self.age += 1;
+        self.synthesizer.as_any_mut()
+    }
+
     /// One unit of the synthesizer in units of the reduced loss, if they differ.
-    fn unit(&self, batch: usize) -> Option<f64> {
+    pub(crate) fn unit(&self, batch: usize) -> Option<f64> {
         match (self.scale, self.reduction) {
             (TargetScale::PerExample, Reduction::Mean) => Some(self.reduction.weight(batch)),
             (TargetScale::PerExample, Reduction::Sum) | (TargetScale::Loss, _) => None,

@@ -84,9 +84,11 @@ impl Pass {
     /// The module is put on the tape for this pass only: between steps parameters are kept
     /// without one, since tracking them costs as much as a small layer does.
     ///
+    /// A module whose parameters are all frozen leaves no gradients but that of its input.
+    ///
     /// # Panics
     ///
-    /// If the output depends on no parameter that learns and on no message.
+    /// If the output depends neither on a parameter that learns nor on the message that came in.
     pub fn on_tape<M: Module + 'static>(
         module: &M,
         input: Input,
@@ -101,6 +103,9 @@ impl Pass {
             input.inner().autodiff()
         };
         let message = forward(&module, input.clone());
+        if !wants_input && !leaves(&module).contains(&true) {
+            return Self::new(message.inner(), |_, _| None);
+        }
         Self::new(message.clone().inner(), move |delta, parameters| {
             let mut gradients = inject(message, delta);
             // A module that does not look at its input sends no gradient to it.
@@ -160,6 +165,27 @@ pub(crate) fn beside(tensor: Tensor<2>, other: &Tensor<2>) -> Tensor<2> {
 /// A copy of a module on the tape.
 pub(crate) fn tracked<M: Module>(module: &M) -> M {
     module.clone().map(&mut Track)
+}
+
+/// Which parameters of a module learn, in the order in which it is visited: all but those that the
+/// user froze. Off the tape burn keeps that to itself.
+pub(crate) fn learning<M: Module>(module: &M) -> Vec<bool> {
+    leaves(&tracked(&module.valid()))
+}
+
+/// Which parameters of a tracked module get a gradient, in the order in which it is visited.
+fn leaves<M: Module>(tracked: &M) -> Vec<bool> {
+    let mut leaves = Leaves(Vec::new());
+    tracked.visit(&mut leaves);
+    leaves.0
+}
+
+struct Leaves(Vec<bool>);
+
+impl ModuleVisitor for Leaves {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.is_require_grad());
+    }
 }
 
 /// Takes the gradients of a tracked module's parameters out of those of a backward pass.

@@ -10,7 +10,7 @@ use burn_pack::{Reader, Writer};
 
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
-use crate::pass::{Input, Pass};
+use crate::pass::{Input, Pass, learning};
 use crate::place::carry;
 use crate::recurrent::{Core, Sequence, Tick, Unrolled, View};
 use crate::section::Section;
@@ -21,6 +21,8 @@ pub(crate) struct Trained<M> {
     /// `None` only while [`update`](Self::update) runs, which takes the module by value.
     module: Option<M>,
     optimizer: Optimizer,
+    /// Which of its parameters [learn](learning).
+    learns: Vec<bool>,
     /// Where the parameters lie, if there are any.
     home: Option<Device>,
 }
@@ -30,6 +32,7 @@ impl<M: Module> Trained<M> {
     pub fn new(module: M, optimizer: Optimizer) -> Self {
         let device = module.devices().into_iter().next();
         Self {
+            learns: learning(&module),
             module: Some(module.valid()),
             optimizer,
             home: device.map(Device::without_autodiff),
@@ -40,6 +43,29 @@ impl<M: Module> Trained<M> {
         self.module
             .as_ref()
             .expect("only an update takes the module")
+    }
+
+    /// Which of its parameters [learn](learning).
+    pub fn learns(&self) -> &[bool] {
+        &self.learns
+    }
+
+    /// Whether those that learn can be [lent out](Optimizer::lends).
+    pub fn lends(&self) -> bool {
+        self.optimizer.lends(&self.learns)
+    }
+
+    /// Takes the module out, with the optimizer that lends its parameters and which of them
+    /// [learn](learning).
+    pub fn take(&mut self) -> (M, &mut Optimizer, &[bool]) {
+        let module = self.module.take();
+        let module = module.expect("it was put back");
+        (module, &mut self.optimizer, &self.learns)
+    }
+
+    /// Puts back the module that was [taken](Self::take), as the optimizer gives it.
+    pub fn put_back(&mut self, module: impl FnOnce(&mut Optimizer) -> M) {
+        self.module = Some(module(&mut self.optimizer));
     }
 
     /// A tensor where the parameters lie.
@@ -81,6 +107,9 @@ pub(crate) trait AnyTrained: Send {
     /// Where its parameters lie, if it has any.
     fn home(&self) -> Option<&Device>;
 
+    /// Itself, a [`Trained`] of its module's type.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+
     /// Where its parameters lie; the default device if it has none.
     fn device(&self) -> Device {
         self.home().cloned().unwrap_or_default()
@@ -104,12 +133,13 @@ pub(crate) trait AnyTrained: Send {
     fn load(&mut self, prefix: &str, source: &mut StateSource) -> Result<()>;
 }
 
-impl<M: Module> AnyTrained for Trained<M> {
+impl<M: Module + 'static> AnyTrained for Trained<M> {
     fn update(&mut self, gradients: GradientsParams) {
-        self.module = self
-            .module
-            .take()
-            .map(|module| self.optimizer.update(module, gradients));
+        let module = self.module.take();
+        self.module = module.map(|module| {
+            self.optimizer
+                .update_learning(module, gradients, &self.learns)
+        });
     }
 
     fn update_by_sum(&mut self, gradients: Vec<GradientsParams>) {
@@ -140,6 +170,10 @@ impl<M: Module> AnyTrained for Trained<M> {
 
     fn home(&self) -> Option<&Device> {
         self.home.as_ref()
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
     }
 
     fn move_to(&mut self, device: &Device) -> Result<()> {

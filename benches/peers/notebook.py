@@ -1,8 +1,8 @@
 """The arithmetic of the notebook's two training steps in NumPy, timed.
 
-For every line on standard input it times 1,000 steps of the backprop network (24-128-64-12) and of
-the DNI network (16-64-32-8), batch 10, and prints the microseconds per step as a JSON object: so
-`benches/notebook.rs` can let it and dni take turns. BLAS runs on one thread, unless the environment
+For every line on standard input it times 1,000 steps of the backprop network (24-128-64-12), of
+the DNI network (16-64-32-8) and of that with synthesizers that see the target (cDNI), batch 10, and
+prints the microseconds per step as a JSON object: so `benches/notebook.rs` can let it and dni take turns. BLAS runs on one thread, unless the environment
 says otherwise. Alone: `yes | head -10 | python3 benches/peers/notebook.py`.
 """
 
@@ -53,12 +53,13 @@ class Backprop:
 
 
 class Layer:
-    """A layer with its linear synthetic-gradient model, as the notebook's DNI class."""
+    """A layer with its linear synthetic-gradient model, as the notebook's DNI class; the model may
+    take a context beside the layer's output."""
 
-    def __init__(self, rng, inputs, outputs, rate):
+    def __init__(self, rng, inputs, outputs, rate, contexts=0):
         self.weights = rng.normal(-1, 2, (inputs, outputs))
         self.bias = rng.normal(-1, 2, outputs)
-        self.synthetic_weights = np.zeros((outputs, outputs))
+        self.synthetic_weights = np.zeros((outputs + contexts, outputs))
         self.synthetic_bias = np.zeros(outputs)
         self.rate = rate
 
@@ -73,13 +74,14 @@ class Layer:
         self.bias -= np.average(dz, axis=0) * self.rate
         return dz.dot(self.weights.T)
 
-    def predict(self):
-        self.delta_hat = self.h.dot(self.synthetic_weights) + self.synthetic_bias
+    def predict(self, context=None):
+        self.seen = self.h if context is None else np.concatenate((self.h, context), axis=1)
+        self.delta_hat = self.seen.dot(self.synthetic_weights) + self.synthetic_bias
         return self.delta_hat
 
     def learn_synthesizer(self, delta):
         residual = self.delta_hat - delta
-        self.synthetic_weights -= self.h.T.dot(residual) * self.rate
+        self.synthetic_weights -= self.seen.T.dot(residual) * self.rate
         self.synthetic_bias -= np.average(residual, axis=0) * self.rate
         return residual
 
@@ -87,18 +89,19 @@ class Layer:
 class Dni:
     """Two decoupled layers and the top one, which knows the loss."""
 
-    def __init__(self, rng):
+    def __init__(self, rng, contexts=0):
         sizes = [16, 64, 32, 8]
-        self.layers = [Layer(rng, i, o, 0.01) for i, o in zip(sizes, sizes[1:])]
+        self.layers = [Layer(rng, i, o, 0.01, contexts) for i, o in zip(sizes, sizes[1:])]
         self.x = rng.integers(0, 2, (BATCH, 16)).astype(float)
         self.y = rng.integers(0, 2, (BATCH, 8)).astype(float)
+        self.context = self.y if contexts else None
 
     def step(self):
         first, second, top = self.layers
         h1 = first.forward(self.x)
-        first.learn(first.predict())
+        first.learn(first.predict(self.context))
         h2 = second.forward(h1)
-        delta1 = second.learn(second.predict())
+        delta1 = second.learn(second.predict(self.context))
         error = top.forward(h2) - self.y
         delta2 = top.learn(error)
         residual = second.learn_synthesizer(delta2)
@@ -115,7 +118,7 @@ def time_of_step(program):
 
 def main():
     rng = np.random.default_rng(1)
-    programs = {"backprop": Backprop(rng), "dni": Dni(rng)}
+    programs = {"backprop": Backprop(rng), "dni": Dni(rng), "cdni": Dni(rng, contexts=8)}
     for program in programs.values():
         time_of_step(program)
     for _ in sys.stdin:

@@ -5,6 +5,7 @@
 
 mod group;
 mod learn;
+mod small;
 mod step;
 
 pub(crate) use group::{Group, Sent};
@@ -226,6 +227,14 @@ impl Chain {
     pub fn sparse_step(&mut self, batch: Batch, credit: Credit, learners: &[bool]) -> Step {
         self.check_step(&batch, credit, learners);
         let batch = batch.off_tape();
+        match self.small_step(&batch, credit, learners) {
+            Some(step) => step,
+            None => self.general_step(batch, credit, learners),
+        }
+    }
+
+    /// The step of a chain of any sections, through their passes.
+    fn general_step(&mut self, batch: Batch, credit: Credit, learners: &[bool]) -> Step {
         match credit {
             Credit::Synthetic => self.decoupled_step(batch, learners),
             Credit::Mixed { lambda } => self.locked_step(batch, Some(lambda), learners),

@@ -33,21 +33,39 @@ pub(crate) struct Gradients {
     pub input: Option<Vec<f32>>,
 }
 
+/// What becomes of a product.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Keep {
+    /// `out <- A B`
+    Write,
+    /// `out <- out + A B`
+    Add,
+    /// `out <- out - rate A B`: gradient descent, where the product is the gradient of `out`.
+    Descend { rate: f32 },
+}
+
 impl Layer {
     /// Whether these loops are the faster ones.
     pub fn is_small(self) -> bool {
         self.batch * self.inputs * self.outputs <= MOST_MULTIPLICATIONS
     }
 
-    /// `h = a(x W + b)`
-    pub fn forward(self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-        let mut h = vec![0.0; self.batch * self.outputs];
+    /// `h = a(x W + b)`. The features of `x` may come in parts, each `[batch, some features]`.
+    pub fn forward(self, x: &[&[f32]], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        let mut h = Vec::with_capacity(self.batch * self.outputs);
+        match bias {
+            Some(bias) => (0..self.batch).for_each(|_| h.extend_from_slice(bias)),
+            None => h.resize(self.batch * self.outputs, 0.0),
+        }
         vectorized(Forward {
-            layer: self,
-            x,
-            w,
-            bias,
-            h: &mut h,
+            product: Product {
+                out: &mut h,
+                width: self.outputs,
+                a: Left::Rows(x),
+                b: w,
+                keep: Keep::Add,
+            },
+            activation: self.activation,
         });
         h
     }
@@ -61,158 +79,246 @@ impl Layer {
         delta: &mut [f32],
         wants_input: bool,
     ) -> Gradients {
-        let mut gradients = Gradients {
-            weight: vec![0.0; self.inputs * self.outputs],
-            bias: vec![0.0; self.outputs],
-            input: wants_input.then(|| vec![0.0; self.batch * self.inputs]),
-        };
-        vectorized(Backward {
-            layer: self,
-            x,
-            w,
+        self.differentiate(h, delta);
+        let mut weight = vec![0.0; self.inputs * self.outputs];
+        self.keep_weight_gradient(&[x], delta, &mut weight, Keep::Write);
+        let mut bias = vec![0.0; self.outputs];
+        self.keep_bias_gradient(delta, &mut bias, Keep::Write);
+        Gradients {
+            weight,
+            bias,
+            input: wants_input.then(|| self.input_gradient(w, delta)),
+        }
+    }
+
+    /// `dz = delta * a'(z)`, in the place of `delta`.
+    pub fn differentiate(self, h: &[f32], delta: &mut [f32]) {
+        vectorized(Differentiate {
+            activation: self.activation,
             h,
-            dz: delta,
-            gradients: &mut gradients,
+            delta,
         });
-        gradients
+    }
+
+    /// Keeps `x^T dz`, `[inputs, outputs]`, in `out`. The features of `x` may come in parts.
+    pub fn keep_weight_gradient(self, x: &[&[f32]], dz: &[f32], out: &mut [f32], keep: Keep) {
+        let mut rest = out;
+        for x in x {
+            let features = x.len() / self.batch;
+            let (out, below) = rest.split_at_mut(features * self.outputs);
+            multiply(out, self.outputs, Left::Columns(x), dz, keep);
+            rest = below;
+        }
+    }
+
+    /// Keeps the sum of `dz` over the batch, `[outputs]`, in `out`: the product of ones and `dz`.
+    pub fn keep_bias_gradient(self, dz: &[f32], out: &mut [f32], keep: Keep) {
+        let ones = vec![1.0; self.batch];
+        multiply(out, self.outputs, Left::Columns(&ones), dz, keep);
+    }
+
+    /// `dz W^T`, `[batch, inputs]`.
+    pub fn input_gradient(self, w: &[f32], dz: &[f32]) -> Vec<f32> {
+        // As the transpose of W dz^T: transposing dz and the result moves fewer values than
+        // transposing W, and neither is read column by column.
+        let dz = transposed(dz, self.outputs);
+        let mut out = vec![0.0; self.inputs * self.batch];
+        let a = Left::Rows(&[w]);
+        multiply(&mut out, self.batch, a, &dz, Keep::Write);
+        transposed(&out, self.batch)
     }
 }
 
-// All that follows is inlined into the two `with_simd`, which pulp compiles for several processors.
+/// The transpose of a matrix whose rows are `width` long.
+fn transposed(matrix: &[f32], width: usize) -> Vec<f32> {
+    let rows = matrix.len() / width;
+    let mut out = vec![0.0; matrix.len()];
+    for (i, row) in matrix.chunks_exact(width).enumerate() {
+        for (out, &value) in out[i..].iter_mut().step_by(rows).zip(row) {
+            *out = value;
+        }
+    }
+    out
+}
 
+/// The left factor of a product.
+#[derive(Clone, Copy)]
+enum Left<'a> {
+    /// A matrix, row after row, whose columns may come in parts.
+    Rows(&'a [&'a [f32]]),
+    /// The transpose of a matrix that is stored row after row.
+    Columns(&'a [f32]),
+}
+
+/// Makes `A B`, whose rows are `width` long, and keeps it in `out`.
+fn multiply(out: &mut [f32], width: usize, a: Left, b: &[f32], keep: Keep) {
+    vectorized(Product {
+        out,
+        width,
+        a,
+        b,
+        keep,
+    });
+}
+
+struct Product<'a> {
+    out: &'a mut [f32],
+    width: usize,
+    a: Left<'a>,
+    b: &'a [f32],
+    keep: Keep,
+}
+
+// All that follows is inlined into the `with_simd`, which pulp compiles for several processors.
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        self.make(simd);
+    }
+}
+
+/// A product and what an activation makes of it.
 struct Forward<'a> {
-    layer: Layer,
-    x: &'a [f32],
-    w: &'a [f32],
-    bias: Option<&'a [f32]>,
-    h: &'a mut [f32],
+    product: Product<'a>,
+    activation: Activation,
 }
 
 impl WithSimd for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let outputs = self.layer.outputs;
-        if let Some(bias) = self.bias {
-            for row in self.h.chunks_exact_mut(outputs) {
-                row.copy_from_slice(bias);
-            }
-        }
-        add_product(simd, self.h, outputs, Left::Rows(self.x), self.w);
-        activate(self.layer.activation, self.h);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        self.product.make(simd);
+        activate(self.activation, self.product.out);
     }
 }
 
-struct Backward<'a> {
-    layer: Layer,
-    x: &'a [f32],
-    w: &'a [f32],
+// No closure: the compiler may leave the body of one outside of the code for these instructions.
+struct Differentiate<'a> {
+    activation: Activation,
     h: &'a [f32],
-    dz: &'a mut [f32],
-    gradients: &'a mut Gradients,
+    delta: &'a mut [f32],
 }
 
-impl WithSimd for Backward<'_> {
+impl WithSimd for Differentiate<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Layer {
-            batch,
-            inputs,
-            outputs,
-            ..
-        } = self.layer;
-        let Gradients {
-            weight,
-            bias,
-            input,
-        } = self.gradients;
-        differentiate(self.layer.activation, self.h, self.dz);
-        for dz in self.dz.chunks_exact(outputs) {
-            for (sum, &dz) in bias.iter_mut().zip(dz) {
-                *sum += dz;
-            }
-        }
-        add_product(simd, weight, outputs, Left::Columns(self.x), self.dz);
-        if let Some(input) = input {
-            // As the transpose of W dz^T: transposing dz and the result moves fewer values than
-            // transposing W, and neither is read column by column.
-            let dz = transpose(self.dz, outputs);
-            let mut transposed = vec![0.0; inputs * batch];
-            add_product(simd, &mut transposed, batch, Left::Rows(self.w), &dz);
-            *input = transpose(&transposed, batch);
-        }
+    fn with_simd<S: Simd>(self, _: S) {
+        differentiate(self.activation, self.h, self.delta);
     }
 }
 
-/// The left factor of a product.
-enum Left<'a> {
-    /// A matrix, row after row.
-    Rows(&'a [f32]),
-    /// The transpose of a matrix that is stored row after row.
-    Columns(&'a [f32]),
-}
+impl Product<'_> {
+    #[inline(always)]
+    fn make<S: Simd>(&mut self, simd: S) {
+        // Rows of a tile: what divides them all wastes nothing.
+        let rows = self.out.len() / self.width;
+        let padded = |height: usize| rows.next_multiple_of(height);
+        let height = [6, 5, 4].into_iter().min_by_key(|&height| padded(height));
+        match height {
+            _ if rows == 1 => self.in_tiles::<S, 1>(simd),
+            Some(6) => self.in_tiles::<S, 6>(simd),
+            Some(5) => self.in_tiles::<S, 5>(simd),
+            _ => self.in_tiles::<S, 4>(simd),
+        }
+    }
 
-/// Rows of a product that are summed up together, in registers.
-const ROWS: usize = 6;
+    #[inline(always)]
+    fn in_tiles<S: Simd, const R: usize>(&mut self, simd: S) {
+        let mut first = 0;
+        while first < self.width {
+            if self.width - first > S::F32_LANES {
+                self.in_columns::<S, R, 2>(simd, first);
+                first += 2 * S::F32_LANES;
+            } else {
+                self.in_columns::<S, R, 1>(simd, first);
+                first += S::F32_LANES;
+            }
+        }
+    }
 
-/// `out += A B`: `out` is `[rows, width]`, `A` `[rows, depth]` and `B` `[depth, width]`.
-#[inline(always)]
-fn add_product<S: Simd>(simd: S, out: &mut [f32], width: usize, a: Left, b: &[f32]) {
-    let (rows, depth) = (out.len() / width, b.len() / width);
-    let mut factors = vec![[0.0; ROWS]; depth];
-    for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
-        let first = block * ROWS;
-        match a {
-            Left::Rows(a) => {
-                let a = a[first * depth..].chunks_exact(depth);
-                for (r, row) in a.take(ROWS).enumerate() {
-                    for (factors, &value) in factors.iter_mut().zip(row) {
-                        factors[r] = value;
+    /// `V` vectors of every row, from column `first` on.
+    #[inline(always)]
+    fn in_columns<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, first: usize) {
+        let (width, b) = (self.width, self.b);
+        let rows = self.out.len() / width;
+        let end = width.min(first + V * S::F32_LANES);
+        for top in (0..rows).step_by(R) {
+            let mut sums = [[simd.splat_f32s(0.0); V]; R];
+            // What is beyond the last row repeats it.
+            let row = |r: usize| (top + r).min(rows - 1);
+            match self.a {
+                Left::Rows(parts) => {
+                    let mut b = b;
+                    for part in parts {
+                        let depth = part.len() / rows;
+                        let rows: [&[f32]; R] =
+                            std::array::from_fn(|r| &part[row(r) * depth..][..depth]);
+                        let (of_part, rest) = b.split_at(depth * width);
+                        for (k, b) in of_part.chunks_exact(width).enumerate() {
+                            let factors = std::array::from_fn(|r| rows[r][k]);
+                            add(simd, &mut sums, factors, &b[first..end]);
+                        }
+                        b = rest;
+                    }
+                }
+                Left::Columns(a) => {
+                    let at: [usize; R] = std::array::from_fn(row);
+                    for (a, b) in a.chunks_exact(rows).zip(b.chunks_exact(width)) {
+                        let factors = match a[top..].first_chunk() {
+                            Some(factors) => *factors,
+                            None => at.map(|row| a[row]),
+                        };
+                        add(simd, &mut sums, factors, &b[first..end]);
                     }
                 }
             }
-            Left::Columns(a) => {
-                for (factors, row) in factors.iter_mut().zip(a.chunks_exact(rows)) {
-                    match row[first..].first_chunk() {
-                        Some(whole) => *factors = *whole,
-                        None => factors
-                            .iter_mut()
-                            .zip(&row[first..])
-                            .for_each(|(f, &v)| *f = v),
-                    }
+            let out = self.out[top * width..].chunks_exact_mut(width);
+            for (row, sums) in out.zip(sums) {
+                let vectors = row[first..end].chunks_mut(S::F32_LANES);
+                for (out, sum) in vectors.zip(sums) {
+                    let kept = match self.keep {
+                        Keep::Write => sum,
+                        Keep::Add => simd.add_f32s(load(simd, out), sum),
+                        Keep::Descend { rate } => {
+                            let step = simd.mul_f32s(sum, simd.splat_f32s(rate));
+                            simd.sub_f32s(load(simd, out), step)
+                        }
+                    };
+                    store(simd, out, kept);
                 }
-            }
-        }
-        for start in (0..width).step_by(S::F32_LANES) {
-            let end = (start + S::F32_LANES).min(width);
-            let mut sums = [simd.splat_f32s(0.0); ROWS];
-            for (factors, b) in factors.iter().zip(b.chunks_exact(width)) {
-                let b = load(simd, &b[start..end]);
-                for (sum, &factor) in sums.iter_mut().zip(factors) {
-                    *sum = simd.mul_add_e_f32s(simd.splat_f32s(factor), b, *sum);
-                }
-            }
-            for (row, sum) in out.chunks_exact_mut(width).zip(sums) {
-                let row = &mut row[start..end];
-                store(simd, row, simd.add_f32s(load(simd, row), sum));
             }
         }
     }
 }
 
-/// The transpose of a matrix whose rows are `width` long.
+/// Adds the products of a column of factors and a row of at most `V` vectors to the sums of a tile.
 #[inline(always)]
-fn transpose(matrix: &[f32], width: usize) -> Vec<f32> {
-    let mut out = vec![0.0; matrix.len()];
-    for (column, out) in out.chunks_exact_mut(matrix.len() / width).enumerate() {
-        for (out, row) in out.iter_mut().zip(matrix.chunks_exact(width)) {
-            *out = row[column];
+fn add<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; V]; R],
+    factors: [f32; R],
+    row: &[f32],
+) {
+    let mut vectors = [simd.splat_f32s(0.0); V];
+    match S::as_simd_f32s(row) {
+        (whole, []) if whole.len() == V => vectors.copy_from_slice(whole),
+        _ => {
+            for (vector, values) in vectors.iter_mut().zip(row.chunks(S::F32_LANES)) {
+                *vector = load(simd, values);
+            }
         }
     }
-    out
+    for (sums, factor) in sums.iter_mut().zip(factors) {
+        let factor = simd.splat_f32s(factor);
+        for (sum, vector) in sums.iter_mut().zip(vectors) {
+            *sum = simd.mul_add_e_f32s(factor, vector, *sum);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -233,7 +339,7 @@ mod tests {
             };
             agree_in_all_instructions(|| {
                 let (x, w) = (values(7 * 21), values(21 * 19));
-                let h = layer.forward(&x, &w, Some(&values(19)));
+                let h = layer.forward(&[&x], &w, Some(&values(19)));
                 let mut delta = values(7 * 19);
                 let gradients = layer.backward(&x, &w, &h, &mut delta, true);
                 let input = gradients.input.expect("it was asked for");
@@ -257,7 +363,7 @@ mod tests {
                 activation,
             };
             let (x, w) = ([1.0], [f32::NAN]);
-            let h = layer.forward(&x, &w, None);
+            let h = layer.forward(&[&x], &w, None);
             assert!(h[0].is_nan(), "{activation:?} forward");
             let gradients = layer.backward(&x, &w, &h, &mut [1.0], true);
             let input = gradients.input.expect("it was asked for");

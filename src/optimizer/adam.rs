@@ -45,8 +45,10 @@ impl Rule for FusedAdam {
     ) -> (Tensor<D>, Option<Self::State<D>>) {
         match state {
             Some(state) if host::suits(&theta.device()) => {
-                let (theta, state) = step_on_host(learning_rate, theta, gradient, state.momentum);
-                (theta, Some(AdamState::new(state)))
+                let (mut theta, gradient) = (Values::of(theta), Values::of(gradient));
+                let mut state = HostState::of(state);
+                state.step(learning_rate, theta.as_mut_slice(), gradient.as_slice());
+                (theta.into_tensor(), Some(state.into_state()))
             }
             state => self.rule.step(learning_rate, theta, gradient, state),
         }
@@ -57,35 +59,51 @@ impl Rule for FusedAdam {
     }
 }
 
-fn step_on_host<const D: usize>(
-    learning_rate: LearningRate,
-    theta: Tensor<D>,
-    gradient: Tensor<D>,
-    state: AdaptiveMomentumState<D>,
-) -> (Tensor<D>, AdaptiveMomentumState<D>) {
-    let time = state.time + 1;
-    let power = i32::try_from(time).unwrap_or(i32::MAX);
-    let correction_2 = (1.0 - BETA_2.powi(power)).sqrt();
-    let correction = correction_2 / (1.0 - BETA_1.powi(power));
-    let constants = Constants {
-        beta_1: BETA_1,
-        beta_2: BETA_2,
-        rate: learning_rate as f32 * correction,
-        epsilon: EPSILON * correction_2,
-    };
-    let gradient = Values::of(gradient);
-    let (mut theta, mut moment_1, mut moment_2) = (
-        Values::of(theta),
-        Values::of(state.moment_1),
-        Values::of(state.moment_2),
-    );
-    host::adam::update(
-        theta.as_mut_slice(),
-        gradient.as_slice(),
-        moment_1.as_mut_slice(),
-        moment_2.as_mut_slice(),
-        constants,
-    );
-    let state = AdaptiveMomentumState::new(time, moment_1.into_tensor(), moment_2.into_tensor());
-    (theta.into_tensor(), state)
+/// The state of one parameter where it lies in host memory.
+pub(super) struct HostState {
+    /// How many updates it has seen.
+    time: usize,
+    moments: [Values; 2],
+}
+
+impl HostState {
+    pub fn of<const D: usize>(state: AdamState<D>) -> Self {
+        let AdaptiveMomentumState {
+            time,
+            moment_1,
+            moment_2,
+            ..
+        } = state.momentum;
+        Self {
+            time,
+            moments: [moment_1, moment_2].map(Values::of),
+        }
+    }
+
+    pub fn into_state<const D: usize>(self) -> AdamState<D> {
+        let [moment_1, moment_2] = self.moments.map(Values::into_tensor);
+        AdamState::new(AdaptiveMomentumState::new(self.time, moment_1, moment_2))
+    }
+
+    /// One update.
+    pub fn step(&mut self, learning_rate: LearningRate, theta: &mut [f32], gradient: &[f32]) {
+        self.time += 1;
+        let power = i32::try_from(self.time).unwrap_or(i32::MAX);
+        let correction_2 = (1.0 - BETA_2.powi(power)).sqrt();
+        let correction = correction_2 / (1.0 - BETA_1.powi(power));
+        let constants = Constants {
+            beta_1: BETA_1,
+            beta_2: BETA_2,
+            rate: learning_rate as f32 * correction,
+            epsilon: EPSILON * correction_2,
+        };
+        let [moment_1, moment_2] = &mut self.moments;
+        host::adam::update(
+            theta,
+            gradient,
+            moment_1.as_mut_slice(),
+            moment_2.as_mut_slice(),
+            constants,
+        );
+    }
 }

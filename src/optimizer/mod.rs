@@ -7,19 +7,26 @@
 //! parameter, gradient and state is the forty lines below.
 
 mod adam;
+mod lent;
+mod sgd;
+
+pub(crate) use lent::Lent;
 
 use std::fmt;
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{
-    DynOptimizer, DynState, GradientsParams, LearningRate, Optimizer as Rule, SgdConfig, StateSink,
+    DynOptimizer, DynState, GradientsParams, LearningRate, Optimizer as Rule, Sgd, StateSink,
     StateSource,
 };
 use burn::tensor::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::optimizer::adam::FusedAdam;
+use crate::optimizer::lent::InPlace;
+use crate::optimizer::sgd::FusedSgd;
+use crate::pass::learning;
 
 /// An update rule of burn with its learning rate and, for each parameter of one module, its state.
 #[derive(Clone)]
@@ -27,6 +34,8 @@ pub struct Optimizer {
     rule: Arc<dyn DynOptimizer>,
     /// The name of the rule's type, by which a checkpoint knows it.
     name: &'static str,
+    /// How parameters can be changed where they lie, if that is known.
+    in_place: Option<InPlace>,
     learning_rate: LearningRate,
     /// What the schedule multiplies it by.
     rate_factor: f64,
@@ -40,9 +49,19 @@ impl Optimizer {
     ///
     /// If the learning rate is negative or not finite.
     pub fn new<R: Rule>(rule: R, learning_rate: LearningRate) -> Self {
+        Self::named(std::any::type_name::<R>(), rule, None, learning_rate)
+    }
+
+    fn named(
+        name: &'static str,
+        rule: impl Rule,
+        in_place: Option<InPlace>,
+        learning_rate: LearningRate,
+    ) -> Self {
         let mut optimizer = Self {
             rule: Arc::new(rule),
-            name: std::any::type_name::<R>(),
+            name,
+            in_place,
             learning_rate,
             rate_factor: 1.0,
             states: Vec::new(),
@@ -53,13 +72,16 @@ impl Optimizer {
 
     /// Plain stochastic gradient descent.
     pub fn sgd(learning_rate: LearningRate) -> Self {
-        Self::new(SgdConfig::new().build(), learning_rate)
+        // A checkpoint knows it as what it is on any device: burn's.
+        let name = std::any::type_name::<Sgd>();
+        Self::named(name, FusedSgd::new(), Some(InPlace::Sgd), learning_rate)
     }
 
     /// Adam with the constants of its paper; burn's default epsilon is a thousand times larger,
     /// which would drown the small gradients of synthesizers.
     pub fn adam(learning_rate: LearningRate) -> Self {
-        Self::new(FusedAdam::new(), learning_rate)
+        let name = std::any::type_name::<FusedAdam>();
+        Self::named(name, FusedAdam::new(), Some(InPlace::Adam), learning_rate)
     }
 
     /// The learning rate, without the [factor](Self::set_rate_factor) of a schedule.
@@ -97,11 +119,25 @@ impl Optimizer {
 
     /// `theta <- theta - alpha * step(gradient)` for every parameter that has a gradient.
     ///
-    /// A parameter without one keeps its value and its state.
+    /// A parameter without one, and one that is frozen (burn's `no_grad` or `freeze`), keeps its
+    /// value and its state.
     pub fn update<M: Module>(&mut self, module: M, gradients: GradientsParams) -> M {
+        let learns = learning(&module);
+        self.update_learning(module, gradients, &learns)
+    }
+
+    /// [`update`](Self::update) of a module of which is known which parameters
+    /// [learn](learning).
+    pub(crate) fn update_learning<M: Module>(
+        &mut self,
+        module: M,
+        gradients: GradientsParams,
+        learns: &[bool],
+    ) -> M {
         module.map(&mut Update {
             optimizer: self,
             gradients,
+            learns,
             index: 0,
         })
     }
@@ -195,10 +231,11 @@ impl fmt::Debug for Optimizer {
     }
 }
 
-/// Walks a module and updates each parameter that has a gradient.
+/// Walks a module and updates each parameter that learns and has a gradient.
 struct Update<'a> {
     optimizer: &'a mut Optimizer,
     gradients: GradientsParams,
+    learns: &'a [bool],
     index: usize,
 }
 
@@ -210,7 +247,8 @@ impl ModuleMapper for Update<'_> {
         if states.len() <= index {
             states.resize_with(index + 1, || None);
         }
-        let Some(gradient) = self.gradients.remove::<D>(param.id) else {
+        let gradient = self.gradients.remove::<D>(param.id);
+        let Some(gradient) = gradient.filter(|_| self.learns[index]) else {
             return param;
         };
         let (id, value, mapper) = param.consume();

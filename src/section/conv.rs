@@ -7,7 +7,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, assert_shape};
 use rand::Rng;
 
-use super::finish::Finish;
+use super::finish::{Finish, rests};
 use super::{Activation, Pool, Section};
 use crate::data::ImageShape;
 use crate::host::convolution::{Convolution, channels_first, channels_last};
@@ -153,8 +153,6 @@ impl ConvConfig {
 ///
 /// where `x` beyond its edges is zero. Messages hold an image in each row, `[batch, channels *
 /// height * width]`, channel after channel and row after row.
-///
-/// All its parameters learn: unlike other modules it takes no notice of burn's `freeze`.
 #[derive(Module, Debug)]
 pub struct Conv {
     /// `W`, `[channels out, channels in, kernel, kernel]`.
@@ -202,7 +200,7 @@ impl Section for Conv {
     /// On the host the convolution is one product, and so are both its gradients: see
     /// `host::convolution`.
     fn pass(&self, input: Input) -> Pass {
-        if host::suits(&input.device()) {
+        if host::suits(&input.device()) && !self.norm.as_ref().is_some_and(rests) {
             self.host_pass(input)
         } else {
             Pass::on_tape(self, input, Self::forward)

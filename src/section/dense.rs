@@ -6,7 +6,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, assert_shape};
 use rand::Rng;
 
-use super::finish::Finish;
+use super::finish::{Finish, rests};
 use super::{Activation, Section};
 use crate::host::dense::Layer;
 use crate::host::product::{Matrix, accumulate, product};
@@ -93,8 +93,6 @@ impl DenseConfig {
 }
 
 /// A dense layer: `h = a(x W + b)`, or `h = a(norm(x W))` with batch norm.
-///
-/// All its parameters learn: unlike other modules it takes no notice of burn's `freeze`.
 #[derive(Module, Debug)]
 pub struct Dense {
     /// `W`, `[inputs, outputs]`.
@@ -127,7 +125,11 @@ impl Section for Dense {
     /// the tape.
     fn pass(&self, input: Input) -> Pass {
         let on_host = host::suits(&input.device());
-        if self.norm.is_some() && !on_host {
+        if self
+            .norm
+            .as_ref()
+            .is_some_and(|norm| !on_host || rests(norm))
+        {
             return Pass::on_tape(self, input, Self::forward);
         }
         let (input, wants_input) = input.into_parts();
@@ -172,8 +174,11 @@ impl Dense {
         let [batch, contexts] = context.dims();
         let features = self.inputs() - contexts;
         assert_shape!(input, [batch, features]);
-        let is_small = self.norm.is_none() && self.layer(batch).is_small();
-        if host::suits(&input.device()) && !is_small {
+        let is_large = match &self.norm {
+            Some(norm) => !rests(norm),
+            None => !self.layer(batch).is_small(),
+        };
+        if host::suits(&input.device()) && is_large {
             return self.host_pass(vec![input, context], wants_input);
         }
         let both = Tensor::cat(vec![input, context], 1);
@@ -186,7 +191,8 @@ impl Dense {
         beside.then(self.pass(Input::Message(both)))
     }
 
-    fn layer(&self, batch: usize) -> Layer {
+    /// The sizes of the layer at work on so many examples.
+    pub(crate) fn layer(&self, batch: usize) -> Layer {
         Layer {
             batch,
             inputs: self.inputs(),
@@ -230,7 +236,7 @@ impl Dense {
         } = layer;
 
         let h = layer.forward(
-            x.as_slice(),
+            &[x.as_slice()],
             weight.as_slice(),
             bias.as_ref().map(Values::as_slice),
         );
@@ -253,6 +259,30 @@ impl Dense {
                 .input
                 .map(|input| host::tensor(input, [batch, inputs], &device))
         })
+    }
+
+    /// Weight and bias, taken out.
+    ///
+    /// # Panics
+    ///
+    /// If there is a norm.
+    pub(crate) fn into_parameters(self) -> (Param<Tensor<2>>, Option<Param<Tensor<1>>>) {
+        assert!(self.norm.is_none(), "a norm has parameters too");
+        (self.weight, self.bias)
+    }
+
+    /// The layer without a norm that has these parameters.
+    pub(crate) fn from_parameters(
+        weight: Param<Tensor<2>>,
+        bias: Option<Param<Tensor<1>>>,
+        activation: Activation,
+    ) -> Self {
+        Self {
+            weight,
+            bias,
+            norm: None,
+            activation,
+        }
     }
 
     /// Features of the message that comes in.

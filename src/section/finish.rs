@@ -1,6 +1,6 @@
 //! What follows a section's product on the host: bias or batch norm, then the activation.
 
-use burn::module::{Param, ParamId, RunningState};
+use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::BatchNorm;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
@@ -81,6 +81,12 @@ impl Finish {
             }
         }
     }
+}
+
+/// Whether a norm is frozen with burn's `freeze`: also in training it takes its running statistics
+/// then, and leaves them as they are.
+pub(super) fn rests(norm: &BatchNorm) -> bool {
+    !norm.training.clone().train().is_enabled()
 }
 
 fn normalised(
