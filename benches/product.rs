@@ -46,7 +46,8 @@ struct Case {
 }
 
 fn main() {
-    backend::set_kernel_threads(1).expect("one kernel thread is always to be had");
+    let threads = std::env::var("DNI_BENCH_THREADS").map_or(1, |t| t.parse().expect("a number"));
+    backend::set_kernel_threads(threads).expect("so many kernel threads are to be had");
     let mut cases: Vec<Case> = SIZES.into_iter().flat_map(Case::of_layer).collect();
     let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     let mut peer = Peer::start_with("numpy", "product.py", &names);
@@ -152,7 +153,7 @@ impl Case {
 
     /// Microseconds of a product.
     fn time(&self, by: fn(&Self) -> Vec<f32>) -> f64 {
-        let repetitions = (2e7 / self.terms()).max(1.0) as usize;
+        let repetitions = (2e8 / self.terms()).max(1.0) as usize;
         let start = Instant::now();
         for _ in 0..repetitions {
             black_box(by(black_box(self)));

@@ -31,7 +31,7 @@ products = {name: factors(name) for name in sys.argv[1:]}
 for _ in sys.stdin:
     times = {}
     for name, (a, b) in products.items():
-        repetitions = max(1, int(2e7 / (a.shape[0] * a.shape[1] * b.shape[1])))
+        repetitions = max(1, int(2e8 / (a.shape[0] * a.shape[1] * b.shape[1])))
         start = time.perf_counter()
         for _ in range(repetitions):
             a @ b

@@ -1,10 +1,11 @@
 //! Products of matrices in host memory, by the `gemm` crate.
 //!
 //! It reaches over nine tenths of what a core can multiply, in whatever vector instructions the
-//! processor has (`benches/product`). Only a right factor of whole columns it turns around slowly,
-//! so that is laid out here first.
+//! processor has (`benches/product`). Only where few rows multiply a transpose it takes long, so
+//! these are turned around here.
 
-use gemm::Parallelism;
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::SHARE;
@@ -72,28 +73,44 @@ impl<'a> Matrix<'a> {
 
 /// A matrix whose rows are `width` long, column after column.
 fn transpose(values: &[f32], width: usize) -> Vec<f32> {
-    /// So many columns at a time: their values are then next to each other in every row.
-    const COLUMNS: usize = 4;
-    /// So many rows at a time as stay in the cache with all of them.
-    const ROWS: usize = 128;
-    let height = values.len() / width;
     let mut out = vec![0.0; values.len()];
-    let turn = |(i, out): (usize, &mut [f32])| {
-        let columns = i * COLUMNS..(i * COLUMNS + COLUMNS).min(width);
-        for (rows, first) in values.chunks(ROWS * width).zip((0..height).step_by(ROWS)) {
-            for (out, column) in out.chunks_exact_mut(height).zip(columns.clone()) {
-                let row = rows.chunks_exact(width);
-                for (out, row) in out[first..].iter_mut().zip(row) {
-                    *out = row[column];
-                }
+    write_transpose(&mut out, values, width);
+    out
+}
+
+/// The same, into its place, on all kernel threads.
+fn write_transpose(out: &mut [f32], values: &[f32], width: usize) {
+    let height = values.len() / width;
+    out.par_chunks_mut((SIDE * height).max(1))
+        .enumerate()
+        .with_min_len(SHARE.div_ceil(SIDE * height.max(1)))
+        .for_each(|(i, out)| write_columns(values, width, i * SIDE, out));
+}
+
+/// Rows and columns of the square that is turned around at a time: a cache line.
+const SIDE: usize = 16;
+
+/// Writes at most [`SIDE`] columns of a matrix, from `first` on, one after the other.
+///
+/// A square at a time goes through a copy, so that every cache line is read and written once: those
+/// of matrices whose width is a power of two keep each other out of the cache.
+fn write_columns(values: &[f32], width: usize, first: usize, out: &mut [f32]) {
+    let height = values.len() / width;
+    let mut square = [[0.0; SIDE]; SIDE];
+    for (i, rows) in values.chunks(SIDE * width).enumerate() {
+        let rows = rows.chunks_exact(width);
+        let count = rows.len();
+        for (copy, row) in square.iter_mut().zip(rows) {
+            match row[first..].first_chunk() {
+                Some(whole) => *copy = *whole,
+                None => copy[..width - first].copy_from_slice(&row[first..]),
             }
         }
-    };
-    let columns = out.par_chunks_mut((COLUMNS * height).max(1)).enumerate();
-    columns
-        .with_min_len(SHARE.div_ceil(COLUMNS * height.max(1)))
-        .for_each(turn);
-    out
+        for (j, out) in out.chunks_exact_mut(height).enumerate() {
+            let column: [f32; SIDE] = std::array::from_fn(|r| square[r][j]);
+            out[i * SIDE..][..count].copy_from_slice(&column[..count]);
+        }
+    }
 }
 
 /// `A B`, row after row, on all kernel threads.
@@ -103,7 +120,7 @@ fn transpose(values: &[f32], width: usize) -> Vec<f32> {
 /// If `A` has not as many columns as `B` has rows.
 pub fn product(a: Matrix, b: Matrix) -> Vec<f32> {
     let mut out = vec![0.0; a.rows * b.columns];
-    multiply(&mut out, false, a, b, kernel_threads());
+    multiply(&mut out, false, a, b, rayon::current_num_threads());
     out
 }
 
@@ -113,7 +130,7 @@ pub fn product(a: Matrix, b: Matrix) -> Vec<f32> {
 ///
 /// If the sizes do not fit.
 pub(crate) fn accumulate(out: &mut [f32], a: Matrix, b: Matrix) {
-    multiply(out, true, a, b, kernel_threads());
+    multiply(out, true, a, b, rayon::current_num_threads());
 }
 
 /// `out <- A B`, on this thread.
@@ -122,7 +139,7 @@ pub(crate) fn accumulate(out: &mut [f32], a: Matrix, b: Matrix) {
 ///
 /// If the sizes do not fit.
 pub(crate) fn write_product(out: &mut [f32], a: Matrix, b: Matrix) {
-    multiply(out, false, a, b, Parallelism::None);
+    multiply(out, false, a, b, 1);
 }
 
 /// `out <- out + A B`, on this thread.
@@ -131,54 +148,89 @@ pub(crate) fn write_product(out: &mut [f32], a: Matrix, b: Matrix) {
 ///
 /// If the sizes do not fit.
 pub(crate) fn add_product(out: &mut [f32], a: Matrix, b: Matrix) {
-    multiply(out, true, a, b, Parallelism::None);
-}
-
-fn kernel_threads() -> Parallelism {
-    match rayon::current_num_threads() {
-        1 => Parallelism::None,
-        threads => Parallelism::Rayon(threads),
-    }
+    multiply(out, true, a, b, 1);
 }
 
 /// `out <- A B`, or that added to what is there.
-fn multiply(out: &mut [f32], add: bool, a: Matrix, b: Matrix, threads: Parallelism) {
-    /// Fewer rows of `A` do not pay for a layout of `B`.
-    const FEW: usize = 8;
-    if b.is_transposed && a.rows >= FEW {
-        let rows = b.to_rows();
-        return multiply(out, add, a, Matrix::new(&rows, b.columns), threads);
+fn multiply(out: &mut [f32], add: bool, a: Matrix, b: Matrix, threads: usize) {
+    /// So few rows of `A` that `gemm` takes longer over laying out `B^T` than over the product, if
+    /// it is as large as this.
+    const FEW: usize = 128;
+    const LARGE: usize = 1 << 12;
+    if add || !b.is_transposed || a.rows > FEW || b.values.len() < LARGE {
+        return gemm(out, add, a, b, threads);
     }
+    // A B = (B^T A^T)^T, where all that is turned around is the result.
+    let mut turned = vec![0.0; out.len()];
+    gemm(&mut turned, false, b.transposed(), a.transposed(), threads);
+    write_transpose(out, &turned, a.rows);
+}
+
+/// The same with both factors read as they lie. Each thread makes some of the columns, so that none
+/// lays out what another does; `gemm`'s own threads gain less.
+fn gemm(out: &mut [f32], add: bool, a: Matrix, b: Matrix, threads: usize) {
+    /// So many multiplications are worth another thread.
+    const MANY: usize = 1 << 19;
+    /// Columns come in cache lines.
+    const LINE: usize = 16;
     assert!(a.columns == b.rows, "the factors do not fit");
     assert!(
         out.len() == a.rows * b.columns,
         "the product does not fit into its place"
     );
-    let ([a_column, a_row], [b_column, b_row]) = (a.strides(), b.strides());
-    // SAFETY: all three matrices lie in slices that are as long as their sizes and strides say:
-    // `out` by the assertion above, the factors because `Matrix::new` alone makes them.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            out.as_mut_ptr(),
-            1,
-            b.columns as isize,
-            add,
-            a.values.as_ptr(),
-            a_column,
-            a_row,
-            b.values.as_ptr(),
-            b_column,
-            b_row,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            threads,
-        );
+    let shares = threads.min(out.len() * a.columns / MANY).max(1);
+    let width = b.columns.div_ceil(shares).next_multiple_of(LINE);
+    let out = Out(out.as_mut_ptr());
+    let firsts: Vec<usize> = (0..b.columns).step_by(width).collect();
+    firsts.into_par_iter().for_each(|first| {
+        let columns = first..b.columns.min(first + width);
+        // SAFETY: the matrices lie in slices that are as long as their sizes and strides say, `out`
+        // by the assertion above and the factors because `Matrix::new` alone makes them; `out` is
+        // borrowed until all shares are done, and no two of them have a column in common.
+        unsafe { out.write_columns(add, a, b, columns) }
+    });
+}
+
+/// Where a product goes, row after row, for several threads.
+struct Out(*mut f32);
+
+// SAFETY: threads only call `write_columns`, whose callers keep them apart.
+unsafe impl Sync for Out {}
+
+impl Out {
+    /// Some columns of `A B`, written or added.
+    ///
+    /// # Safety
+    ///
+    /// `self` points to the values of a matrix of as many rows as `A` and columns as `B`, which has
+    /// these columns and as many rows as `A` has columns; nobody else reads or writes them.
+    unsafe fn write_columns(&self, add: bool, a: Matrix, b: Matrix, columns: Range<usize>) {
+        let ([a_column, a_row], [b_column, b_row]) = (a.strides(), b.strides());
+        let first = columns.start as isize;
+        // SAFETY: as this function's.
+        unsafe {
+            gemm::gemm(
+                a.rows,
+                columns.len(),
+                a.columns,
+                self.0.offset(first),
+                1,
+                b.columns as isize,
+                add,
+                a.values.as_ptr(),
+                a_column,
+                a_row,
+                b.values.as_ptr().offset(first * b_column),
+                b_column,
+                b_row,
+                1.0,
+                1.0,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
     }
 }
 
