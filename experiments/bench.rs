@@ -153,10 +153,8 @@ fn measure(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Report> {
     for backend in &args.backends {
         let backend = backend.resolve();
         for &method in &settings.run.methods {
+            say(format!("warming up: {backend} {method}"));
             let case = Case::new(settings, backend, method);
-            if case.is_ok() {
-                say(format!("warmed up: {backend} {method}"));
-            }
             cases.push((backend, method, case.map_err(|error| error.to_string())));
         }
     }

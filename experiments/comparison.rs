@@ -220,6 +220,12 @@ impl<S: Settings> Comparison<S> {
             ..
         } = self.settings.common();
         let is_alone = methods.len() * seeds == 1;
+        if self.settings.common().backend == Backend::Wgpu {
+            self.session.say(
+                "wgpu compiles kernels for this device and finds the fastest in the first steps of \
+                 a network: that may take a minute",
+            );
+        }
         let mut results = Vec::with_capacity(methods.len() * seeds);
         for &method in methods {
             for seed in *seed..seed + *seeds as u64 {

@@ -237,6 +237,7 @@ impl Out {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::instructions::tests::in_all_instructions;
 
     fn values(count: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * 7) % 13) as f32 - 6.0).collect()
@@ -256,6 +257,10 @@ mod tests {
 
     #[test]
     fn products_are_exact_for_whole_numbers_whatever_the_shape() {
+        in_all_instructions(|_| check_products());
+    }
+
+    fn check_products() {
         for (m, k, n) in [
             (1, 1, 1),
             (3, 5, 7),
@@ -265,6 +270,10 @@ mod tests {
             (13, 8, 31),
             (5, 9, 48),
             (20, 33, 16),
+            // Enough for several threads.
+            (130, 70, 150),
+            // Few rows of a large transpose.
+            (20, 100, 80),
         ] {
             let (a, b) = (values(m * k), values(k * n));
             let (at, bt) = (values(k * m), values(n * k));
