@@ -113,7 +113,8 @@ impl Case {
         };
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("recording");
         let _ = fs::remove_dir_all(&path);
-        let mut folder = RunFolder::create(&path, "", &chain).expect("a folder can be made");
+        let mut folder =
+            RunFolder::create(&path, &toml::Table::new(), &chain).expect("a folder can be made");
         let mut moments = Moments::default();
         train(
             &mut chain,

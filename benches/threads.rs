@@ -22,9 +22,9 @@ use dni::data::{Stream, generator};
 use dni::schedule::Threaded;
 use dni::schedule::threaded::{Report, even_split, section_times};
 use dni::{
-    Batch, Chain, Credit, DenseConfig, Init, Input, Interface, LeastSquaresSynthesizerConfig,
-    Lessons, LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, Optimizer, Pass, Section,
-    backend,
+    Batch, Chain, Credit, DenseConfig, Drops, Init, Input, Interface,
+    LeastSquaresSynthesizerConfig, Lessons, LinearSynthesizerConfig, Loss,
+    LowRankSynthesizerConfig, Optimizer, Pass, Section, backend,
 };
 
 use common::Times;
@@ -238,7 +238,7 @@ impl Runner {
             }),
             Self::Workers(threaded) => {
                 let lessons = Lessons::from(Credit::Synthetic);
-                let done = threaded.train(0..steps, &lessons, |_| batch.clone());
+                let done = threaded.train(0..steps, &lessons, &Drops::default(), |_| batch.clone());
                 done.expect("no worker fails");
             }
         }

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, positive, rate, set};
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
+use crate::defaults::{Defaults, DefaultsOf};
 use crate::method::Method;
-use crate::sections::{Sections, add_dense, cosine_of, layer_name};
+use crate::sections::{Sections, add_dense, layer_name, quality_of};
 use crate::stats;
 use crate::synthesizer::{Served, SynthesizerKind};
 use crate::table::Table;
@@ -138,6 +139,9 @@ pub struct Settings {
     target_scale: TargetScale,
     hidden_init: Init,
     output_init: Init,
+    /// What the methods use where nothing above says it, as it was when the call began.
+    #[serde(default, skip_serializing_if = "DefaultsOf::is_empty")]
+    defaults: DefaultsOf,
 }
 
 impl Settings {
@@ -205,6 +209,7 @@ impl Settings {
             target_scale: TargetScale::PerExample,
             hidden_init: Init::He,
             output_init: Init::FanIn,
+            defaults: DefaultsOf::default(),
         }
     }
 
@@ -336,20 +341,37 @@ impl Settings {
     /// The learning rate of the layers. Synthesizers without labels are so far behind that layers
     /// must learn more slowly.
     fn lr_of(&self, method: Method) -> f64 {
-        self.lr
-            .unwrap_or(if method.learns_blindly() { 3e-4 } else { 4e-3 })
+        let known = self.defaults.get(method).map(|known| known.lr);
+        let default = if method.learns_blindly() { 3e-4 } else { 4e-3 };
+        self.lr.or(known).unwrap_or(default)
     }
 
     fn synthesizer_lr_of(&self, method: Method) -> f64 {
         let times = if method.learns_blindly() { 10.0 } else { 3.0 };
         let of_kind = self.synthesizer_of(method).own_rate();
-        let rate = self.synthesizer_lr.or(of_kind);
+        let known = self
+            .defaults
+            .get(method)
+            .and_then(|known| known.synthesizer_lr);
+        let rate = self.synthesizer_lr.or(known).or(of_kind);
         rate.unwrap_or(times * self.lr_of(method))
     }
 
+    /// What a method learns with.
+    fn defaults_of(&self, method: Method) -> Defaults {
+        let has_synthesizers = method.credit().uses_synthesizers();
+        Defaults {
+            lr: self.lr_of(method),
+            synthesizer: has_synthesizers.then(|| self.synthesizer_of(method)),
+            synthesizer_lr: has_synthesizers.then(|| self.synthesizer_lr_of(method)),
+        }
+    }
+
     fn synthesizer_of(&self, method: Method) -> SynthesizerKind {
+        let known = self.defaults.get(method);
         self.synthesizer
             .clone()
+            .or(known.and_then(|known| known.synthesizer.clone()))
             .unwrap_or(if method.learns_blindly() {
                 SynthesizerKind::Mlp(vec![256])
             } else {
@@ -439,6 +461,15 @@ impl comparison::Settings for Settings {
 
     type Method = Method;
 
+    fn resolve(&mut self) {
+        let defaults = DefaultsOf::new(&self.run.methods, |method| self.defaults_of(method));
+        self.defaults = defaults.put(
+            &mut self.lr,
+            &mut self.synthesizer,
+            &mut self.synthesizer_lr,
+        );
+    }
+
     fn common(&self) -> &Common<Method> {
         &self.run
     }
@@ -459,7 +490,11 @@ impl comparison::Settings for Settings {
                 images: false,
                 classes: false,
             };
-            self.synthesizer_of(method).check(method, served)?;
+            let synthesizer = self.synthesizer_of(method);
+            synthesizer.check(method, served)?;
+            let is_used = method.credit().uses_synthesizers();
+            self.run
+                .check_norm(is_used && synthesizer.has_batch_norm())?;
         }
         self.check_sizes()?;
         self.check_what_flags_cannot_say()
@@ -707,11 +742,14 @@ impl Report {
                 summary(0, &|r| Some(r.steps_per_second)),
             ];
             for i in 0..settings.layers.len() {
-                row.push(summary(2, &|r| cosine_of(&r.interfaces, i)));
+                let interfaces = results.iter().map(|r| &r.interfaces[..]);
+                row.push(stats::cosines(
+                    interfaces.filter_map(|qualities| quality_of(qualities, i)),
+                ));
             }
             if settings.preset.is_some() {
                 row.push(summary(2, &|r| r.train.notebook_loss));
-                let top = |r: &RunResult| r.interfaces.last().map(|q| q.absolute_error);
+                let top = |r: &RunResult| r.interfaces.last().and_then(|q| q.absolute_error);
                 row.push(summary(1, &top));
             }
             table.add(row);

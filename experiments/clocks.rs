@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
-use dni::data::{DigitStream, ImageSet, Stream, generator};
+use dni::data::{DigitStream, Fingerprint, ImageSet, Stream, generator};
 use dni::run::{Checkpoint, Network, Plan, Progress, Task};
 use dni::{
     Backend, Clocks, DenseConfig, FastNetwork, Feedback, Init, Loss, LstmConfig, Mlp, Optimizer,
@@ -26,7 +26,7 @@ use crate::args::{
     MachineArgs, Misuse, OutputArgs, SeedArgs, check_rates, positive, rate, scale, set,
 };
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
-use crate::recurrent::{check_parts, cosine};
+use crate::recurrent::check_parts;
 use crate::source::{DataArgs, Source, TestDataArgs};
 use crate::stats;
 use crate::synthesizer::SynthesizerKind;
@@ -284,12 +284,15 @@ impl Settings {
         SlowNetwork::new((core, adam()), (readout.init(rng, device), adam()))
     }
 
+    fn evaluate_every(&self) -> usize {
+        self.eval_every.unwrap_or((self.run.steps / 10).max(1))
+    }
+
     fn plan(&self) -> Plan<()> {
         let record_every = (self.run.steps / 200).clamp(1, 100);
-        let rough = (self.run.steps / 10).max(1);
         Plan {
             record_every,
-            evaluate_every: Some(self.eval_every.unwrap_or(rough)),
+            evaluate_every: Some(self.evaluate_every()),
             compare_every: Some(self.run.compare_every(record_every)),
             check_every: self.run.check_every(record_every),
             save_every: Duration::from_secs(10),
@@ -300,6 +303,12 @@ impl Settings {
 
 impl comparison::Settings for Settings {
     const NAME: &'static str = "clocks";
+
+    fn resolve(&mut self) {
+        self.synthesizer_lr = Some(self.synthesizer_lr());
+        self.synthesizer = Some(self.synthesizer());
+        self.eval_every = Some(self.evaluate_every());
+    }
 
     type Method = ClocksMethod;
 
@@ -315,6 +324,8 @@ impl comparison::Settings for Settings {
         /// Of the slow network's answer.
         const MOST_PERIOD: usize = 32;
         self.run.check()?;
+        // The heads of messages have it.
+        self.run.check_norm(true)?;
         if !matches!(self.data, Source::Glyphs | Source::Mnist) {
             return Err(Misuse(
                 "the stream is one of digits; choose --data glyphs or --data mnist".to_string(),
@@ -343,6 +354,8 @@ impl comparison::Settings for Settings {
 
 /// The stream that a run learns from, and that which it is tested with.
 struct Streams<'a> {
+    set: &'a ImageSet,
+    data: Option<Fingerprint>,
     train: DigitStream<'a>,
     test: DigitStream<'a>,
     device: Device,
@@ -360,14 +373,26 @@ impl<'a> Streams<'a> {
     ) -> dni::Result<Self> {
         let (period, batch) = (settings.period, settings.run.batch_size);
         Ok(Self {
+            set,
+            data: None,
             train: DigitStream::new(&set.train, seed, period, batch)?,
             test: DigitStream::new(&set.test, seed, period, Self::TESTED)?,
             device: device.clone(),
         })
     }
+
+    /// Says where the images came from: a run that goes on refuses others.
+    fn of(mut self, origin: &str) -> Self {
+        self.data = Some(self.set.fingerprint(origin));
+        self
+    }
 }
 
 impl Task<Clocks> for Streams<'_> {
+    fn data(&self) -> Option<Fingerprint> {
+        self.data.clone()
+    }
+
     fn batch(&mut self, step: usize) -> Span {
         self.train.span(step, &self.device)
     }
@@ -471,6 +496,7 @@ pub fn evaluate(
 ) -> anyhow::Result<BTreeMap<String, f64>> {
     let mut settings: Settings = toml::from_str(checkpoint.settings())?;
     let (method, seed) = settings.run.only()?;
+    let (own, own_tests) = (settings.data, settings.test_examples);
     set(&mut settings.data, &data.data);
     settings.check()?;
     let limits = [
@@ -480,6 +506,7 @@ pub fn evaluate(
     let set = settings
         .data
         .load(data.data_dir.as_deref(), seed, limits, true)?;
+    data.check(&checkpoint, &set, own, own_tests)?;
     let mut clocks = settings.build(method, seed, device)?;
     checkpoint.restore(&mut clocks)?;
     Ok(Streams::new(&set, &settings, seed, device)?.evaluate(&clocks)?)
@@ -495,7 +522,9 @@ fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<
         quiet,
     )?;
     let mut clocks = settings.build(run.method, run.seed, run.device)?;
-    let mut streams = Streams::new(&set, settings, run.seed, run.device)?;
+    let origin = settings.data.origin(data.data_dir.as_deref());
+    let streams = Streams::new(&set, settings, run.seed, run.device)?;
+    let mut streams = streams.of(&origin);
     let Progress { step, seconds } = run.train(&mut clocks, &mut streams, &settings.plan())?;
     let [fast, slow] = streams.measure(&clocks);
     run.say(&format!(
@@ -582,7 +611,7 @@ impl Report {
                 summary(2, &|r| Some(100.0 * r.slow.error)),
                 summary(4, &|r| Some(r.slow.loss)),
                 summary(1, &|r| Some(r.steps_per_second)),
-                summary(2, &|r| cosine(&r.interfaces)),
+                stats::cosines(results.iter().filter_map(|r| r.interfaces.first())),
             ]);
         }
         table

@@ -30,6 +30,10 @@ pub trait Settings: Clone + PartialEq + Serialize + DeserializeOwned {
 
     /// Refuses what could not be trained, before anything is.
     fn check(&self) -> Result<(), Misuse>;
+
+    /// Writes down what is used where nothing was said, so that another default tomorrow changes no
+    /// run of today. In settings of a single run every value is then in its place.
+    fn resolve(&mut self);
 }
 
 /// The settings that all experiments share.
@@ -115,6 +119,18 @@ impl<M: PartialEq + Display> Common<M> {
         Ok(())
     }
 
+    /// Refuses batches of one example where there is batch norm, which cannot learn from them.
+    pub fn check_norm(&self, has_batch_norm: bool) -> Result<(), Misuse> {
+        match has_batch_norm && self.batch_size == 1 {
+            true => Err(Misuse(
+                "batch norm cannot learn from batches of one example; choose a batch size of 2 or \
+                 more"
+                    .to_string(),
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Steps between two comparisons of synthetic gradients with true ones, where figures are
     /// recorded so often. Each costs about as much as a step: more would slow the run down.
     pub fn compare_every(&self, record_every: usize) -> usize {
@@ -183,11 +199,12 @@ impl<S: Settings> Comparison<S> {
             Some(saved) => saved.common().kernel_threads,
             None => machine.kernel_threads.unwrap_or(1),
         })?;
-        let settings = match saved {
+        let mut settings = match saved {
             Some(saved) => resumed(saved, from_flags)?,
             None => from_flags(None),
         };
         settings.check()?;
+        settings.resolve();
         let backend = settings.common().backend;
         let device = backend.device()?;
         let folder = match output.resume.clone().or(output.run_dir.clone()) {
@@ -232,6 +249,7 @@ impl<S: Settings> Comparison<S> {
                 let mut settings = self.settings.clone();
                 let common = settings.common_mut();
                 (common.methods, common.seed, common.seeds) = (vec![method], seed, 1);
+                settings.resolve();
                 results.push(one(&Run {
                     settings,
                     method,
@@ -280,9 +298,14 @@ impl<S: Settings> Run<'_, S> {
         task: &mut impl Task<L>,
         plan: &Plan<L::Schedule>,
     ) -> anyhow::Result<Progress> {
-        let settings = session::write_settings(&self.settings)?;
-        self.session
-            .train(&self.label, &self.folder, &settings, learner, task, plan)
+        self.session.train(
+            &self.label,
+            &self.folder,
+            &self.settings,
+            learner,
+            task,
+            plan,
+        )
     }
 
     /// Says how the run went on stderr.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::{MachineArgs, Misuse, OutputArgs, set};
 use crate::budget::{Budget, BudgetArgs};
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
-use crate::recurrent::{self, CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork, cosine};
+use crate::recurrent::{self, CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
 use crate::stats;
 use crate::synthesizer::SynthesizerKind;
 use crate::table::Table;
@@ -152,7 +152,13 @@ impl comparison::Settings for Settings {
 
     fn check(&self) -> Result<(), Misuse> {
         self.run.check()?;
+        self.run
+            .check_norm(self.network.synthesizer.has_batch_norm())?;
         self.network.check()
+    }
+
+    fn resolve(&mut self) {
+        self.network.resolve();
     }
 }
 
@@ -496,7 +502,7 @@ impl Report {
                 summary(1, &|r| Some(r.longest as f64)),
                 summary(1, &|r| Some(r.solved.len() as f64)),
                 summary(0, &|r| Some(r.steps_per_second)),
-                summary(2, &|r| cosine(&r.interfaces)),
+                stats::cosines(results.iter().filter_map(|r| r.interfaces.first())),
             ]);
         }
         table

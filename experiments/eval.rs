@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dni::report::Record;
-use dni::run::{Checkpoint, RunFolder};
+use dni::run::Checkpoint;
 use serde::Serialize;
 
 use crate::args::{Format, MachineArgs, Misuse};
@@ -59,7 +59,7 @@ pub fn run(args: EvalArgs) -> anyhow::Result<()> {
 
 /// Measures the network of one run.
 fn evaluate(run: &Path, args: &EvalArgs) -> anyhow::Result<Evaluation> {
-    let checkpoint = best_or_last(run)?;
+    let checkpoint = Checkpoint::best_or_last(run)?;
     let step = checkpoint.progress().step;
     let backend = args
         .machine
@@ -91,17 +91,6 @@ fn evaluate(run: &Path, args: &EvalArgs) -> anyhow::Result<Evaluation> {
         step,
         figures,
     })
-}
-
-/// The network that a run has left: where it kept the best one, as that of a text does, this one.
-fn best_or_last(run: &Path) -> anyhow::Result<Checkpoint> {
-    let best = run.join(text::BEST);
-    let last = run.join(RunFolder::CHECKPOINT);
-    Ok(Checkpoint::read(if best.is_file() {
-        &best
-    } else {
-        &last
-    })?)
 }
 
 /// A row for each run, errors in percent.

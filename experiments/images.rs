@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
-use dni::data::{ImageSet, ImageShape, Images, Order, Stream, generator};
+use dni::data::{Fingerprint, ImageSet, ImageShape, Images, Order, Stream, generator};
 use dni::run::{Checkpoint, Plan, Progress, Task};
 use dni::schedule::{Threaded, threaded};
 use dni::{Backend, Batch, Chain, Lessons, Place, Quality, Sparse, TargetScale};
@@ -20,10 +20,11 @@ use crate::args::{
     LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, positive, probability, rate, set,
 };
 use crate::comparison::{self, Common, Comparison, Run, Settings as _, check_every};
+use crate::defaults::{Defaults, DefaultsOf};
 use crate::method::Method;
 use crate::network::{Model, Network, POOL, Parts};
 use crate::rates::RateSchedule;
-use crate::sections::{Sections, cosine_of};
+use crate::sections::{Sections, quality_of};
 use crate::sites::Sites;
 use crate::source::{DataArgs, Source, TestDataArgs};
 use crate::stats;
@@ -191,6 +192,9 @@ pub struct Settings {
     eval_every: Option<usize>,
     #[serde(default)]
     workers: Workers,
+    /// What the methods use where nothing above says it, as it was when the call began.
+    #[serde(default, skip_serializing_if = "DefaultsOf::is_empty")]
+    defaults: DefaultsOf,
 }
 
 impl Settings {
@@ -293,6 +297,7 @@ impl Settings {
             target_scale: TargetScale::PerExample,
             eval_every: None,
             workers: Workers::default(),
+            defaults: DefaultsOf::default(),
         }
     }
 
@@ -349,21 +354,38 @@ impl Settings {
     /// must learn more slowly.
     fn lr_of(&self, method: Method) -> f64 {
         let default = if method.learns_blindly() { 1e-4 } else { 1e-3 };
-        self.lr.unwrap_or(default)
+        let known = self.defaults.get(method).map(|known| known.lr);
+        self.lr.or(known).unwrap_or(default)
     }
 
     fn synthesizer_lr_of(&self, method: Method) -> f64 {
         let times = if method.learns_blindly() { 10.0 } else { 1.0 };
         let of_kind = self.synthesizer_of(method).own_rate();
-        let rate = self.synthesizer_lr.or(of_kind);
+        let known = self
+            .defaults
+            .get(method)
+            .and_then(|known| known.synthesizer_lr);
+        let rate = self.synthesizer_lr.or(known).or(of_kind);
         rate.unwrap_or(times * self.lr_of(method))
+    }
+
+    /// What a method learns with.
+    fn defaults_of(&self, method: Method) -> Defaults {
+        let has_synthesizers = method.credit().uses_synthesizers();
+        Defaults {
+            lr: self.lr_of(method),
+            synthesizer: has_synthesizers.then(|| self.synthesizer_of(method)),
+            synthesizer_lr: has_synthesizers.then(|| self.synthesizer_lr_of(method)),
+        }
     }
 
     fn synthesizer_of(&self, method: Method) -> SynthesizerKind {
         let is_blind = method.learns_blindly();
         let of_preset = self.preset_synthesizers.as_ref();
+        let known = self.defaults.get(method);
         self.synthesizer
             .clone()
+            .or(known.and_then(|known| known.synthesizer.clone()))
             .or(of_preset.map(|kinds| kinds[usize::from(is_blind)].clone()))
             .unwrap_or(match (self.network.model, is_blind) {
                 (Model::Fcn, true) => SynthesizerKind::Mlp(vec![256]),
@@ -401,10 +423,14 @@ impl Settings {
         self.network.chain(&parts, rng)
     }
 
-    fn plan(&self, method: Method, seed: u64) -> anyhow::Result<Plan<Lessons>> {
+    fn evaluate_every(&self) -> usize {
         /// An evaluation takes as long as ten steps.
         const LEAST: usize = 250;
         let quarter = self.run.steps.div_ceil(4);
+        self.eval_every.unwrap_or(quarter.max(LEAST))
+    }
+
+    fn plan(&self, method: Method, seed: u64) -> anyhow::Result<Plan<Lessons>> {
         let most = match self.network.model {
             Model::Fcn => 100,
             // Its steps are slow, and Ctrl-C waits for a record.
@@ -430,7 +456,7 @@ impl Settings {
         Ok(Plan {
             drops: self.lr_schedule.drops(self.run.steps),
             record_every,
-            evaluate_every: Some(self.eval_every.unwrap_or(quarter.max(LEAST))),
+            evaluate_every: Some(self.evaluate_every()),
             compare_every: Some(self.run.compare_every(record_every)),
             check_every: check_every.max().unwrap_or(1),
             save_every: std::time::Duration::from_secs(10),
@@ -444,6 +470,16 @@ impl comparison::Settings for Settings {
 
     type Method = Method;
 
+    fn resolve(&mut self) {
+        self.eval_every = Some(self.evaluate_every());
+        let defaults = DefaultsOf::new(&self.run.methods, |method| self.defaults_of(method));
+        self.defaults = defaults.put(
+            &mut self.lr,
+            &mut self.synthesizer,
+            &mut self.synthesizer_lr,
+        );
+    }
+
     fn common(&self) -> &Common<Method> {
         &self.run
     }
@@ -455,6 +491,8 @@ impl comparison::Settings for Settings {
     fn check(&self) -> Result<(), Misuse> {
         let misuse = |error: dni::Error| Misuse(error.to_string());
         self.run.check()?;
+        // All hidden layers have it.
+        self.run.check_norm(true)?;
         self.network.check(self.data.shape())?;
         check_rates(&[self.lr, self.synthesizer_lr])?;
         Sparse::new(self.update_probability, 0).map_err(misuse)?;
@@ -500,6 +538,7 @@ impl comparison::Settings for Settings {
 /// The batches of a run.
 pub struct Batches<'a> {
     set: &'a ImageSet,
+    data: Option<Fingerprint>,
     order: Order,
     device: Device,
 }
@@ -513,13 +552,24 @@ impl<'a> Batches<'a> {
     ) -> dni::Result<Self> {
         Ok(Self {
             set,
+            data: None,
             order: Order::new(set.train.len(), settings.run.batch_size, Some(seed))?,
             device: device.clone(),
         })
     }
+
+    /// Says where the images came from: a run that goes on refuses others.
+    fn of(mut self, origin: &str) -> Self {
+        self.data = Some(self.set.fingerprint(origin));
+        self
+    }
 }
 
 impl Task<Chain> for Batches<'_> {
+    fn data(&self) -> Option<Fingerprint> {
+        self.data.clone()
+    }
+
     fn batch(&mut self, step: usize) -> Batch {
         let (input, target) = self.set.train.rows(self.order.rows(step), &self.device);
         with_label(input, target)
@@ -541,6 +591,10 @@ impl Task<Chain> for Batches<'_> {
 }
 
 impl Task<Threaded> for Batches<'_> {
+    fn data(&self) -> Option<Fingerprint> {
+        Task::<Chain>::data(self)
+    }
+
     fn batch(&mut self, step: usize) -> Batch {
         Task::<Chain>::batch(self, step)
     }
@@ -653,6 +707,7 @@ pub fn evaluate(
     let test_examples = data.test_examples.or(settings.test_examples);
     let limits = [settings.examples, test_examples];
     let set = source.load(data.data_dir.as_deref(), seed, limits, true)?;
+    data.check(&checkpoint, &set, settings.data, settings.test_examples)?;
     let mut chain = settings.chain(method, seed, &set.train, device)?;
     checkpoint.restore(&mut chain)?;
     Ok(Batches::new(&set, &settings, seed, device)?.evaluate(&chain)?)
@@ -673,7 +728,9 @@ fn run_one(
         quiet,
     )?;
     let mut chain = settings.chain(run.method, run.seed, &set.train, run.device)?;
-    let mut batches = Batches::new(&set, settings, run.seed, run.device)?;
+    let origin = settings.data.origin(data.data_dir.as_deref());
+    let batches = Batches::new(&set, settings, run.seed, run.device)?;
+    let mut batches = batches.of(&origin);
     let plan = settings.plan(run.method, run.seed)?;
     let (chain, progress, workers) = if settings.workers.are_wanted() {
         train_by_workers(run, chain, &mut batches, &plan, &sites.devices)?
@@ -780,7 +837,7 @@ impl Report {
         let interfaces: Vec<usize> = (0..settings.network.depth - 1)
             .filter(|&i| {
                 let mut results = self.results.iter();
-                results.any(|r| cosine_of(&r.interfaces, i).is_some())
+                results.any(|r| quality_of(&r.interfaces, i).is_some())
             })
             .collect();
         let shown: Vec<usize> = match interfaces[..] {
@@ -809,7 +866,10 @@ impl Report {
                 summary(1, &|r| Some(r.steps_per_second)),
             ];
             for &i in &shown {
-                row.push(summary(2, &|r| cosine_of(&r.interfaces, i)));
+                let interfaces = results.iter().map(|r| &r.interfaces[..]);
+                row.push(stats::cosines(
+                    interfaces.filter_map(|qualities| quality_of(qualities, i)),
+                ));
             }
             table.add(row);
         }

@@ -14,6 +14,7 @@ mod comparison;
 mod completions;
 mod copy;
 mod dashboard;
+mod defaults;
 mod eval;
 mod export;
 mod images;

@@ -10,7 +10,7 @@ use dni::data::{ImageShape, Images};
 use dni::schedule::Threaded;
 use dni::schedule::plan::{Costs, Prediction};
 use dni::schedule::threaded::{locked_times, section_times};
-use dni::{Backend, Batch, Chain, Credit};
+use dni::{Backend, Batch, Chain, Credit, Drops};
 use serde::Serialize;
 
 use crate::args::{BackendChoice, Format, Misuse, positive};
@@ -230,7 +230,7 @@ fn check(
         device.sync().context("the device failed")?;
         by_one.push(start.elapsed().as_secs_f64() / STEPS as f64);
         let start = Instant::now();
-        shared.train(0..STEPS, &lessons, |_| batch.clone())?;
+        shared.train(0..STEPS, &lessons, &Drops::default(), |_| batch.clone())?;
         by_all.push(start.elapsed().as_secs_f64() / STEPS as f64);
     }
     // The first repetition also allocates what the others use again.

@@ -206,6 +206,11 @@ impl RecurrentNetwork {
         rate.unwrap_or(self.lr)
     }
 
+    /// Writes down what is used where nothing was said.
+    pub fn resolve(&mut self) {
+        self.synthesizer_lr = Some(self.synthesizer_lr());
+    }
+
     /// Builds it. Core and readout start alike under every method.
     pub fn build(
         &self,
@@ -280,11 +285,6 @@ pub fn quality(
         Some(network.predict(&window.sequence, state).1)
     })?;
     network.quality(state, &after[..after.len().min(reach)])
-}
-
-/// The cosine of a synthetic future with the true one.
-pub fn cosine(interfaces: &[Quality]) -> Option<f64> {
-    interfaces.first().map(|quality| quality.cosine)
 }
 
 #[cfg(test)]

@@ -96,11 +96,10 @@ pub fn layer_name(i: usize, layers: usize) -> String {
     }
 }
 
-/// The cosine at the interface on top of hidden layer `i`, from 0, if there is one.
-pub fn cosine_of(interfaces: &[Quality], i: usize) -> Option<f64> {
+/// The quality at the interface on top of hidden layer `i`, from 0, if there is one.
+pub fn quality_of(interfaces: &[Quality], i: usize) -> Option<&Quality> {
     let name = format!("hidden{}", i + 1);
-    let on_top = interfaces.iter().find(|quality| quality.name == name);
-    on_top.map(|quality| quality.cosine)
+    interfaces.iter().find(|quality| quality.name == name)
 }
 
 /// Adds dense layers as one section.

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Once, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use dni::report;
@@ -91,13 +91,15 @@ impl Session {
         &self,
         label: &str,
         folder: &Path,
-        settings: &str,
+        settings: &impl dni::run::Settings,
         learner: &mut L,
         task: &mut impl Task<L>,
         plan: &Plan<L::Schedule>,
     ) -> anyhow::Result<Progress> {
         let (mut run_folder, start) = match RunFolder::open(folder, settings, learner)? {
-            Some((run_folder, checkpoint)) => {
+            Some((mut run_folder, checkpoint)) => {
+                // Before anything of another shape is met.
+                run_folder.set_data(task.data())?;
                 task.recall(checkpoint.notes());
                 (run_folder, checkpoint.restore(learner)?)
             }
@@ -108,7 +110,7 @@ impl Session {
         };
         let mut progress: Box<dyn Listener> = match self.dashboard {
             true => Box::new(
-                Dashboard::open(label, settings, self.stop)
+                Dashboard::open(label, &write_settings(settings)?, self.stop)
                     .context("cannot take over the terminal for --dashboard")?,
             ),
             false => Box::new(Bar::new(label, self.quiet)),
@@ -184,10 +186,8 @@ pub fn asked_to_stop(quiet: bool) -> anyhow::Result<&'static AtomicBool> {
 /// second each has its own.
 pub fn make_folder(experiment: &str) -> anyhow::Result<PathBuf> {
     let runs = Path::new("runs");
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_secs());
-    let name = format!("{experiment}-{}", timestamp(seconds));
+    let now = dni::run::utc(SystemTime::now()).replace(['-', ':', 'Z'], "");
+    let name = format!("{experiment}-{}", now.replace('T', "-"));
     let cannot = |path: &Path| format!("cannot create the folder '{}'", path.display());
     std::fs::create_dir_all(runs).with_context(|| cannot(runs))?;
     let mut path = runs.join(&name);
@@ -203,27 +203,6 @@ pub fn make_folder(experiment: &str) -> anyhow::Result<PathBuf> {
         }
     }
     Ok(path)
-}
-
-/// `YYYYMMDD-HHMMSS` in UTC, from seconds since 1970.
-fn timestamp(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Days to civil date, in eras of 400 years that begin on 1 March.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!(
-        "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",
-        rest / 3_600,
-        rest / 60 % 60,
-        rest % 60
-    )
 }
 
 /// Sets the number of threads of the CPU backends: the first thing that an experiment does, before
@@ -278,17 +257,4 @@ pub fn experiment_of(settings: &str) -> Option<String> {
 /// Settings as they stand in a file.
 pub fn write_settings(settings: &impl Serialize) -> anyhow::Result<String> {
     toml::to_string(settings).context("cannot write the settings as TOML")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::timestamp;
-
-    #[test]
-    fn times_have_their_civil_date() {
-        assert_eq!(timestamp(0), "19700101-000000");
-        assert_eq!(timestamp(951_782_399), "20000228-235959");
-        assert_eq!(timestamp(951_782_400), "20000229-000000");
-        assert_eq!(timestamp(1_795_435_200), "20261123-120000");
-    }
 }

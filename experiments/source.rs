@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use dni::data::fetch::Fetched;
-use dni::data::{ImageLibrary, ImageSet, ImageShape, Places, glyphs};
+use dni::data::{Fingerprint, ImageLibrary, ImageSet, ImageShape, Places, glyphs};
+use dni::run::Checkpoint;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{SeedArgs, positive};
@@ -85,6 +86,19 @@ impl Source {
         }
     }
 
+    /// What they are called.
+    fn name(self) -> &'static str {
+        self.library().map_or("glyphs", ImageLibrary::name)
+    }
+
+    /// What they are called where the wrong ones are refused, with the folder that was named.
+    pub fn origin(self, data_dir: Option<&Path>) -> String {
+        match data_dir.filter(|_| self.library().is_some()) {
+            Some(folder) => format!("{} in {}", self.name(), folder.display()),
+            None => self.name().to_string(),
+        }
+    }
+
     /// How many images there are to train on.
     pub fn examples(self) -> usize {
         self.library().map_or(GLYPHS[0], ImageLibrary::examples)
@@ -129,6 +143,27 @@ pub fn places(data_dir: Option<&Path>) -> Places {
         cache: variable("DNI_CACHE_DIR").map_or(usual.cache, PathBuf::from),
         base: variable("DNI_DATA_URL").map(|base| base.to_string_lossy().into_owned()),
         ..usual
+    }
+}
+
+impl TestDataArgs {
+    /// Refuses a set that is not what a network was trained on: `own` images, of them so many to test
+    /// with. Other images that are asked for need only mean the same.
+    pub fn check(
+        &self,
+        checkpoint: &Checkpoint,
+        set: &ImageSet,
+        own: Source,
+        own_tests: Option<usize>,
+    ) -> dni::Result<()> {
+        let source = self.data.unwrap_or(own);
+        let mut met = set.fingerprint(&source.origin(self.data_dir.as_deref()));
+        if source != own {
+            met.parts.clear();
+        } else if self.test_examples.is_some() && self.test_examples != own_tests {
+            met.parts.remove(Fingerprint::TEST);
+        }
+        checkpoint.check_data(&met)
     }
 }
 

@@ -146,6 +146,11 @@ impl SynthesizerKind {
         matches!(self, Self::Rls(_) | Self::Probe(_)).then_some(0.2)
     }
 
+    /// Whether it has batch norm.
+    pub fn has_batch_norm(&self) -> bool {
+        matches!(self, Self::Mlp(_) | Self::Conv(_))
+    }
+
     /// Units of the hidden layers.
     pub fn hidden(&self) -> Vec<usize> {
         match self {

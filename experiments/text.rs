@@ -12,8 +12,10 @@ use std::time::Duration;
 use anyhow::Context;
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use clap::{Args, ValueEnum};
-use dni::data::{Alphabet, Corpus, Lanes, Language, Reading, Stream, generator, shakespeare};
-use dni::run::{Checkpoint, Notes, Plan, Progress, Task};
+use dni::data::{
+    Alphabet, Corpus, Fingerprint, Lanes, Language, Reading, Stream, generator, shakespeare,
+};
+use dni::run::{Checkpoint, Notes, Plan, Progress, RunFolder, Task};
 use dni::{Backend, Loss, Quality, Recurrent, Sequence, Window};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -23,7 +25,7 @@ use crate::budget::{Budget, BudgetArgs};
 use crate::comparison::{self, Common, Comparison, Run, Settings as _};
 use crate::output;
 use crate::progress::DownloadBar;
-use crate::recurrent::{self, CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork, cosine};
+use crate::recurrent::{self, CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
 use crate::session;
 use crate::source::places;
 use crate::stats;
@@ -106,6 +108,12 @@ pub struct Settings {
     network: RecurrentNetwork,
 }
 
+/// Files by paths that hold wherever the run goes on.
+fn absolute(files: &[PathBuf]) -> Vec<PathBuf> {
+    let absolute = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
+    files.iter().map(absolute).collect()
+}
+
 /// Characters of the language to validate with, and to test with.
 const HELD_OUT: usize = 50_000;
 
@@ -117,7 +125,7 @@ impl Settings {
         set(&mut s.run.methods, &args.network.methods);
         set(&mut s.run.batch_size, &args.network.batch_size);
         set(&mut s.source, &args.data.source);
-        set(&mut s.corpus, &args.data.corpus);
+        set(&mut s.corpus, &args.data.corpus.as_deref().map(absolute));
         set(&mut s.characters, &args.data.characters);
         s.eval_every = args.eval_every.or(s.eval_every);
         set(&mut s.patience, &args.patience);
@@ -172,6 +180,20 @@ impl Settings {
         }
     }
 
+    /// What the text is.
+    fn fingerprint(&self, corpus: &Corpus) -> Fingerprint {
+        let files: Vec<String> = self
+            .corpus
+            .iter()
+            .map(|f| f.display().to_string())
+            .collect();
+        let source = self.source_name();
+        corpus.fingerprint(match &files[..] {
+            [train, valid, test] => [train, valid, test],
+            _ => [&source; 3],
+        })
+    }
+
     fn network(
         &self,
         method: RecurrentMethod,
@@ -184,6 +206,10 @@ impl Settings {
         self.network.build(method, seed, task, device)
     }
 
+    fn evaluate_every(&self) -> usize {
+        self.eval_every.unwrap_or(self.budget.share(20))
+    }
+
     fn plan(&self) -> Plan<()> {
         /// Each costs a few steps.
         const COMPARISONS: usize = 30;
@@ -192,7 +218,7 @@ impl Settings {
         Plan {
             time: self.budget.time(),
             record_every,
-            evaluate_every: Some(self.eval_every.unwrap_or(self.budget.share(20))),
+            evaluate_every: Some(self.evaluate_every()),
             compare_every: Some(compare_every.next_multiple_of(record_every)),
             check_every: self.run.check_every(record_every),
             save_every: Duration::from_secs(10),
@@ -203,6 +229,11 @@ impl Settings {
 
 impl comparison::Settings for Settings {
     const NAME: &'static str = "text";
+
+    fn resolve(&mut self) {
+        self.eval_every = Some(self.evaluate_every());
+        self.network.resolve();
+    }
 
     type Method = RecurrentMethod;
 
@@ -216,6 +247,8 @@ impl comparison::Settings for Settings {
 
     fn check(&self) -> Result<(), Misuse> {
         self.run.check()?;
+        self.run
+            .check_norm(self.network.synthesizer.has_batch_norm())?;
         self.network.check()?;
         if self.eval_every == Some(0) || self.patience == 0 {
             return Err(Misuse(
@@ -271,6 +304,7 @@ struct Reader<'a> {
     /// Where the best network is kept, and under which settings.
     best_path: PathBuf,
     settings: String,
+    data: Fingerprint,
     step: usize,
     best: Option<Best>,
     /// Looks since the best.
@@ -303,8 +337,9 @@ impl<'a> Reader<'a> {
             corpus,
             device: run.device.clone(),
             patience: settings.patience,
-            best_path: run.folder.join(BEST),
+            best_path: run.folder.join(RunFolder::BEST),
             settings: session::write_settings(settings)?,
+            data: settings.fingerprint(corpus),
             step: 0,
             best: None,
             waited: 0,
@@ -335,8 +370,8 @@ impl Task<Recurrent> for Reader<'_> {
         let (step, valid) = (self.step, self.bits(network, &self.corpus.valid)?);
         if self.best.is_none_or(|best| valid < best.valid) {
             let progress = Progress { step, seconds: 0.0 };
-            let (path, notes) = (&self.best_path, Notes::new());
-            Checkpoint::write(path, network, &notes, progress, &self.settings, &[])?;
+            let (path, notes, data) = (&self.best_path, Notes::new(), Some(&self.data));
+            Checkpoint::write(path, network, &notes, progress, &self.settings, data, &[])?;
             self.best = Some(Best { step, valid });
             self.waited = 0;
         } else {
@@ -351,6 +386,10 @@ impl Task<Recurrent> for Reader<'_> {
 
     fn is_done(&self) -> bool {
         self.waited >= self.patience
+    }
+
+    fn data(&self) -> Option<Fingerprint> {
+        Some(self.data.clone())
     }
 
     fn notes(&self) -> Notes {
@@ -372,11 +411,6 @@ impl Task<Recurrent> for Reader<'_> {
         });
     }
 }
-
-/// The network that was best on the validation text, in the folder of its run, and the characters
-/// that it knows.
-pub const BEST: &str = "best.bpk";
-const ALPHABET: &str = "alphabet.txt";
 
 /// All results of a call.
 #[derive(Debug, Serialize)]
@@ -464,12 +498,14 @@ pub fn evaluate(
 ) -> anyhow::Result<BTreeMap<String, f64>> {
     let settings: Settings = toml::from_str(checkpoint.settings())?;
     let (method, seed) = settings.run.only()?;
+    let corpus = settings.corpus(data_dir, seed, true)?;
+    checkpoint.check_data(&settings.fingerprint(&corpus))?;
     let Corpus {
         alphabet,
         valid,
         test,
         ..
-    } = settings.corpus(data_dir, seed, true)?;
+    } = corpus;
     let mut network = settings.network(method, seed, &alphabet, device)?;
     checkpoint.restore(&mut network)?;
     let bits = |codes: &[u16]| bits_per_character(&network, codes, alphabet.len(), device);
@@ -487,10 +523,6 @@ fn run_one(run: &Run<Settings>, args: &TextArgs) -> anyhow::Result<RunResult> {
     let mut network = settings.network(run.method, run.seed, &corpus.alphabet, run.device)?;
     let mut reader = Reader::new(run, &corpus)?;
     let progress = run.train(&mut network, &mut reader, &settings.plan())?;
-    let characters: String = (0..corpus.alphabet.len())
-        .map(|code| corpus.alphabet.character(code as u16))
-        .collect();
-    dni::run::write_atomically(&run.folder.join(ALPHABET), characters.as_bytes())?;
     let result = RunResult::measure(run, &mut network, &reader, progress, args.sample)
         .with_context(|| format!("{} cannot be measured", run.label))?;
     run.say(&format!(
@@ -612,13 +644,20 @@ fn write_with(folder: &Path, args: &TextArgs) -> anyhow::Result<()> {
     let backend = args.machine.backend;
     let backend = backend.map_or(settings.run.backend, |backend| backend.resolve());
     let device = backend.device()?;
-    let path = folder.join(ALPHABET);
-    let characters = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read '{}'; has the run ended?", path.display()))?;
-    let alphabet = Alphabet::new(&characters)?;
+    let checkpoint = Checkpoint::best_or_last(folder)?;
+    let characters = checkpoint
+        .data()
+        .and_then(|data| data.terms.get(Fingerprint::ALPHABET));
+    let alphabet = characters.with_context(|| {
+        format!(
+            "the run in '{}' does not say which characters it knows",
+            folder.display()
+        )
+    });
+    let alphabet = Alphabet::new(alphabet?)?;
     let seed = args.length.seed().unwrap_or(settings.run.seed);
     let mut network = settings.network(method, seed, &alphabet, &device)?;
-    Checkpoint::read(&folder.join(BEST))?.restore(&mut network)?;
+    checkpoint.restore(&mut network)?;
     let text = write(
         &network,
         &alphabet,
@@ -657,7 +696,9 @@ impl Report {
             }
             row.push(summary(0, &|r| Some(r.best_step as f64)));
             row.push(summary(0, &|r| Some(r.steps_per_second)));
-            row.push(summary(2, &|r| cosine(&r.interfaces)));
+            row.push(stats::cosines(
+                results.iter().filter_map(|r| r.interfaces.first()),
+            ));
             table.add(row);
         }
         table

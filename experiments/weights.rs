@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dni::run::{Checkpoint, RunFolder};
+use dni::run::Checkpoint;
 
 use crate::args::Misuse;
 use crate::output;
@@ -33,7 +33,11 @@ pub fn run(args: ExportArgs) -> anyhow::Result<()> {
         ))
         .into());
     }
-    let checkpoint = Checkpoint::read(&args.run.join(RunFolder::CHECKPOINT))?;
+    let checkpoint = Checkpoint::best_or_last(&args.run)?;
     dni::run::write_atomically(path, &checkpoint.to_safetensors()?)?;
-    output::print(&format!("parameters: {}\n", path.display()))
+    let step = checkpoint.progress().step;
+    output::print(&format!(
+        "parameters after step {step}: {}\n",
+        path.display()
+    ))
 }

@@ -49,13 +49,30 @@ pub enum Error {
 
     /// A checkpoint is whole, but was made under other settings than those given.
     #[error(
-        "the checkpoint '{}' was made under other settings; go on with the settings of that run, \
-         or start anew in another folder",
+        "the checkpoint '{}' was made under other settings: {difference}; go on with the settings \
+         of that run, or start anew in another folder",
         path.display()
     )]
     OtherSettings {
         /// The checkpoint file.
         path: PathBuf,
+        /// The first setting that differs.
+        difference: String,
+    },
+
+    /// A checkpoint of another version.
+    #[error(
+        "the checkpoint '{}' has format {found}, and this version of dni reads format {known}; use \
+         the version that wrote it, or train anew",
+        path.display()
+    )]
+    OtherFormat {
+        /// The checkpoint file.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+        /// The one that is read.
+        known: u32,
     },
 
     /// A checkpoint lacks a tensor that the network needs.
@@ -148,6 +165,22 @@ pub enum Error {
         expected: String,
         /// What it holds.
         found: String,
+    },
+
+    /// A network meets other data than it was trained on.
+    #[error(
+        "'{origin}' is not what this network was trained on: {what} was '{trained_on}', here it is \
+         '{here}'; give it the data of its run, or train anew in another folder"
+    )]
+    OtherData {
+        /// The file or the set that they come from.
+        origin: String,
+        /// What differs.
+        what: String,
+        /// What it was.
+        trained_on: String,
+        /// What it is now.
+        here: String,
     },
 
     /// A file is not a text that can be learned from.

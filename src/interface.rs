@@ -145,7 +145,17 @@ impl Interface {
     ///
     /// Synthesizers without context should learn faster than the sections, three to ten times:
     /// they chase a target that moves as the sections do.
+    ///
+    /// # Panics
+    ///
+    /// If the synthesizer [takes steps of its own](Synthesizer::takes_own_steps) and the optimizer is
+    /// not plain descent.
     pub fn new(synthesizer: impl Synthesizer, optimizer: Optimizer) -> Self {
+        assert!(
+            !synthesizer.takes_own_steps() || optimizer.is_plain_descent(),
+            "this synthesizer takes Newton steps, which {optimizer:?} would rescale; give it \
+             Optimizer::sgd, whose learning rate is the share of the error that is corrected"
+        );
         Self {
             synthesizer: Box::new(Trained::new(synthesizer, optimizer)),
             scale: TargetScale::default(),
@@ -156,7 +166,8 @@ impl Interface {
     }
 
     /// Gives the section above synthetic inputs while it trains by synthetic credit, so that it
-    /// does not wait for those below: complete unlock. Under other credits the model rests.
+    /// does not wait for those below: complete unlock. In a [warm-up](crate::Lessons::warm_up) the
+    /// model learns without being applied; under other credits it rests.
     pub fn with_input_model(mut self, model: InputModel) -> Self {
         self.input_model = Some(model);
         self

@@ -35,6 +35,7 @@
 //! | complete unlock | synthetic inputs as well: waits for no section below either | [`InputModel`] |
 //! | window, future | the steps over which a core is unrolled; what comes after them | [`Window`], [`Future`] |
 //!
+//! Everything is computed in 32-bit floats: other tensors are converted, other parameters refused.
 //! `h`, `delta` and `delta_hat` are message, gradient of the loss `L` at it, and synthetic gradient
 //! at it; `theta_i` are the parameters of section `f_i`, `alpha` is a learning rate, `x` the input.
 //!
@@ -113,7 +114,7 @@
 //! }
 //! assert!(chain.loss_of(&batch) < before);
 //! for quality in chain.quality(&batch) {
-//!     assert!(quality.cosine > 0.0, "{quality:?}");
+//!     assert!(quality.cosine > Some(0.0), "{quality:?}");
 //! }
 //! ```
 //!
@@ -166,7 +167,7 @@ pub use loss::{Loss, Reduction};
 pub use optimizer::Optimizer;
 pub use pass::{Input, LocalGradients, Pass};
 pub use place::Place;
-pub use quality::Quality;
+pub use quality::{GradientState, Quality};
 pub use recurrent::{
     Arrived, Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick,
     Unrolled, View, Window, WindowGradients, WindowStep,

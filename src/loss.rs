@@ -13,7 +13,8 @@ pub enum Loss {
     SquaredError,
     /// Cross-entropy of independent bits, summed over the features; the output holds logits.
     BinaryCrossEntropy,
-    /// Cross-entropy of a class; the output holds logits, the target is one-hot.
+    /// Cross-entropy of a class, `-sum_k t_k log softmax(z)_k`; the output holds logits `z`, the target
+    /// `t` is one-hot, or any other weights of the classes.
     CrossEntropy,
 }
 
@@ -89,7 +90,8 @@ impl Loss {
         let predicted = match self {
             Self::SquaredError => output,
             Self::BinaryCrossEntropy => activation::sigmoid(output),
-            Self::CrossEntropy => activation::softmax(output, 1),
+            // d/dz_j = softmax(z)_j sum_k t_k - t_j
+            Self::CrossEntropy => activation::softmax(output, 1) * target.clone().sum_dim(1),
         };
         reduction.apply(predicted - target)
     }

@@ -4,6 +4,7 @@ use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients, Tensor, assert_shape};
 
+use crate::host::in_f32;
 use crate::message::{cut, inject, receive};
 use crate::place::carry;
 
@@ -155,6 +156,11 @@ impl Pass {
         let input = (self.back)(beside(delta, &self.output), &mut parameters);
         LocalGradients { parameters, input }
     }
+}
+
+/// What a user gives as the library computes with it: off the tape, in 32-bit floats.
+pub(crate) fn plain<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    in_f32(tensor.inner())
 }
 
 /// A tensor on the device where another one lies.

@@ -1,5 +1,7 @@
 //! How good a synthetic gradient is, measured against the true one.
 
+use std::fmt;
+
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -10,15 +12,32 @@ use crate::pass::beside;
 pub struct Quality {
     /// The section whose message it is.
     pub name: String,
+    /// Whether the two can be compared.
+    pub state: GradientState,
     /// `<delta_hat, delta> / (|delta_hat| |delta|)` over the whole batch: 1 if the direction is
-    /// right, 0 if it says nothing or if either is zero.
-    pub cosine: f64,
-    /// `|delta_hat - delta| / |delta|`: 0 if right, 1 for a synthesizer that answers zero.
-    pub relative_error: f64,
-    /// `|delta|`, the norm of the true gradient of the reduced loss.
-    pub norm: f64,
-    /// The sum of `|delta_hat - delta|` over all elements, the notebook's "Synthetic Loss".
-    pub absolute_error: f64,
+    /// right, 0 if `delta_hat` says nothing, as zero does. None where the two cannot be compared.
+    pub cosine: Option<f64>,
+    /// `|delta_hat - delta| / |delta|`: 0 if right, 1 for a synthesizer that answers zero. None
+    /// where the two cannot be compared.
+    pub relative_error: Option<f64>,
+    /// `|delta|`, the norm of the true gradient of the reduced loss; none if it is no number.
+    pub norm: Option<f64>,
+    /// The sum of `|delta_hat - delta|` over all elements, the notebook's "Synthetic Loss"; none if
+    /// it is no number.
+    pub absolute_error: Option<f64>,
+}
+
+/// Whether a synthetic gradient can be compared with the true one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GradientState {
+    /// It can.
+    Alive,
+    /// The true gradient is zero, or its square is in 32-bit floats: there is no direction to
+    /// predict, and nothing below learns by it.
+    Dead,
+    /// One of the two is NaN or infinite.
+    Broken,
 }
 
 impl Quality {
@@ -30,21 +49,41 @@ impl Quality {
         let norm = sum(delta.clone().square()).sqrt();
         let difference = delta_hat - delta;
         let error = sum(difference.clone().square()).sqrt();
+        let state = if !(dot.is_finite() && norm_hat.is_finite() && norm.is_finite()) {
+            GradientState::Broken
+        } else if norm == 0.0 {
+            GradientState::Dead
+        } else {
+            GradientState::Alive
+        };
+        let if_alive = |figure: f64| (state == GradientState::Alive).then_some(figure);
+        let number = |figure: f64| figure.is_finite().then_some(figure);
         Self {
             name,
-            cosine: ratio(dot, norm_hat * norm),
-            relative_error: ratio(error, norm),
-            norm,
-            absolute_error: sum(difference.abs()),
+            state,
+            // A synthesizer that answers zero says nothing.
+            cosine: if_alive(if norm_hat > 0.0 {
+                dot / (norm_hat * norm)
+            } else {
+                0.0
+            }),
+            relative_error: if_alive(error / norm),
+            norm: number(norm),
+            absolute_error: number(sum(difference.abs())),
         }
+    }
+}
+
+impl fmt::Display for GradientState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Alive => "alive",
+            Self::Dead => "dead",
+            Self::Broken => "broken",
+        })
     }
 }
 
 fn sum(tensor: Tensor<2>) -> f64 {
     f64::from(tensor.sum().into_scalar::<f32>())
-}
-
-/// `a / b`, zero where there is nothing to divide by.
-fn ratio(a: f64, b: f64) -> f64 {
-    if b > 0.0 { a / b } else { 0.0 }
 }

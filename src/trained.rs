@@ -5,7 +5,7 @@ use std::any::Any;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams, StateSink, StateSource};
 use burn::store::ModuleRecord;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_pack::{Reader, Writer};
 
 use crate::error::{Error, Result};
@@ -29,7 +29,12 @@ pub(crate) struct Trained<M> {
 
 impl<M: Module> Trained<M> {
     /// Keeps the module off the tape; a [pass](crate::pass::Pass::on_tape) puts a copy on it.
+    ///
+    /// # Panics
+    ///
+    /// If a parameter is no 32-bit float.
     pub fn new(module: M, optimizer: Optimizer) -> Self {
+        module.visit(&mut OnlyF32);
         let device = module.devices().into_iter().next();
         Self {
             learns: learning(&module),
@@ -39,10 +44,11 @@ impl<M: Module> Trained<M> {
         }
     }
 
+    /// # Panics
+    ///
+    /// If an update has failed, and lost it.
     pub fn module(&self) -> &M {
-        self.module
-            .as_ref()
-            .expect("only an update takes the module")
+        self.module.as_ref().expect(LOST)
     }
 
     /// Which of its parameters [learn](learning).
@@ -59,7 +65,7 @@ impl<M: Module> Trained<M> {
     /// [learn](learning).
     pub fn take(&mut self) -> (M, &mut Optimizer, &[bool]) {
         let module = self.module.take();
-        let module = module.expect("it was put back");
+        let module = module.expect(LOST);
         (module, &mut self.optimizer, &self.learns)
     }
 
@@ -101,7 +107,7 @@ pub(crate) trait AnyTrained: Send {
     /// made them, and another thread that went on from there would miss them.
     fn settle(&mut self);
 
-    /// Whether every parameter is a finite number.
+    /// Whether every parameter is a finite number, as far as there are any.
     fn is_finite(&self) -> bool;
 
     /// Where its parameters lie, if it has any.
@@ -123,6 +129,10 @@ pub(crate) trait AnyTrained: Send {
     fn move_to(&mut self, device: &Device) -> Result<()>;
 
     /// Writes parameters as `prefix.parameters.path` and optimizer states as `prefix.optimizer.*`.
+    ///
+    /// # Errors
+    ///
+    /// If a parameter cannot be written, or an update has failed and lost them.
     fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()>;
 
     /// Reads back what [`save`](Self::save) wrote.
@@ -164,7 +174,9 @@ impl<M: Module + 'static> AnyTrained for Trained<M> {
 
     fn is_finite(&self) -> bool {
         let mut finite = Finite(true);
-        self.module().visit(&mut finite);
+        if let Some(module) = &self.module {
+            module.visit(&mut finite);
+        }
         finite.0
     }
 
@@ -189,7 +201,8 @@ impl<M: Module + 'static> AnyTrained for Trained<M> {
     fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()> {
         // `valid` brings the running statistics of batch norm up to date, of which a record
         // would miss the last step.
-        let record = self.module().valid().into_record().into_bytes()?;
+        let module = self.module.as_ref().ok_or_else(lost)?;
+        let record = module.valid().into_record().into_bytes()?;
         for tensor in Reader::from_bytes(record)?.into_tensors()? {
             let (name, dtype, shape, _, bytes) = tensor.into_parts()?;
             let data = TensorData::from_bytes(bytes, shape, dtype);
@@ -200,7 +213,7 @@ impl<M: Module + 'static> AnyTrained for Trained<M> {
     }
 
     fn load(&mut self, prefix: &str, source: &mut StateSource) -> Result<()> {
-        let module = self.module().clone();
+        let module = self.module.clone().ok_or_else(lost)?;
         let mut paths = Paths::default();
         module.visit(&mut paths);
         let mut tensors = Vec::new();
@@ -295,6 +308,14 @@ impl<C: Core> AnyCore for Trained<C> {
     }
 }
 
+/// What is left of a module whose update panicked.
+const LOST: &str = "an update of this network failed half-way and took parameters with it; build it \
+                    anew and go on from the last checkpoint";
+
+fn lost() -> Error {
+    Error::Invalid(LOST.to_string())
+}
+
 fn parameters(prefix: &str) -> String {
     format!("{prefix}.parameters")
 }
@@ -321,6 +342,20 @@ impl ModuleVisitor for Paths {
 
     fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
         self.found.push(self.current.join("."));
+    }
+}
+
+/// Refuses parameters of other numbers than are computed with.
+struct OnlyF32;
+
+impl ModuleVisitor for OnlyF32 {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let dtype = param.val().dtype();
+        assert!(
+            dtype == DType::F32,
+            "networks are trained in 32-bit floats, but a parameter of this module is of {dtype:?}; \
+             build it with a device whose floats have 32 bits, or cast it"
+        );
     }
 }
 

@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use burn::grad_clipping::GradientClippingConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamConfig, SgdConfig};
+use burn::optim::{AdamConfig, AdamWConfig, SgdConfig, SgdState};
 use burn::tensor::{Device, Tensor};
 use common::{on_devices, on_every_device, random, seeded, values};
+use dni::data::Fingerprint;
+use dni::optimizer::{Constants, UpdateRule};
 use dni::run::{
     Checkpoint, Event, Listener, Network, Notes, Outcome, Plan, Progress, RunFolder, Task, train,
 };
@@ -22,6 +25,10 @@ use dni::{
 };
 
 const SETTINGS: &str = "experiment = \"test\"\n";
+
+fn settings(text: &str) -> toml::Table {
+    text.parse().expect("it is TOML")
+}
 
 /// What a network is built from; the seed decides its initial values.
 #[derive(Clone, Copy)]
@@ -70,7 +77,7 @@ fn network(terms: Terms, seed: u64, device: &Device) -> Chain {
 
 fn momentum(learning_rate: f64) -> Optimizer {
     let rule = SgdConfig::new().with_momentum(Some(MomentumConfig::new()));
-    Optimizer::new(rule.build(), learning_rate)
+    Optimizer::new(rule, learning_rate)
 }
 
 /// Random batches; the one of step `nan` has a NaN among its inputs.
@@ -78,6 +85,7 @@ struct Batches {
     device: Device,
     asked: usize,
     nan: Option<usize>,
+    data: Option<Fingerprint>,
 }
 
 impl Batches {
@@ -86,11 +94,16 @@ impl Batches {
             device: device.clone(),
             asked: 0,
             nan: None,
+            data: None,
         }
     }
 }
 
 impl Task<Chain> for Batches {
+    fn data(&self) -> Option<Fingerprint> {
+        self.data.clone()
+    }
+
     fn batch(&mut self, step: usize) -> Batch {
         self.asked += 1;
         let rng = &mut seeded(1_000 + step as u64);
@@ -147,10 +160,10 @@ impl Place {
         listeners: &mut [&mut dyn Listener],
         stop: &AtomicBool,
     ) -> dni::Result<Outcome> {
-        let (mut folder, start) = match RunFolder::open(self.path(), SETTINGS, chain)? {
+        let (mut folder, start) = match RunFolder::open(self.path(), &settings(SETTINGS), chain)? {
             Some((folder, checkpoint)) => (folder, checkpoint.restore(chain)?),
             None => {
-                let folder = RunFolder::create(self.path(), SETTINGS, chain)?;
+                let folder = RunFolder::create(self.path(), &settings(SETTINGS), chain)?;
                 (folder, Progress::default())
             }
         };
@@ -179,6 +192,7 @@ fn state(chain: &Chain) -> Vec<u8> {
         &Notes::new(),
         Progress::default(),
         SETTINGS,
+        None,
         &[],
     )
     .expect("a checkpoint can be written");
@@ -427,7 +441,7 @@ fn a_missing_tensor_is_named() {
     );
 }
 
-/// States are taken by the same update rule only. The library's Adam and burn's are two.
+/// States are taken by the same update rule with the same constants only.
 #[test]
 fn another_optimizer_is_refused() {
     let device = &Device::flex();
@@ -436,10 +450,16 @@ fn another_optimizer_is_refused() {
         let section = DenseConfig::new(4, 2).init(&mut seeded(1), device);
         Chain::new(Loss::SquaredError).section("only", section, optimizer())
     };
-    let optimizers: [fn() -> Optimizer; 3] = [
+    let optimizers: [fn() -> Optimizer; 9] = [
         || Optimizer::adam(0.1),
         || momentum(0.1),
-        || Optimizer::new(AdamConfig::new().with_amsgrad(true).build(), 0.1),
+        || Optimizer::sgd(0.1),
+        || Optimizer::sgd(0.1).with_clipping(GradientClippingConfig::Norm(1.0)),
+        || Optimizer::sgd(0.1).with_clipping(GradientClippingConfig::Norm(2.0)),
+        || Optimizer::new(AdamConfig::new().with_amsgrad(true), 0.1),
+        || Optimizer::new(AdamConfig::new().with_beta_1(0.5), 0.1),
+        || Optimizer::new(AdamWConfig::new(), 0.1),
+        || Optimizer::new(AdamWConfig::new().with_weight_decay(0.0), 0.1),
     ];
     for (i, saved) in optimizers.into_iter().enumerate() {
         let mut chain = with(saved);
@@ -452,6 +472,7 @@ fn another_optimizer_is_refused() {
             &Notes::new(),
             progress,
             SETTINGS,
+            None,
             &[],
         )
         .expect("a checkpoint can be written");
@@ -460,7 +481,9 @@ fn another_optimizer_is_refused() {
             let outcome = checkpoint.restore(&mut with(other));
             match outcome {
                 Ok(_) => assert!(i == j, "state {i} was taken for that of {j}"),
-                Err(Error::Contract { .. }) => assert!(i != j),
+                Err(Error::Contract { saved, current, .. }) => {
+                    assert!(i != j && saved != current, "{saved}, {current}");
+                }
                 Err(error) => panic!("{error}"),
             }
         }
@@ -553,14 +576,19 @@ fn nonsense_under_a_right_checksum_is_no_panic() {
 fn a_folder_is_opened_only_under_the_settings_of_its_run() {
     let place = Place::new();
     let chain = network(Terms::default(), 1, &Device::flex());
-    let open = |settings| RunFolder::open(place.path(), settings, &chain);
+    let open = |text| RunFolder::open(place.path(), &settings(text), &chain);
     assert!(matches!(open(SETTINGS), Ok(None)), "there is no run yet");
     small_checkpoint(&place);
-    let error = RunFolder::create(place.path(), SETTINGS, &chain).err();
+    let error = RunFolder::create(place.path(), &settings(SETTINGS), &chain).err();
     let error = error.expect("there is a run").to_string();
     assert!(error.contains("resume that run"), "{error}");
     let error = open("experiment = \"other\"\n").err().expect("another run");
-    assert!(error.to_string().contains("other settings"), "{error}");
+    let difference = "other settings: experiment was \"test\", here it is \"other\"";
+    assert!(error.to_string().contains(difference), "{error}");
+    assert!(matches!(
+        open("experiment = 'test' # by value"),
+        Ok(Some(_))
+    ));
 
     // What was logged after the checkpoint is cut off, what was lost before it is missed.
     let events = place.read("events.jsonl");
@@ -575,6 +603,104 @@ fn a_folder_is_opened_only_under_the_settings_of_its_run() {
     let error = open(SETTINGS).err().expect("the log is gone");
     assert!(matches!(error, Error::Io { .. }), "{error:?}");
     assert!(error.to_string().contains("events.jsonl"), "{error}");
+}
+
+/// A run knows its data, also when it has ended, and takes no others.
+#[test]
+fn other_data_are_refused() {
+    let device = &Device::flex();
+    let place = Place::new();
+    let data = |meaning: &str, values: &[u8]| {
+        let data = Fingerprint::default().with_term("classes", meaning);
+        Some(data.with_part("train", "examples.bin", [values]))
+    };
+    let train = |steps, data: Option<Fingerprint>| {
+        let mut task = Batches::new(device);
+        task.data = data;
+        let mut chain = network(Terms::default(), 1, device);
+        let stop = AtomicBool::new(false);
+        place.train(&mut chain, &mut task, &plan(steps), &mut [], &stop)
+    };
+    train(2, data("7", b"abc")).expect("it is new");
+    let checkpoint = Checkpoint::read(&place.checkpoint()).expect("it is whole");
+    assert_eq!(checkpoint.data(), data("7", b"abc").as_ref());
+    for steps in [2, 4] {
+        for (other, words) in [
+            (data("8", b"abc"), ["classes was '7'", "here it is '8'"]),
+            (data("7", b"abd"), ["the part to train with", "CRC-32"]),
+        ] {
+            let error = train(steps, other).expect_err("they are others");
+            assert!(matches!(error, Error::OtherData { .. }), "{error:?}");
+            for word in words.into_iter().chain(["examples.bin"]) {
+                assert!(error.to_string().contains(word), "no {word:?} in {error}");
+            }
+        }
+    }
+    train(3, data("7", b"abc")).expect("they are the same");
+    // Whoever does not say what its data are keeps what was said.
+    train(4, None).expect("nothing is known");
+    train(5, data("7", b"abd")).expect_err("they are others");
+}
+
+/// An update that panics loses what it was at; what follows says so.
+#[test]
+fn a_failed_update_leaves_an_error_and_no_panic() {
+    let device = &Device::flex();
+    let place = Place::new();
+    let mut chain = network(Terms::default(), 1, device);
+    let whole = place.checkpoint();
+    let write = |chain: &Chain| {
+        let progress = Progress::default();
+        Checkpoint::write(&whole, chain, &Notes::new(), progress, SETTINGS, None, &[])
+    };
+    write(&chain).expect("it is whole");
+    let top = DenseConfig::new(5, 2).linear().init(&mut seeded(1), device);
+    let mut failing =
+        Chain::new(Loss::SquaredError).section("top", top, Optimizer::new(Failing, 0.1));
+    let mut batch = Batches::new(device).batch(0);
+    batch.input = random([8, 5], &mut seeded(1), device);
+    let step = AssertUnwindSafe(|| failing.step(batch, Credit::Backprop));
+    assert!(catch_unwind(step).is_err(), "the rule fails");
+    assert!(failing.find_not_finite().is_none(), "nothing is known");
+    let error = write(&failing).expect_err("there is nothing to write");
+    assert!(error.to_string().contains("last checkpoint"), "{error}");
+    let checkpoint = Checkpoint::read(&whole).expect("the last one is still there");
+    checkpoint.restore(&mut chain).expect("and fits");
+}
+
+/// A rule that fails in its first step.
+#[derive(Clone)]
+struct Failing;
+
+impl UpdateRule for Failing {
+    const NAME: &'static str = "failing";
+    type Rule = Self;
+
+    fn rule(&self) -> Self {
+        self.clone()
+    }
+
+    fn constants(&self) -> Constants {
+        Constants::new()
+    }
+}
+
+impl burn::optim::Optimizer for Failing {
+    type State<const D: usize> = SgdState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        _: f64,
+        _: Tensor<D>,
+        _: Tensor<D>,
+        _: Option<SgdState<D>>,
+    ) -> (Tensor<D>, Option<SgdState<D>>) {
+        panic!("it fails");
+    }
+
+    fn to_device<const D: usize>(state: SgdState<D>, _: &Device) -> SgdState<D> {
+        state
+    }
 }
 
 // The training loop.

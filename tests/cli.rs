@@ -489,6 +489,10 @@ fn wrong_use_is_told_from_failure_and_names_the_culprit() {
             "--kernel-threads -1",
             vec!["'-1'", "--kernel-threads", "whole number"],
         ),
+        (
+            "--method dni --batch-size 1",
+            vec!["batch norm", "2 or more"],
+        ),
         ("--lr 0", vec!["'0'", "--lr", "above 0"]),
         ("--sections 2,2", vec!["2,2", "3 layers"]),
         ("--sections 3,0", vec!["'3,0'", "--sections", "every"]),
@@ -590,7 +594,7 @@ fn only_a_folder_of_a_run_under_its_own_settings_can_be_resumed() {
         ("batch_size = 16", "batch_size = 0", "batch size"),
         ("batch_size = 16", "batch_size = -1", "it/settings.toml"),
         ("bits = 4", "bits = 40", "from 2 to 24"),
-        ("bits = 4", "lr = nan\nbits = 4", "above 0"),
+        ("lr = 0.0003", "lr = nan", "above 0"),
         ("[\"dni\"]", "[\"bp\"]", "choose from backprop"),
         ("steps = 20", "steps = 20\nmomentum = 0.9", "momentum"),
     ] {
@@ -1025,5 +1029,50 @@ fn wgpu_trains_as_flex_does() {
     assert!(
         (loss(&wgpu) - loss(&flex)).abs() < 1e-4 * loss(&flex),
         "{wgpu} and {flex}"
+    );
+}
+
+/// What was left open is written down when a call begins: a default that changes later, which an
+/// edited file stands for, changes no run of it.
+#[test]
+fn defaults_are_those_of_the_day() {
+    let place = Place::new();
+    let read = |path: &str| fs::read_to_string(place.path(path)).expect("it was written");
+    place
+        .run(&format!("{TINY} --method backprop,dni --run-dir it"))
+        .succeeds();
+    let table = |path: &str| -> toml::Table { read(path).parse().expect("it is TOML") };
+    let of_call = table("it/settings.toml");
+    assert!(!of_call.contains_key("lr"), "it depends on the method");
+    let of_dni = table("it/dni-seed1/settings.toml");
+    for name in ["lr", "synthesizer", "synthesizer_lr"] {
+        assert_eq!(of_dni[name], of_call["defaults"]["dni"][name], "{name}");
+    }
+    let of_backprop = table("it/backprop-seed1/settings.toml");
+    assert_eq!(of_backprop["lr"], of_call["defaults"]["backprop"]["lr"]);
+    assert!(!of_backprop.contains_key("synthesizer"), "it has none");
+
+    place
+        .run(&format!("{TINY} --method dni --run-dir alone"))
+        .succeeds();
+    let alone = table("alone/settings.toml");
+    assert_eq!(alone["lr"], of_dni["lr"]);
+
+    let lr = of_dni["lr"].to_string();
+    let other = read("it/settings.toml").replacen(&format!("lr = {lr}"), "lr = 0.125", 1);
+    assert_ne!(other, read("it/settings.toml"));
+    fs::write(place.path("it/settings.toml"), other).expect("a file can be written");
+    fs::remove_dir_all(place.path("it/dni-seed1")).expect("it is there");
+    place.run("--resume it").succeeds();
+    assert_eq!(
+        table("it/dni-seed1/settings.toml")["lr"].as_float(),
+        Some(0.125)
+    );
+
+    let origin = table("it/origin.toml");
+    assert!(
+        origin["date"]
+            .as_str()
+            .is_some_and(|date| date.starts_with("20"))
     );
 }

@@ -292,6 +292,7 @@ fn wrong_use_is_told_with_the_cure() {
             ["up to 1", "--update-probability"],
         ),
         ("--depth 0", ["at least 1", "--depth"]),
+        ("--batch-size 1", ["batch norm", "2 or more"]),
         ("--units 100000", ["268435456 parameters", "fewer units"]),
         ("--depth 99999999", ["268435456 parameters", "layers"]),
         ("--lr-schedule sometimes", ["STEP:FACTOR", "--lr-schedule"]),
@@ -392,4 +393,62 @@ fn wgpu_trains_as_flex_does() {
         let (a, b) = (a.expect("a number"), b.expect("a number"));
         assert!((a - b).abs() < 1e-3 * a, "{a} and {b}");
     }
+}
+
+/// A file in the IDX format.
+fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, sizes.len() as u8];
+    bytes.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
+    bytes.extend(values);
+    bytes
+}
+
+/// A network knows the images that it was trained on; it may be measured on others that are asked
+/// for.
+#[test]
+fn other_images_under_the_same_name_are_refused() {
+    const IMAGES: usize = 20;
+    let place = Place::new();
+    let folder = place.path("data/mnist");
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    let write = |part: &str, first_pixel: u8| {
+        let mut pixels: Vec<u8> = (0..IMAGES * 28 * 28).map(|i| (i % 251) as u8).collect();
+        pixels[0] = first_pixel;
+        let labels: Vec<u8> = (0..IMAGES).map(|i| (i % 10) as u8).collect();
+        for (kind, bytes) in [
+            ("images-idx3", idx(&[IMAGES as u32, 28, 28], &pixels)),
+            ("labels-idx1", idx(&[IMAGES as u32], &labels)),
+        ] {
+            let path = folder.join(format!("{part}-{kind}-ubyte"));
+            fs::write(path, bytes).expect("a file can be written");
+        }
+    };
+    write("train", 0);
+    write("t10k", 0);
+    let call = "images --data mnist --depth 2 --units 4 --batch-size 4 --steps 2 --method cdni";
+    let resume = "images --resume run --data-dir data --quiet";
+    let eval = "eval run --data-dir data";
+    place
+        .run(&format!("{call} --data-dir data --run-dir run --quiet"))
+        .succeeds();
+    place.run(resume).succeeds();
+    place.run(eval).succeeds();
+    write("t10k", 1);
+    let words = [
+        "mnist in data",
+        "is not what this network was trained on",
+        "test",
+    ];
+    place.run(resume).fails(1, &words);
+    place.run(eval).fails(1, &words);
+    write("t10k", 0);
+    write("train", 1);
+    place
+        .run(resume)
+        .fails(1, &["mnist", "the part to train with"]);
+    place
+        .run(eval)
+        .fails(1, &["mnist", "the part to train with"]);
+    let others = format!("{eval} --data glyphs --test-examples 10");
+    place.run(&others).succeeds();
 }

@@ -172,6 +172,10 @@ fn wrong_uses_are_explained() {
         ("copy --synthesizer label", vec!["'label'", "rls:RANK"]),
         ("copy --scale -1", vec!["from 0"]),
         ("text --units 9000", vec!["8192", "fewer"]),
+        (
+            "copy --synthesizer mlp:4 --batch-size 1",
+            vec!["batch norm", "2 or more"],
+        ),
     ] {
         place.run(flags).fails(2, &words);
     }
@@ -207,4 +211,58 @@ fn a_stopped_run_goes_on() {
             scalars(&undisturbed.path("run")).len()
         );
     }
+}
+
+/// A network knows what it was trained on, wherever it meets data.
+#[test]
+fn another_text_is_refused_by_name() {
+    let place = Place::new();
+    let write = |name: &str, text: &str| {
+        fs::write(place.path(name), text).expect("a file can be written");
+    };
+    let call = "text --units 4 --batch-size 2 --unroll 3 --method dni --quiet";
+    write("a.txt", &"ab\n".repeat(200));
+    place
+        .run(&format!("{call} --budget 2 --corpus a.txt --run-dir run"))
+        .succeeds();
+    let settings = fs::read_to_string(place.path("run/settings.toml")).expect("it was written");
+    let absolute = place.path("a.txt").display().to_string();
+    assert!(settings.contains(&absolute), "{settings}");
+    place.run("text --resume run --quiet").succeeds();
+    place.run("eval run").succeeds();
+    for (what, text) in [
+        // As many different letters, and the same ones in another order.
+        ("alphabet", "ac\n".repeat(200)),
+        ("CRC-32", "ba\n".repeat(200)),
+    ] {
+        write("a.txt", &text);
+        for command in ["text --resume run --quiet", "eval run"] {
+            let words = ["a.txt", "is not what this network was trained on", what];
+            place.run(command).fails(1, &words);
+        }
+    }
+}
+
+/// One rule for all who use a trained network: the best one that the run has kept.
+#[test]
+fn the_best_network_is_measured_written_with_and_exported() {
+    let place = Place::new();
+    let call = "text --units 4 --batch-size 2 --unroll 3 --method dni --characters 2000 --quiet";
+    for (steps, folder) in [(2, "short"), (4, "long")] {
+        let run = format!("{call} --budget {steps} --run-dir {folder}");
+        place.run(&run).succeeds();
+    }
+    // Of the long run the best shall be the network after two steps.
+    fs::copy(place.path("short/best.bpk"), place.path("long/best.bpk")).expect("it is there");
+    let step = place.results("eval short")["results"][0]["step"].clone();
+    let measured = place.results("eval long");
+    assert_eq!(measured["results"][0]["step"], step);
+    let done = place.run("export long --output net.safetensors").succeeds();
+    let said = format!("parameters after step {step}: net.safetensors\n");
+    assert_eq!(done.stdout, said);
+    let written = |run: &str| {
+        let done = place.run(&format!("text --load {run} --sample 40"));
+        done.succeeds().stdout
+    };
+    assert_eq!(written("long"), written("short"));
 }

@@ -352,7 +352,7 @@ fn cheap_synthesizers_are_what_they_say() {
 #[test]
 fn adam_equals_burns() {
     on_every_device(|device, checks| {
-        let rule = AdamConfig::new().with_epsilon(1e-8).build();
+        let rule = AdamConfig::new().with_epsilon(1e-8);
         let mut optimizers = [Optimizer::adam(0.01), Optimizer::new(rule, 0.01)];
         let section = DenseConfig::new(9, 7).init(&mut seeded(1), device).valid();
         let mut sections = [section.clone(), section];

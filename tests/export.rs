@@ -23,7 +23,7 @@ fn exported(network: &impl Network) -> Vec<u8> {
     let folder = TempDir::new();
     let path = folder.path().join("checkpoint.bpk");
     let progress = Progress::default();
-    Checkpoint::write(&path, network, &Notes::new(), progress, "", &[])
+    Checkpoint::write(&path, network, &Notes::new(), progress, "", None, &[])
         .and_then(|()| Checkpoint::read(&path)?.to_safetensors())
         .expect("a checkpoint can be exported")
 }
@@ -172,7 +172,7 @@ fn runs_are_exported_and_measured_again() {
     let place = Place::new();
     let result = &place.results(RUN)["results"][0];
     let done = place.run("export run --output net.safetensors").succeeds();
-    assert_eq!(done.stdout, "parameters: net.safetensors\n");
+    assert_eq!(done.stdout, "parameters after step 3: net.safetensors\n");
     let file = fs::read(place.path("net.safetensors")).expect("there is a file");
     let (_, metadata) = SafeTensors::read_metadata(&file).expect("it is a safetensors file");
     let metadata = metadata.metadata().as_ref().expect("it has metadata");

@@ -43,7 +43,7 @@ fn check<M: Module>(
         let name = format!("{name}, {} of {} frozen", frozen.len(), ids.len());
         let group = ParamGroup::from_ids(frozen.clone());
         let mut at_work = module.clone().freeze_group(group.clone());
-        let new = || Optimizer::new(AdamWConfig::new().with_weight_decay(0.1).build(), 0.1);
+        let new = || Optimizer::new(AdamWConfig::new().with_weight_decay(0.1), 0.1);
         let mut optimizer = new();
         for _ in 0..2 {
             let gradients = gradients(&at_work);

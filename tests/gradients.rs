@@ -201,6 +201,7 @@ fn losses_have_their_gradients() {
         (Loss::SquaredError, &shares),
         (Loss::BinaryCrossEntropy, &shares),
         (Loss::CrossEntropy, &one_hot),
+        (Loss::CrossEntropy, &shares),
     ];
     on_every_device(|device, checks| {
         for (loss, target) in &cases {

@@ -4,18 +4,19 @@
 mod common;
 
 use std::array;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use burn::module::{Module, ModuleDisplay};
-use burn::tensor::{Device, Tensor};
+use burn::module::{Module, ModuleDisplay, ModuleMapper, Param};
+use burn::tensor::{Device, FloatDType, Tensor};
 use common::{
     ACTIVATIONS, Checks, Gated, Notes, Watched, bits, differences, on_devices, on_every_device,
     random, seeded, tensor, values,
 };
 use dni::message::{cut, inject, receive};
 use dni::{
-    Activation, Backend, Batch, Chain, Credit, Dense, DenseConfig, Init, Input, Interface,
-    LinearSynthesizerConfig, Loss, MlpSynthesizerConfig, Optimizer, Pass, Reduction, Section,
-    Synthesizer, TargetScale,
+    Activation, Backend, Batch, Chain, Credit, Dense, DenseConfig, GradientState, Init, Input,
+    Interface, LinearSynthesizerConfig, Loss, MlpSynthesizerConfig, Optimizer, Pass, Quality,
+    Reduction, Section, Synthesizer, TargetScale,
 };
 use proptest::prelude::*;
 use rand::rngs::ChaCha8Rng;
@@ -536,11 +537,54 @@ fn quality_tells_truth_from_silence() {
             for (quality, norm) in qualities.iter().zip(norms) {
                 checks.that(
                     format!("{name}: {quality:?}"),
-                    (quality.cosine - cosine).abs() < 1e-5
-                        && (quality.relative_error - relative_error).abs() < 1e-5
-                        && (quality.norm - norm).abs() < 1e-5 * norm,
+                    is_close(quality.cosine, cosine, 1e-5)
+                        && is_close(quality.relative_error, relative_error, 1e-5)
+                        && is_close(quality.norm, norm, 1e-5 * norm),
                 );
             }
+        }
+    });
+}
+
+fn is_close(figure: Option<f64>, expected: f64, tolerance: f64) -> bool {
+    figure.is_some_and(|figure| (figure - expected).abs() < tolerance)
+}
+
+/// A gradient of zero is predicted by whoever predicts zero, one that is no number by nobody:
+/// neither is a success.
+#[test]
+fn a_dead_gradient_and_a_broken_one_are_no_success() {
+    on_every_device(|device, checks| {
+        let measure = |delta_hat: [f32; 2], delta: [f32; 2]| {
+            let of = |values: [f32; 2]| tensor(values.to_vec(), [1, 2], device);
+            Quality::measure("f1".to_string(), of(delta_hat), of(delta))
+        };
+        const ZERO: [f32; 2] = [0.0, 0.0];
+        const ONE: [f32; 2] = [0.0, 1.0];
+        for (delta_hat, delta, state) in [
+            (ONE, ONE, GradientState::Alive),
+            (ZERO, ONE, GradientState::Alive),
+            (ZERO, ZERO, GradientState::Dead),
+            (ONE, ZERO, GradientState::Dead),
+            (ONE, [f32::NAN, 1.0], GradientState::Broken),
+            (ZERO, [f32::NAN, 1.0], GradientState::Broken),
+            ([f32::NAN, 1.0], ONE, GradientState::Broken),
+            ([f32::NAN, 1.0], ZERO, GradientState::Broken),
+            (ONE, [f32::INFINITY, 1.0], GradientState::Broken),
+        ] {
+            let quality = measure(delta_hat, delta);
+            let is_alive = state == GradientState::Alive;
+            checks.that(
+                format!("{delta_hat:?} for {delta:?}: {quality:?}"),
+                quality.state == state
+                    && quality.cosine.is_some() == is_alive
+                    && quality.relative_error.is_some() == is_alive,
+            );
+            let text = serde_json::to_string(&quality).expect("it is JSON");
+            let word = format!("\"state\":\"{state}\"");
+            checks.that(format!("{text} without {word}"), text.contains(&word));
+            let read: Quality = serde_json::from_str(&text).expect("it reads back");
+            checks.that(format!("{text} reads back as {read:?}"), read == quality);
         }
     });
 }
@@ -733,5 +777,85 @@ proptest! {
     #[test]
     fn the_dense_closed_form_equals_the_tape(case in dense_cases()) {
         on_devices(&[Backend::Flex, Backend::Ndarray], |device, checks| case.check(device, checks));
+    }
+}
+
+/// Batch norm over one example answers the same for every example: nothing would be learned.
+#[test]
+fn a_batch_of_one_under_batch_norm_is_refused() {
+    on_every_device(|device, checks| {
+        for width in [2, 64] {
+            let rng = &mut seeded(1);
+            let dense = DenseConfig::new(3, width).with_batch_norm(true);
+            let mut chain = Chain::new(Loss::SquaredError)
+                .section("normed", dense.init(rng, device), Optimizer::sgd(0.1))
+                .interface(Interface::new(
+                    LinearSynthesizerConfig::new(width).init(rng, device),
+                    Optimizer::sgd(0.1),
+                ))
+                .section(
+                    "output",
+                    DenseConfig::new(width, 2).linear().init(rng, device),
+                    Optimizer::sgd(0.1),
+                );
+            let mut step = |examples: usize| {
+                let rng = &mut seeded(2);
+                let target = random([examples, 2], rng, device);
+                let batch = Batch {
+                    input: random([examples, 3], rng, device),
+                    context: Some(target.clone()),
+                    target,
+                };
+                let learned = catch_unwind(AssertUnwindSafe(|| {
+                    chain.step(batch.clone(), Credit::Synthetic);
+                }));
+                // In use the running statistics serve for one as for many.
+                assert!(chain.loss_of(&batch).is_finite());
+                learned.map_err(|panic| panic.downcast_ref::<&str>().map(|said| said.to_string()))
+            };
+            checks.that("two examples", step(2).is_ok());
+            let said = step(1).err().flatten().unwrap_or_default();
+            let is_clear = said.contains("a batch of one example");
+            checks.that(format!("one example: {said}"), is_clear);
+        }
+    });
+}
+
+/// Data of other numbers are converted, parameters of other numbers refused, on every backend.
+#[test]
+fn everything_is_computed_in_32_bit_floats() {
+    on_devices(&[Backend::Flex, Backend::Ndarray], |device, checks| {
+        let batch = batch(3, device);
+        let wide = |tensor: &Tensor<2>| tensor.clone().cast(FloatDType::F64);
+        let wide = Batch {
+            input: wide(&batch.input),
+            target: wide(&batch.target),
+            context: batch.context.as_ref().map(wide),
+        };
+        let trained = |batch: &Batch| {
+            let sections = three_dense(device);
+            let mut net = Net::new(&sections, zero_interfaces(device));
+            for _ in 0..2 {
+                net.chain.step(batch.clone(), Credit::Synthetic);
+            }
+            (net.parameters(batch), net.chain.loss_of(batch))
+        };
+        checks.that("other numbers", trained(&wide) == trained(&batch));
+
+        let section = DenseConfig::new(3, 2).init(&mut seeded(1), device);
+        let section = section.map(&mut Widen);
+        let build = || Chain::new(Loss::SquaredError).section("f", section, Optimizer::sgd(0.1));
+        let panic = catch_unwind(AssertUnwindSafe(build)).err();
+        let said = panic.and_then(|panic| panic.downcast::<String>().ok());
+        let is_clear = said.is_some_and(|said| said.contains("F64"));
+        checks.that("parameters of other numbers are taken", is_clear);
+    });
+}
+
+struct Widen;
+
+impl ModuleMapper for Widen {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|value| value.cast(FloatDType::F64))
     }
 }

@@ -246,7 +246,7 @@ fn what_comes_late_is_learned_as_if_it_were_of_today() {
 #[test]
 fn lateness_is_what_was_asked_for() {
     let mut threaded = workers(Parts::new().chain(false)).with_lateness(3);
-    let done = threaded.train(0..20, &Credit::Synthetic.into(), batch);
+    let done = threaded.train(0..20, &Credit::Synthetic.into(), &Drops::default(), batch);
     done.expect("nobody fails");
     let staleness = threaded.report().staleness[0];
     assert_eq!((staleness.targets, staleness.most), (20, 3));

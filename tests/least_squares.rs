@@ -3,6 +3,11 @@
 
 mod common;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use burn::grad_clipping::GradientClippingConfig;
+use burn::optim::SgdConfig;
+use burn::optim::momentum::MomentumConfig;
 use burn::tensor::{Device, Tensor, activation};
 use common::{on_devices, on_every_device, random, seeded, tensor, values};
 use dni::run::{Checkpoint, Notes, Progress};
@@ -246,7 +251,7 @@ fn a_checkpoint_keeps_what_was_seen() {
             step: 5,
             seconds: 1.0,
         };
-        Checkpoint::write(&path, &chain, &Notes::new(), progress, "", &[])
+        Checkpoint::write(&path, &chain, &Notes::new(), progress, "", None, &[])
             .expect("it can be written");
         let mut restored = network(device);
         let checkpoint = Checkpoint::read(&path).expect("it is whole");
@@ -257,7 +262,8 @@ fn a_checkpoint_keeps_what_was_seen() {
             chain.quality(&batch)[0].absolute_error
         });
         let tolerance = if checks.are_exact() { 0.0 } else { 1e-6 };
-        checks.close("after one more step", &[a as f32], &[b as f32], tolerance);
+        let [a, b] = [a, b].map(|figure| figure.expect("it is a number") as f32);
+        checks.close("after one more step", &[a], &[b], tolerance);
     });
 }
 
@@ -273,4 +279,28 @@ fn a_probe_without_a_context_is_refused() {
 fn nothing_is_kept_for_ever() {
     let config = LeastSquaresSynthesizerConfig::new(4, 2).with_forgetting(1.0);
     config.init(&mut seeded(1), &Device::flex());
+}
+
+/// Any other optimizer than plain descent would rescale its steps.
+#[test]
+fn an_optimizer_that_rescales_its_steps_is_refused() {
+    let device = &Device::flex();
+    let clipping = || GradientClippingConfig::Norm(1.0);
+    let momentum = SgdConfig::new().with_momentum(Some(MomentumConfig::new()));
+    let synthesizer = || config().init(&mut seeded(1), device);
+    for optimizer in [
+        Optimizer::adam(0.1),
+        Optimizer::new(momentum, 0.1),
+        Optimizer::sgd(0.1).with_clipping(clipping()),
+    ] {
+        let said = said_of(|| Interface::new(synthesizer(), optimizer));
+        assert!(said.contains("give it Optimizer::sgd"), "{said}");
+    }
+    Interface::new(synthesizer(), Optimizer::sgd(0.1));
+}
+
+/// What a panic says.
+fn said_of(build: impl FnOnce() -> Interface) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(build)).expect_err("it is refused");
+    *panic.downcast::<String>().expect("it says why")
 }

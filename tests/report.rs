@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use common::TempDir;
 use common::program::*;
+use dni::GradientState;
 use serde_json::Value;
 
 /// Runs that take a moment.
@@ -61,7 +62,9 @@ fn a_page_holds_all_that_runs_recorded_and_needs_nothing_else() {
         assert!(group["settings"]["run.batch_size"] == "16");
         assert!(group["settings"]["run.seed"].is_null());
     }
-    assert_eq!(list(&data, "differences"), &["run.methods"]);
+    // The rates of a method are among its settings, but go without saying in its label.
+    let differences = ["lr", "run.methods", "synthesizer", "synthesizer_lr"];
+    assert_eq!(list(&data, "differences"), &differences);
 
     let name = |chart: &Value| match &chart["interface"] {
         Value::String(interface) => format!("{} {interface}", chart["name"].as_str().unwrap()),
@@ -116,7 +119,8 @@ fn groups_are_named_by_what_differs() {
         "cdni, layers 16,8",
     ];
     assert_eq!(labels, expected);
-    assert_eq!(list(&data, "differences"), &["layers", "run.methods"]);
+    let differences = ["layers", "run.methods", "synthesizer", "synthesizer_lr"];
+    assert_eq!(list(&data, "differences"), &differences);
 
     // Too much differs between experiments to be said in a label.
     let images = "images --steps 2 --depth 2 --units 8 --batch-size 8 --examples 32 \
@@ -139,14 +143,12 @@ fn groups_are_named_by_what_differs() {
 #[test]
 fn a_setting_may_hold_anything() {
     let place = place_with_runs();
-    for run in ["dni-seed1", "dni-seed2"] {
-        let settings = place.path("runs").join(run).join("settings.toml");
-        let text = format!("note = '</script><b>&'\n{}", read(&settings));
-        fs::write(&settings, text).expect("a file can be written");
-    }
+    let settings = place.path("runs/dni-seed1/settings.toml");
+    let text = format!("note = '</script><b>&'\n{}", read(&settings));
+    fs::write(&settings, text).expect("a file can be written");
     place.run("report runs").succeeds();
     let data = data_of(&read(place.path("runs/report.html")));
-    assert_eq!(list(&data, "differences"), &["note", "run.methods"]);
+    assert!(list(&data, "differences").contains(&"note".into()));
     assert_eq!(data["groups"][2]["label"], "dni, note </script><b>&");
     place.run("plot runs -o all.svg").succeeds();
     assert!(read(place.path("all.svg")).contains("note &lt;/script&gt;&lt;b&gt;&amp;<"));
@@ -311,6 +313,43 @@ fn write_run(folder: &Path, method: &str, seed: usize, records: usize) {
     ] {
         fs::write(folder.join(name), text).expect("a file can be written");
     }
+}
+
+/// A gradient that is zero or no number has no cosine, and the page says so.
+#[test]
+fn gradients_that_are_dead_or_broken_are_said() {
+    let folder = TempDir::new();
+    let path = folder.path().join("run");
+    write_run(&path, "dni", 1, 100);
+    let mut events = fs::read_to_string(path.join("events.jsonl")).expect("it was written");
+    for (step, states) in [(101, ["dead", "broken"]), (102, ["dead", "alive"])] {
+        let compared = [1, 2].map(|i| {
+            let state = states[i - 1];
+            let cosine = if state == "alive" { "0.5" } else { "null" };
+            format!(
+                r#"{{"name":"hidden{i}","state":"{state}","cosine":{cosine},"relative_error":null,"norm":null,"absolute_error":null}}"#
+            )
+        });
+        let [a, b] = compared;
+        let _ = writeln!(
+            events,
+            r#"{{"event":"compared","step":{step},"interfaces":[{a},{b}]}}"#
+        );
+    }
+    fs::write(path.join("events.jsonl"), events).expect("a file can be written");
+    let groups = dni::report::read(&[path]).expect("it is a run");
+    let found: Vec<_> = groups[0].runs[0]
+        .not_compared
+        .iter()
+        .map(|n| (n.interface.as_str(), n.state, n.times, n.at_end))
+        .collect();
+    let expected = [
+        ("hidden1", GradientState::Dead, 2, true),
+        ("hidden2", GradientState::Broken, 1, false),
+    ];
+    assert_eq!(found, expected);
+    let page = dni::report::html(&groups);
+    assert!(page.contains(r#""interface":"hidden1","state":"dead","times":2"#));
 }
 
 /// The size of a page of 50 runs with so many records each, and how long it takes to write it.

@@ -4,8 +4,9 @@ mod common;
 
 use burn::tensor::{Device, Tensor};
 use common::{Notes, Watched, on_every_device, random, seeded, values};
+use dni::run::{Figure, Learner};
 use dni::{
-    Activation, Batch, Chain, Credit, Dense, DenseConfig, Init, InputModel, Interface,
+    Activation, Batch, Chain, Credit, Dense, DenseConfig, Init, InputModel, Interface, Lessons,
     LinearSynthesizerConfig, Loss, Optimizer, Sparse,
 };
 
@@ -294,6 +295,45 @@ fn input_models_rest_under_other_credits() {
     });
 }
 
+/// When sections switch to guessed inputs the guesses are trained, and until then these have no
+/// influence.
+#[test]
+fn input_models_learn_in_a_warm_up_without_being_applied() {
+    on_every_device(|device, checks| {
+        let batch = batch(1, device);
+        let lessons = Lessons {
+            warm_up: 60,
+            ..Lessons::from(Credit::Synthetic)
+        };
+        let mut with = Net::new(device, Some(learning_models(device)), 0.01);
+        let mut without = Net::new(device, None, 0.01);
+        let mut losses = Vec::new();
+        for step in 0..lessons.warm_up {
+            let figures = with.chain.learn(batch.clone(), &lessons, step);
+            without.chain.learn(batch.clone(), &lessons, step);
+            let of_models = figures
+                .into_iter()
+                .filter(|(figure, _)| matches!(figure, Figure::InputModel(_)));
+            losses.push(of_models.map(|(_, loss)| values(loss)[0]).sum::<f32>());
+        }
+        let (first, last) = (losses[0], losses[losses.len() - 1]);
+        checks.that(format!("{first} to {last}"), last < first / 3.0);
+        let same = with.parameters(&batch) == without.parameters(&batch);
+        checks.that("sections and synthesizers", same);
+
+        let mut sparse = Net::new(device, Some(learning_models(device)), 0.01);
+        let lessons = Lessons {
+            sparse: Some(Sparse::new(1e-9, 1).expect("it is a probability")),
+            ..lessons
+        };
+        let figures = sparse.chain.learn(batch.clone(), &lessons, 0);
+        let rests = figures
+            .iter()
+            .all(|(figure, _)| !matches!(figure, Figure::InputModel(_)));
+        checks.that("nobody sends anything", rests);
+    });
+}
+
 /// A factor of the learning rate is that of a smaller learning rate, for sections, synthesizers
 /// and input models.
 #[test]
@@ -319,4 +359,15 @@ fn a_factor_scales_every_learning_rate() {
             checks.all_close("parameters", a, b, 1e-5);
         }
     });
+}
+
+/// Logs tell sections and interfaces by their names.
+#[test]
+#[should_panic(expected = "there is a section 'f' already")]
+fn a_name_given_twice_is_refused() {
+    let device = Device::flex();
+    let [first, second, _] = sections(&device);
+    let _ = Chain::new(Loss::SquaredError)
+        .section("f", first, Optimizer::sgd(0.1))
+        .section("f", second, Optimizer::sgd(0.1));
 }

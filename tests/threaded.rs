@@ -128,7 +128,7 @@ fn state(network: &impl Network) -> Vec<u8> {
     let folder = common::TempDir::new();
     let path = folder.path().join("checkpoint.bpk");
     let (notes, progress) = (Notes::new(), Progress::default());
-    Checkpoint::write(&path, network, &notes, progress, "", &[]).expect("it can be written");
+    Checkpoint::write(&path, network, &notes, progress, "", None, &[]).expect("it can be written");
     std::fs::read(path).expect("it was written")
 }
 
@@ -195,6 +195,47 @@ fn by_default_timing_makes_no_difference() {
     });
 }
 
+/// What a chain was told of its rates stays said, and drops come on top, by workers as without.
+#[test]
+fn a_factor_of_the_rates_stays_and_drops_come_on_top() {
+    on_devices(&[Backend::Flex], |device, checks| {
+        let lessons: Lessons = Credit::Synthetic.into();
+        let drops = Drops::new(vec![(4, 0.5)]).expect("the drops are in order");
+        let chain = |factor| {
+            let mut chain = network(Kind::Unlocked, device);
+            chain.set_rate_factor(factor);
+            chain
+        };
+        let mut expected = chain(1.0);
+        for step in 0..8 {
+            expected.set_rate_factor(if step < 4 { 0.1 } else { 0.05 });
+            expected.step(batch(step, device), Credit::Synthetic);
+        }
+        let mut locked = chain(0.1);
+        let burst = Burst {
+            steps: 0..8,
+            schedule: &lessons,
+            drops: &drops,
+            check_every: 1,
+        };
+        let done = locked.learn_burst(&mut |step| batch(step, device), &burst);
+        done.expect("nothing goes wrong");
+        let threaded = Threaded::new(chain(0.1), &[2, 3]);
+        let mut threaded = threaded.expect("the split is right");
+        let done = threaded.train(0..8, &lessons, &drops, |step| batch(step, device));
+        done.expect("nothing goes wrong");
+        checks.that("the chain's steps", state(&locked) == state(&expected));
+        checks.that("the workers' steps", state(&threaded) == state(&expected));
+        let mut whole = chain(1.0);
+        let done = whole.learn_burst(&mut |step| batch(step, device), &burst);
+        done.expect("nothing goes wrong");
+        checks.that(
+            "a factor changes something",
+            state(&whole) != state(&expected),
+        );
+    });
+}
+
 /// A timeline has a few steps from the middle of a burst: every section and interface once in each,
 /// one after another on every worker.
 #[test]
@@ -204,7 +245,9 @@ fn timelines_say_what_workers_did() {
         let mut threaded = threaded.expect("the split is right");
         checks.that("nothing at first", threaded.timeline().is_empty());
         let lessons = Credit::Synthetic.into();
-        let trained = threaded.train(0..20, &lessons, |step| batch(step, device));
+        let trained = threaded.train(0..20, &lessons, &Drops::default(), |step| {
+            batch(step, device)
+        });
         trained.expect("nothing goes wrong");
         let timeline = threaded.timeline();
         for step in 8..12 {
@@ -433,7 +476,7 @@ fn no_message_is_lost_or_doubled_whatever_the_timing() {
         let report = in_time(move || {
             let threaded = Threaded::new(chain, &split).and_then(|t| t.with_queue(queue));
             let mut threaded = threaded.expect("the split is right");
-            let figures = threaded.train(0..steps, &lessons, |step| {
+            let figures = threaded.train(0..steps, &lessons, &Drops::default(), |step| {
                 naps.take();
                 numbered(step)
             });
@@ -513,7 +556,12 @@ fn workers_of_one_section_all_run_at_the_same_time() {
         let threaded = Threaded::new(chain, &[1; Crowd::SECTIONS]);
         let mut threaded = threaded.expect("the split is right");
         let steps = 0..Crowd::STEPS;
-        threaded.train(steps, &Credit::Synthetic.into(), numbered)
+        threaded.train(
+            steps,
+            &Credit::Synthetic.into(),
+            &Drops::default(),
+            numbered,
+        )
     });
     let figures = done.expect("nobody waits for ever");
     assert_eq!(figures.expect("nobody fails").len(), Crowd::STEPS);
@@ -588,7 +636,9 @@ fn failure_of(fault: Fault, split: &'static [usize]) -> Error {
         let device = Device::flex();
         let lessons = Credit::Synthetic.into();
         threaded
-            .train(0..1_000, &lessons, |step| batch(step, &device))
+            .train(0..1_000, &lessons, &Drops::default(), |step| {
+                batch(step, &device)
+            })
             .err()
     });
     let error = outcome.unwrap_or_else(|| panic!("{fault:?}, {split:?}: still waiting"));
@@ -646,7 +696,9 @@ fn batches_that_panic_stop_the_workers() {
             _ => batch(step, &device),
         };
         catch_unwind(AssertUnwindSafe(|| {
-            threaded.train(0..100, &lessons, batches).is_ok()
+            threaded
+                .train(0..100, &lessons, &Drops::default(), batches)
+                .is_ok()
         }))
         .is_err()
     });
@@ -658,7 +710,9 @@ fn what_would_keep_workers_waiting_is_refused_and_says_why() {
     let device = Device::flex();
     let refused = |chain: Chain, lessons: Lessons| {
         let mut threaded = Threaded::new(chain, &[2, 3]).expect("the split is right");
-        let done = threaded.train(0..1, &lessons, |step| batch(step, &device));
+        let done = threaded.train(0..1, &lessons, &Drops::default(), |step| {
+            batch(step, &device)
+        });
         done.expect_err("it is refused").to_string()
     };
     for credit in [Credit::Backprop, Credit::Mixed { lambda: 0.5 }] {
@@ -818,14 +872,16 @@ fn a_run_that_is_stopped_goes_on_as_if_nothing_had_happened() {
         let threaded = Threaded::new(network(Kind::Unlocked, &device), &[2, 3]);
         let mut threaded = threaded.expect("the split is right");
         let path = folder.path();
-        let opened = RunFolder::open(path, "", &threaded).expect("the folder can be read");
+        let opened =
+            RunFolder::open(path, &toml::Table::new(), &threaded).expect("the folder can be read");
         let (mut run_folder, start) = match opened {
             Some((run_folder, checkpoint)) => (
                 run_folder,
                 checkpoint.restore(&mut threaded).expect("it fits"),
             ),
             None => (
-                RunFolder::create(path, "", &threaded).expect("a folder can be made"),
+                RunFolder::create(path, &toml::Table::new(), &threaded)
+                    .expect("a folder can be made"),
                 Progress::default(),
             ),
         };

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use dni::GradientState;
 use dni::run::Event;
 
 use super::trail::Trail;
@@ -20,6 +21,8 @@ pub struct Board {
     pub figures: BTreeMap<String, Trail>,
     /// The cosines of interfaces, by name, from the bottom up.
     pub cosines: Vec<(String, Trail)>,
+    /// Interfaces whose gradients could not be compared the last time.
+    pub not_compared: BTreeMap<String, GradientState>,
     /// Whether the user is asked if it should stop, and whether it does.
     pub is_asking: bool,
     pub is_stopping: bool,
@@ -45,6 +48,7 @@ impl Board {
             loss: Trail::default(),
             figures: BTreeMap::new(),
             cosines: Vec::new(),
+            not_compared: BTreeMap::new(),
             is_asking: false,
             is_stopping: false,
             recent: VecDeque::new(),
@@ -71,7 +75,16 @@ impl Board {
             Event::Compared { step, interfaces } => {
                 for quality in interfaces {
                     let trail = self.cosines_of(&quality.name);
-                    trail.add(*step as f64, quality.cosine);
+                    match quality.cosine {
+                        Some(cosine) => {
+                            trail.add(*step as f64, cosine);
+                            self.not_compared.remove(&quality.name);
+                        }
+                        None => {
+                            let name = quality.name.clone();
+                            self.not_compared.insert(name, quality.state);
+                        }
+                    }
                 }
             }
             Event::Traced { .. }

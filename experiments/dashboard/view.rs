@@ -101,8 +101,12 @@ fn cosine_lines<'a>(board: &'a Board, area: Rect) -> Vec<Line<'a>> {
     let lines = board.cosines.iter().rev().map(|(name, trail)| {
         let last = trail.last().unwrap_or(0.0);
         let colour = if last < 0.0 { Color::Red } else { Color::Blue };
+        let now = match board.not_compared.get(name) {
+            Some(state) => state.to_string(),
+            None => format!("{last:5.2}"),
+        };
         Line::from(vec![
-            Span::raw(format!("{name:width$} {last:5.2} ")),
+            Span::raw(format!("{name:width$} {now:>5} ")),
             Span::styled(spark(trail, room), Style::new().fg(colour)),
         ])
     });
@@ -237,8 +241,8 @@ fn keys(board: &Board) -> Line<'static> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use dni::Quality;
     use dni::run::{Event, Scalars};
+    use dni::{GradientState, Quality};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
@@ -274,14 +278,22 @@ mod tests {
             });
             let quality = |name: &str, cosine| Quality {
                 name: name.to_string(),
+                state: match cosine {
+                    Some(_) => GradientState::Alive,
+                    None => GradientState::Dead,
+                },
                 cosine,
-                relative_error: 1.0,
-                norm: 1.0,
-                absolute_error: 1.0,
+                relative_error: cosine,
+                norm: Some(1.0),
+                absolute_error: Some(1.0),
             };
             board.hear(&Event::Compared {
                 step,
-                interfaces: vec![quality("hidden1", 1.0 - value), quality("hidden2", -0.25)],
+                interfaces: vec![
+                    quality("hidden1", Some(1.0 - value)),
+                    quality("hidden2", Some(-0.25)),
+                    quality("hidden3", (record < 10).then_some(0.5)),
+                ],
             });
         }
         board
@@ -298,6 +310,7 @@ mod tests {
             "loss 0.100",
             "test_error 0.050",
             "hidden1  0.90",
+            "hidden3  dead",
             "hidden2 -0.25",
             "▄▅▆", // 1/2, 2/3, 3/4
             "lr 0.001",

@@ -36,6 +36,7 @@ use burn::tensor::{Tensor, assert_shape};
 
 use crate::interface::{Interface, Prediction};
 use crate::loss::{Loss, Reduction};
+use crate::pass::plain;
 use networks::FastDeltas;
 
 /// `T^2` steps of some streams side by side.
@@ -243,9 +244,9 @@ impl Clocks {
         inputs: Tensor<3>,
         states: Option<ClockStates>,
     ) -> (Tensor<3>, Tensor<2>, ClockStates) {
-        let (steps, inputs) = (self.period * self.period, inputs.inner());
+        let (steps, inputs) = (self.period * self.period, plain(inputs));
         assert_shape!(inputs, [steps, _, _]);
-        let (mut fast, slow) = states.map(|s| (s.fast.inner(), s.slow.inner())).unzip();
+        let (mut fast, slow) = states.map(|s| (plain(s.fast), plain(s.slow))).unzip();
         let [mut answers, mut messages] = [(); 2].map(|()| Vec::with_capacity(self.period));
         for k in 0..self.period {
             let window = inputs.clone().narrow(0, k * self.period, self.period);
@@ -311,10 +312,10 @@ impl Span {
     /// If it is not a span of this period.
     fn off_tape(self, period: usize) -> Self {
         let span = Self {
-            inputs: self.inputs.inner(),
-            fast_targets: self.fast_targets.inner(),
-            slow_targets: self.slow_targets.inner(),
-            contexts: self.contexts.map(Tensor::inner),
+            inputs: plain(self.inputs),
+            fast_targets: plain(self.fast_targets),
+            slow_targets: plain(self.slow_targets),
+            contexts: self.contexts.map(plain),
         };
         let [steps, batch, _] = span.inputs.dims();
         assert!(

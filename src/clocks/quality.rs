@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 
 use super::learn::MESSAGE;
 use super::{ClockStates, Clocks, Feedback, Span, at};
+use crate::pass::plain;
 use crate::quality::Quality;
 
 impl Clocks {
@@ -21,7 +22,7 @@ impl Clocks {
             return None;
         };
         let span = span.clone().off_tape(self.period);
-        let (fast, slow) = states.map(|s| (s.fast.inner(), s.slow.inner())).unzip();
+        let (fast, slow) = states.map(|s| (plain(s.fast), plain(s.slow))).unzip();
         let (mut fast, mut slow) = (self.fast.observer(fast), self.slow.observer(slow));
         let interface = interface.observer();
         let windows = (0..self.period).map(|k| fast.unroll(span.window(k, self.period)).message());

@@ -122,6 +122,11 @@ impl Images {
         self.labels[image].into()
     }
 
+    /// All values, pixels and classes.
+    pub(super) fn bytes(&self) -> [&[u8]; 2] {
+        [&self.pixels, &self.labels]
+    }
+
     /// The first `count` images, or all if there are fewer.
     pub fn take(mut self, count: usize) -> Self {
         self.labels.truncate(count);

@@ -121,6 +121,7 @@ impl Corpus {
     ///
     /// If the text is empty, or its alphabet too large.
     pub fn from_text(text: &str) -> Result<Self> {
+        let text = without_mark(text);
         let text = match is_spaced(text) {
             true => join(text),
             false => text.to_string(),
@@ -151,6 +152,7 @@ impl Corpus {
 
     /// [`from_parts`](Self::from_parts), with what errors call the parts.
     fn from_named(parts: [&str; 3], names: [&str; 3]) -> Result<Self> {
+        let parts = parts.map(without_mark);
         let is_spaced = is_spaced(parts[0]);
         let parts = parts.map(|part| match is_spaced && is_tokens(part) {
             true => join(part),
@@ -219,6 +221,11 @@ fn read(path: &PathBuf) -> Result<String> {
         return Err(wrong("it is empty".into(), "give a file with a text"));
     }
     Ok(text)
+}
+
+/// A text without the byte-order mark that some editors put in front of it.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn refuse_empty(text: &str, what: &str) -> Result<()> {
@@ -310,6 +317,19 @@ mod tests {
             let corpus = Corpus::from_text(text).unwrap();
             assert!(corpus.alphabet.encode(" ", "it").is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_letter() {
+        let text = "ab".repeat(40);
+        let marked = format!("\u{feff}{text}");
+        let corpus = Corpus::from_text(&marked).unwrap();
+        assert_eq!(corpus, Corpus::from_text(&text).unwrap());
+        let corpus = Corpus::from_parts([&text, &marked, &marked]).unwrap();
+        assert_eq!(corpus.valid.len(), text.len());
+        assert!(Corpus::from_text("\u{feff}").is_err(), "it is empty");
+        // Elsewhere it is a character like others.
+        assert_eq!(Corpus::from_text("a\u{feff}b").unwrap().alphabet.len(), 3);
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub struct Lessons {
     pub credit: Credit,
     /// Which sections learn in which step; none for all of them in every step.
     pub sparse: Option<Sparse>,
-    /// Steps at the start in which sections learn by backprop while synthesizers learn without
-    /// being applied; zero for none.
+    /// Steps at the start in which sections learn by backprop while synthesizers and input models
+    /// learn without being applied; zero for none. A credit without synthesizers has none.
     pub warm_up: usize,
 }
 
@@ -34,13 +34,9 @@ impl From<Credit> for Lessons {
 }
 
 impl Lessons {
-    /// The credit of a step, counted from 0.
-    fn credit_of(&self, step: usize) -> Credit {
-        if step < self.warm_up && self.credit.uses_synthesizers() {
-            Credit::Mixed { lambda: 1.0 }
-        } else {
-            self.credit
-        }
+    /// Whether a step, counted from 0, is one of the warm-up.
+    fn warms_up(&self, step: usize) -> bool {
+        step < self.warm_up && self.credit.uses_synthesizers()
     }
 
     /// Which of `sections` sections learn in a step, counted from 0, from the bottom up.
@@ -62,14 +58,17 @@ impl Learner for Chain {
 
     fn learn(&mut self, batch: Batch, lessons: &Lessons, step: usize) -> Figures {
         let target = batch.target.clone();
-        let credit = lessons.credit_of(step);
         let learners = lessons.learners(step, self.sections.len());
-        let done = self.sparse_step(batch, credit, &learners);
+        let done = match lessons.warms_up(step) {
+            true => self.warm_up_step(batch, &learners),
+            false => self.sparse_step(batch, lessons.credit, &learners),
+        };
         self.figures(done, target)
     }
 
     fn set_rate_factor(&mut self, factor: f64) {
-        Chain::set_rate_factor(self, factor);
+        let factor = self.with_rate_factor(factor);
+        self.group().set_rate_factor(factor);
     }
 }
 

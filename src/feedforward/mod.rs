@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::interface::{Interface, Prediction};
 use crate::loss::{Loss, Reduction};
 use crate::optimizer::Optimizer;
-use crate::pass::{Input, Pass};
+use crate::pass::{Input, Pass, plain};
 use crate::place::carry;
 use crate::quality::Quality;
 use crate::section::Section;
@@ -41,9 +41,9 @@ impl Batch {
     /// The same values without a tape, should the caller's tensors have one.
     pub(crate) fn off_tape(self) -> Self {
         Self {
-            input: self.input.inner(),
-            target: self.target.inner(),
-            context: self.context.map(Tensor::inner),
+            input: plain(self.input),
+            target: plain(self.target),
+            context: self.context.map(plain),
         }
     }
 
@@ -101,6 +101,8 @@ pub struct Chain {
     sections: Vec<NamedSection>,
     /// `interfaces[i]` stands on top of `sections[i]`.
     interfaces: Vec<Interface>,
+    /// What all learning rates are multiplied by, besides the factor of a schedule.
+    rate_factor: f64,
 }
 
 struct NamedSection {
@@ -116,6 +118,7 @@ impl Chain {
             reduction: Reduction::default(),
             sections: Vec::new(),
             interfaces: Vec::new(),
+            rate_factor: 1.0,
         }
     }
 
@@ -132,8 +135,8 @@ impl Chain {
     ///
     /// # Panics
     ///
-    /// If interfaces have been left out below it: either every two sections have one between
-    /// them, or none.
+    /// If there is a section of this name, or interfaces have been left out below it: either every
+    /// two sections have one between them, or none.
     pub fn section(
         mut self,
         name: impl Into<String>,
@@ -144,8 +147,14 @@ impl Chain {
             self.interfaces.is_empty() || self.interfaces.len() == self.sections.len(),
             "put an interface between each two sections, or none at all"
         );
+        let name = name.into();
+        assert!(
+            self.sections.iter().all(|s| s.name != name),
+            "there is a section '{name}' already, and logs tell sections and interfaces by their \
+             names; give each a name of its own"
+        );
         self.sections.push(NamedSection {
-            name: name.into(),
+            name,
             section: Box::new(Trained::new(section, optimizer)),
         });
         self
@@ -243,6 +252,20 @@ impl Chain {
         }
     }
 
+    /// One training step in which sections learn by backprop, and synthesizers and input models
+    /// without being applied.
+    fn warm_up_step(&mut self, batch: Batch, learners: &[bool]) -> Step {
+        let input = plain(batch.input.clone());
+        let mut step = self.sparse_step(batch, Credit::Mixed { lambda: 1.0 }, learners);
+        let sent = self.interfaces.iter_mut().zip(&step.messages).zip(learners);
+        let residuals = sent.map(|((interface, message), learns)| {
+            let guess = interface.guess(&input).filter(|_| *learns)?;
+            Some(interface.learn_input(guess, message.clone()))
+        });
+        step.input_residuals = residuals.collect();
+        step
+    }
+
     fn check_step(&self, batch: &Batch, credit: Credit, learners: &[bool]) {
         let sections = self.sections.len();
         assert!(sections > 0, "a chain needs a section");
@@ -294,13 +317,19 @@ impl Chain {
     }
 
     /// Multiplies all learning rates, those of synthesizers included, by `factor` from now on. It
-    /// replaces the factor set before.
+    /// replaces the factor set before; the drops of a schedule come on top of it.
     ///
     /// # Panics
     ///
     /// If it is negative or not finite.
     pub fn set_rate_factor(&mut self, factor: f64) {
         self.group().set_rate_factor(factor);
+        self.rate_factor = factor;
+    }
+
+    /// What rates are multiplied by where a schedule has this factor.
+    pub(crate) fn with_rate_factor(&self, of_schedule: f64) -> f64 {
+        self.rate_factor * of_schedule
     }
 
     /// Brings everything up to date that modules keep by the thread that trained them, so that
@@ -349,7 +378,7 @@ impl Chain {
     pub fn predict(&self, input: Tensor<2>) -> Tensor<2> {
         self.sections
             .iter()
-            .fold(input.inner(), |message, s| s.section.predict(message))
+            .fold(plain(input), |message, s| s.section.predict(message))
     }
 
     /// The mean loss of the examples of a batch, read back from the device.
@@ -361,7 +390,7 @@ impl Chain {
         self.loss
             .mean(
                 self.predict(batch.input.clone()),
-                batch.target.clone().inner(),
+                plain(batch.target.clone()),
             )
             .into_scalar()
     }

@@ -23,7 +23,7 @@ mod vector;
 
 pub use instructions::{Instructions, vectorized};
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
 /// So many values are worth handing to another kernel thread.
@@ -34,7 +34,15 @@ pub(crate) fn suits(device: &Device) -> bool {
     crate::backend::is_flex(device)
 }
 
-/// The values of a float tensor where they lie, without a copy.
+/// A tensor in 32-bit floats, in which everything is computed.
+pub(crate) fn in_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    match tensor.dtype() {
+        DType::F32 => tensor,
+        _ => tensor.cast(FloatDType::F32),
+    }
+}
+
+/// The values of a float tensor where they lie, without a copy if they are 32-bit floats.
 pub(crate) struct Values(FlexTensor);
 
 impl Values {
@@ -47,7 +55,8 @@ impl Values {
     ///
     /// If the tensor's device does not [suit](suits).
     pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
-        Self::try_of(tensor).expect("tensors are worked on here only where they lie in host memory")
+        Self::try_of(in_f32(tensor))
+            .expect("tensors are worked on here only where they lie in host memory")
     }
 
     /// The same, if the tensor lies in host memory and holds `f32`.

@@ -3,7 +3,7 @@
 use burn::optim::{
     Adam, AdamConfig, AdamState, AdaptiveMomentumState, LearningRate, Optimizer as Rule,
 };
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use crate::host::{self, Values, adam::Constants};
 
@@ -23,13 +23,17 @@ pub(super) struct FusedAdam {
 
 impl FusedAdam {
     pub fn new() -> Self {
-        let config = AdamConfig::new()
+        Self {
+            rule: Self::config().build(),
+        }
+    }
+
+    /// Its constants.
+    pub fn config() -> AdamConfig {
+        AdamConfig::new()
             .with_beta_1(BETA_1)
             .with_beta_2(BETA_2)
-            .with_epsilon(EPSILON);
-        Self {
-            rule: config.build(),
-        }
+            .with_epsilon(EPSILON)
     }
 }
 
@@ -44,7 +48,7 @@ impl Rule for FusedAdam {
         state: Option<Self::State<D>>,
     ) -> (Tensor<D>, Option<Self::State<D>>) {
         match state {
-            Some(state) if host::suits(&theta.device()) => {
+            Some(state) if theta.dtype() == DType::F32 && host::suits(&theta.device()) => {
                 let (mut theta, gradient) = (Values::of(theta), Values::of(gradient));
                 let mut state = HostState::of(state);
                 state.step(learning_rate, theta.as_mut_slice(), gradient.as_slice());

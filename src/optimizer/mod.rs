@@ -8,23 +8,27 @@
 
 mod adam;
 mod lent;
+mod rule;
 mod sgd;
 
 pub(crate) use lent::Lent;
+pub use rule::{Constants, UpdateRule};
 
 use std::fmt;
 use std::sync::Arc;
 
+use burn::grad_clipping::{GradientClipping, GradientClippingConfig};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{
-    DynOptimizer, DynState, GradientsParams, LearningRate, Optimizer as Rule, Sgd, StateSink,
+    DynOptimizer, DynState, GradientsParams, LearningRate, Optimizer as Rule, SgdConfig, StateSink,
     StateSource,
 };
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 use crate::optimizer::adam::FusedAdam;
 use crate::optimizer::lent::InPlace;
+use crate::optimizer::rule::Terms;
 use crate::optimizer::sgd::FusedSgd;
 use crate::pass::learning;
 
@@ -32,8 +36,9 @@ use crate::pass::learning;
 #[derive(Clone)]
 pub struct Optimizer {
     rule: Arc<dyn DynOptimizer>,
-    /// The name of the rule's type, by which a checkpoint knows it.
-    name: &'static str,
+    clipping: Option<GradientClipping>,
+    /// By which a checkpoint knows rule and clipping.
+    terms: Terms,
     /// How parameters can be changed where they lie, if that is known.
     in_place: Option<InPlace>,
     learning_rate: LearningRate,
@@ -43,25 +48,32 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// Any of burn's update rules, for instance `AdamWConfig::new().build()`.
+    /// Any of burn's update rules by its configuration, for instance `AdamWConfig::new()`, clipping
+    /// included, or one of your own.
     ///
     /// # Panics
     ///
-    /// If the learning rate is negative or not finite.
-    pub fn new<R: Rule>(rule: R, learning_rate: LearningRate) -> Self {
-        Self::named(std::any::type_name::<R>(), rule, None, learning_rate)
+    /// If the learning rate is negative or not finite, or gradients are clipped to what is not a
+    /// number above 0.
+    pub fn new<R: UpdateRule>(rule: R, learning_rate: LearningRate) -> Self {
+        let optimizer = Self::of(rule.rule(), Terms::of(&rule), None, learning_rate);
+        match rule.clipping() {
+            Some(clipping) => optimizer.with_clipping(clipping),
+            None => optimizer,
+        }
     }
 
-    fn named(
-        name: &'static str,
+    fn of(
         rule: impl Rule,
+        terms: Terms,
         in_place: Option<InPlace>,
         learning_rate: LearningRate,
     ) -> Self {
         let mut optimizer = Self {
             rule: Arc::new(rule),
-            name,
             in_place,
+            clipping: None,
+            terms,
             learning_rate,
             rate_factor: 1.0,
             states: Vec::new(),
@@ -72,16 +84,33 @@ impl Optimizer {
 
     /// Plain stochastic gradient descent.
     pub fn sgd(learning_rate: LearningRate) -> Self {
-        // A checkpoint knows it as what it is on any device: burn's.
-        let name = std::any::type_name::<Sgd>();
-        Self::named(name, FusedSgd::new(), Some(InPlace::Sgd), learning_rate)
+        let terms = Terms::of(&SgdConfig::new());
+        Self::of(FusedSgd::new(), terms, Some(InPlace::Sgd), learning_rate)
     }
 
     /// Adam with the constants of its paper; burn's default epsilon is a thousand times larger,
     /// which would drown the small gradients of synthesizers.
     pub fn adam(learning_rate: LearningRate) -> Self {
-        let name = std::any::type_name::<FusedAdam>();
-        Self::named(name, FusedAdam::new(), Some(InPlace::Adam), learning_rate)
+        let terms = Terms::of(&FusedAdam::config());
+        Self::of(FusedAdam::new(), terms, Some(InPlace::Adam), learning_rate)
+    }
+
+    /// Clips gradients before the rule sees them: each value, or the norm of each parameter's
+    /// gradient, that of every parameter on its own.
+    ///
+    /// # Panics
+    ///
+    /// If the threshold is not a number above 0.
+    pub fn with_clipping(mut self, clipping: GradientClippingConfig) -> Self {
+        self.clipping = Some(self.terms.clip(&clipping));
+        // What is changed where it lies has no gradient that could be clipped before.
+        self.in_place = None;
+        self
+    }
+
+    /// Whether an update is the learning rate times the gradient, and nothing else.
+    pub(crate) fn is_plain_descent(&self) -> bool {
+        self.terms.is_plain_descent()
     }
 
     /// The learning rate, without the [factor](Self::set_rate_factor) of a schedule.
@@ -142,10 +171,13 @@ impl Optimizer {
         })
     }
 
-    /// Writes the learning rate, and the states as `prefix.parameter.field`, parameters numbered
-    /// as the module visits them.
+    /// Writes the terms, the learning rate, and the states as `prefix.parameter.field`, parameters
+    /// numbered as the module visits them.
     pub(crate) fn save(&self, prefix: &str, sink: &mut StateSink) {
-        sink.push_scalar(prefix, "rule", self.rule_mark().into());
+        // A state has tensors and numbers only: a text is a tensor of its bytes.
+        let terms = serde_json::to_vec(&self.terms).expect("plain values are always JSON");
+        let length = terms.len();
+        sink.push_tensor(prefix, TERMS, TensorData::new(terms, [length]));
         sink.push_scalar(prefix, "learning_rate", self.learning_rate.into());
         for (index, state) in self.states.iter().enumerate() {
             if let Some(state) = state {
@@ -172,16 +204,11 @@ impl Optimizer {
         self.load(ANY, self.states.len(), &mut source, device)
     }
 
-    /// A number for the update rule: states have no room for a name.
-    fn rule_mark(&self) -> u64 {
-        crc32fast::hash(self.name.as_bytes()).into()
-    }
-
     /// Reads back what [`save`](Self::save) wrote, for a module of `parameters` parameters.
     ///
     /// # Errors
     ///
-    /// If the update rule is another one, or a state is missing.
+    /// If the update rule, a constant of it or the clipping is another one, or a state is missing.
     pub(crate) fn load(
         &mut self,
         prefix: &str,
@@ -190,12 +217,15 @@ impl Optimizer {
         device: &Device,
     ) -> Result<()> {
         let missing = |name: String| Error::MissingTensor { name };
-        let rule = source.take_scalar(prefix, "rule");
-        if rule.and_then(|rule| u64::try_from(rule).ok()) != Some(self.rule_mark()) {
+        let terms = source.take_tensor(prefix, TERMS);
+        let terms = terms.and_then(|terms| terms.try_into_vec::<u8>().ok());
+        let terms = terms.and_then(|terms| serde_json::from_slice::<Terms>(&terms).ok());
+        let terms = terms.ok_or_else(|| missing(format!("{prefix}.{TERMS}")))?;
+        if terms != self.terms {
             return Err(Error::Contract {
                 what: format!("the update rule of {prefix}"),
-                saved: "another one".to_string(),
-                current: self.name.to_string(),
+                saved: terms.to_string(),
+                current: self.terms.to_string(),
             });
         }
         let learning_rate = source
@@ -222,9 +252,13 @@ impl Optimizer {
     }
 }
 
+/// Under which name a checkpoint has the terms of an optimizer.
+const TERMS: &str = "rule";
+
 impl fmt::Debug for Optimizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Optimizer")
+            .field("rule", &self.terms.to_string())
             .field("learning_rate", &self.learning_rate)
             .field("states", &self.states.len())
             .finish()
@@ -250,6 +284,10 @@ impl ModuleMapper for Update<'_> {
         let gradient = self.gradients.remove::<D>(param.id);
         let Some(gradient) = gradient.filter(|_| self.learns[index]) else {
             return param;
+        };
+        let gradient = match &self.optimizer.clipping {
+            Some(clipping) => clipping.clip_gradient(gradient),
+            None => gradient,
         };
         let (id, value, mapper) = param.consume();
         let (value, state) = self.optimizer.rule.step_dyn(

@@ -1,7 +1,7 @@
 //! Plain gradient descent, in one loop where the tensors lie in host memory.
 
 use burn::optim::{LearningRate, Optimizer as Rule, Sgd, SgdConfig, SgdState};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use crate::host::{self, Values};
 
@@ -30,7 +30,7 @@ impl Rule for FusedSgd {
         gradient: Tensor<D>,
         state: Option<Self::State<D>>,
     ) -> (Tensor<D>, Option<Self::State<D>>) {
-        if !host::suits(&theta.device()) {
+        if theta.dtype() != DType::F32 || !host::suits(&theta.device()) {
             return self.rule.step(learning_rate, theta, gradient, state);
         }
         let (mut theta, gradient) = (Values::of(theta), Values::of(gradient));

@@ -5,7 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::message::{cut, inject_all, receive};
-use crate::pass::{collect, tracked};
+use crate::pass::{collect, plain, tracked};
 
 /// A recurrent core, `(y_t, s_t) = f(x_t, s_{t-1})`: any burn module with a step.
 ///
@@ -98,8 +98,8 @@ impl Sequence {
     /// The same values without a tape.
     pub(crate) fn off_tape(self) -> Self {
         Self {
-            inputs: self.inputs.inner(),
-            keeps: self.keeps.map(Tensor::inner),
+            inputs: plain(self.inputs),
+            keeps: self.keeps.map(plain),
         }
     }
 

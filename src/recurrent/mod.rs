@@ -27,7 +27,7 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use crate::interface::{Contract, FutureTerms, Interface};
 use crate::loss::{Loss, Reduction};
 use crate::optimizer::Optimizer;
-use crate::pass::{Input, LocalGradients};
+use crate::pass::{Input, LocalGradients, plain};
 use crate::section::Section;
 use crate::trained::{AnyCore, AnySection, Trained};
 
@@ -211,7 +211,7 @@ impl Recurrent {
 
     /// Sets the state before the next window; none for the zero state.
     pub fn set_state(&mut self, state: Option<Tensor<2>>) {
-        self.state = state.map(Tensor::inner);
+        self.state = state.map(plain);
     }
 
     /// The zero state.
@@ -337,14 +337,14 @@ impl Recurrent {
     /// If a shape does not fit.
     pub fn losses(&self, outputs: Tensor<3>, window: &Window) -> Tensor<2> {
         let [steps, batch, features] = outputs.dims();
-        let [outputs, targets] = [outputs, window.targets.clone().inner()]
+        let [outputs, targets] = [outputs, plain(window.targets.clone())]
             .map(|tensor| tensor.reshape([steps * batch, features]));
         let losses = self.loss.of_each(outputs, targets);
         let losses = losses.reshape([steps, batch]);
         match &window.weights {
             Some(weights) => {
                 assert_shape!(weights, [steps, batch]);
-                losses * weights.clone().inner()
+                losses * plain(weights.clone())
             }
             None => losses,
         }
@@ -357,9 +357,10 @@ impl Recurrent {
     ///
     /// If a shape does not fit.
     pub fn predict(&self, sequence: &Sequence, state: Option<Tensor<2>>) -> (Tensor<3>, Tensor<2>) {
+        let sequence = sequence.clone().off_tape();
         let [steps, batch, _] = sequence.dims();
         let mut state = match state {
-            Some(state) => state.inner(),
+            Some(state) => plain(state),
             None => self.zero_state(batch, &sequence.inputs.device()),
         };
         let mut outputs = Vec::with_capacity(steps);
@@ -406,8 +407,8 @@ impl Window {
     fn off_tape(self) -> Self {
         Self {
             sequence: self.sequence.off_tape(),
-            targets: self.targets.inner(),
-            weights: self.weights.map(Tensor::inner),
+            targets: plain(self.targets),
+            weights: self.weights.map(plain),
             next: self.next.map(Sequence::off_tape),
         }
     }

@@ -4,6 +4,7 @@ use burn::tensor::{Tensor, assert_shape};
 
 use super::learn::STATE;
 use super::{Deltas, Future, Read, Recurrent, Window};
+use crate::pass::plain;
 use crate::quality::Quality;
 
 impl Recurrent {
@@ -29,7 +30,7 @@ impl Recurrent {
         let first = windows.first()?;
         let ([_, batch, _], features) = (first.sequence.dims(), observer.core.state_features());
         assert_shape!(state, [batch, features]);
-        let state = state.inner();
+        let state = plain(state);
         let delta_hat = future.predict(observer.core.as_ref(), &state, &first.sequence);
         let delta = observer.true_future(state, &windows, future.share_learned())?;
         Some(Quality::measure(STATE.to_string(), delta_hat, delta))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Curve, Quantity, Record, Timeline};
+use super::{Curve, NotCompared, Quantity, Record, Timeline};
 use crate::run::Origin;
 
 /// Runs with the same settings but for their seed.
@@ -36,6 +36,8 @@ pub struct Run {
     pub seconds: f64,
     /// Whether it has come to its end.
     pub finished: bool,
+    /// Where its synthetic gradients could not be compared with the true ones.
+    pub not_compared: Vec<NotCompared>,
 }
 
 impl Group {
@@ -101,6 +103,7 @@ impl Group {
             steps: record.steps,
             seconds: record.seconds,
             finished: record.is_finished,
+            not_compared: record.not_compared,
         });
         self.timeline = self.timeline.take().or(record.timeline);
         for (quantity, curve) in record.curves {
@@ -155,7 +158,12 @@ fn labels(groups: &[Group]) -> Vec<String> {
     const LONGEST: usize = 48;
     let differences = Group::differences(groups);
     let fits = |labels: &[String]| labels.iter().all(|label| label.chars().count() <= LONGEST);
-    let long: Vec<String> = groups.iter().map(|g| g.in_detail(&differences)).collect();
+    let telling: Vec<&str> = differences
+        .iter()
+        .copied()
+        .filter(|name| !follows_from_method(groups, name))
+        .collect();
+    let long: Vec<String> = groups.iter().map(|g| g.in_detail(&telling)).collect();
     if fits(&long) {
         return long;
     }
@@ -169,6 +177,16 @@ fn labels(groups: &[Group]) -> Vec<String> {
             false => format!("{label} ({})", i + 1),
         });
     numbered.collect()
+}
+
+/// Whether a setting is the same in all groups of the same method, as its learning rate may be.
+fn follows_from_method(groups: &[Group], name: &str) -> bool {
+    let of_method = |group: &Group| {
+        let same = |other: &&Group| other.setting(Group::METHOD) == group.setting(Group::METHOD);
+        let mut others = groups.iter().filter(same);
+        others.all(|other| other.setting(name) == group.setting(name))
+    };
+    name != Group::METHOD && groups.iter().all(of_method)
 }
 
 impl Group {

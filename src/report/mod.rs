@@ -21,7 +21,7 @@ pub use drawing::{Anchor, Drawing, Paint, Shape, colour, hexadecimal};
 pub use group::{Group, Run};
 pub use html::html;
 pub use plot::plot;
-pub use record::{Quantity, Record, Timeline};
+pub use record::{NotCompared, Quantity, Record, Timeline};
 
 use std::path::PathBuf;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Curve;
 use crate::error::{Error, Result};
+use crate::quality::GradientState;
 use crate::run::{Activity, Origin, RunFolder};
 
 /// A figure that runs record, as a report tells it apart from others.
@@ -37,8 +38,23 @@ pub struct Record {
     pub is_finished: bool,
     /// Its curves, in the order in which they were first recorded.
     pub curves: Vec<(Quantity, Curve)>,
+    /// Where synthetic gradients could not be compared with the true ones.
+    pub not_compared: Vec<NotCompared>,
     /// What its workers did in a few of the last steps; none without workers.
     pub timeline: Option<Timeline>,
+}
+
+/// An interface with gradients that were [dead or broken](GradientState).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotCompared {
+    /// Its name.
+    pub interface: String,
+    /// What they were.
+    pub state: GradientState,
+    /// The comparisons in which they were.
+    pub times: usize,
+    /// Whether they were in the last comparison of all.
+    pub at_end: bool,
 }
 
 /// What workers did in a few steps.
@@ -68,6 +84,9 @@ struct Line {
 #[derive(Deserialize)]
 struct Compared {
     name: String,
+    /// None in runs of before there was one.
+    #[serde(default)]
+    state: Option<GradientState>,
     cosine: Option<f64>,
     relative_error: Option<f64>,
     norm: Option<f64>,
@@ -149,6 +168,7 @@ impl Record {
             seconds: 0.0,
             is_finished: false,
             curves: Vec::new(),
+            not_compared: Vec::new(),
             timeline: None,
         };
         let times = record.read_scalars(&path.join(RunFolder::SCALARS), limit)?;
@@ -212,6 +232,9 @@ impl Record {
                     activities: line.activities,
                 });
             }
+            for compared in &line.interfaces {
+                self.note(&compared.name, compared.state);
+            }
             let mut add = |quantity, value: Option<f64>| {
                 if let Some(value) = value {
                     self.curve(quantity, limit).add(line.step, seconds, value);
@@ -228,6 +251,28 @@ impl Record {
             }
         }
         Ok(())
+    }
+
+    /// Notes what a comparison found at an interface.
+    fn note(&mut self, interface: &str, found: Option<GradientState>) {
+        let known = self.not_compared.iter_mut();
+        for known in known.filter(|known| known.interface == interface) {
+            known.at_end = false;
+        }
+        let Some(state) = found.filter(|state| *state != GradientState::Alive) else {
+            return;
+        };
+        let mut known = self.not_compared.iter_mut();
+        if let Some(known) = known.find(|k| k.interface == interface && k.state == state) {
+            (known.times, known.at_end) = (known.times + 1, true);
+        } else {
+            self.not_compared.push(NotCompared {
+                interface: interface.to_string(),
+                state,
+                times: 1,
+                at_end: true,
+            });
+        }
     }
 
     fn curve(&mut self, quantity: Quantity, limit: usize) -> &mut Curve {

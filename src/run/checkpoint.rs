@@ -1,8 +1,9 @@
 //! A checkpoint: everything that a run needs to go on as if it had never stopped, in one file.
 //!
 //! The file is a burnpack (parameters, optimizer states, the step and what the run was) followed
-//! by a CRC-32 of all of it. The generator needs no state: what is drawn for a step is a function
-//! of seed and step.
+//! by a CRC-32 of all of it. Its names are chosen: `section.0.parameters.weight`, not those of types,
+//! so that it can be read when these have moved. The generator needs no state: what is drawn for a
+//! step is a function of seed and step.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,15 +13,20 @@ use burn::tensor::{Bytes, TensorData};
 use burn_pack::{Reader, Scalar, Writer};
 
 use super::folder::write_atomically;
+use crate::data::Fingerprint;
 use crate::error::{Error, Result};
 use crate::interface::Contract;
-use crate::run::{Network, Progress};
+use crate::run::{Network, Progress, RunFolder};
 
 /// What a [task](super::Task) wants to remember, by name.
 pub type Notes = BTreeMap<String, f64>;
 
 /// What the names of notes begin with among the scalars.
 const NOTE: &str = "task.";
+
+/// The format that is written and read. It changes with what stands in a checkpoint, but for what
+/// can be left out.
+const FORMAT: u32 = 1;
 
 /// A checkpoint read from disk and found whole.
 pub struct Checkpoint {
@@ -29,6 +35,7 @@ pub struct Checkpoint {
     log_lengths: Vec<u64>,
     contracts: Vec<Contract>,
     notes: Notes,
+    data: Option<Fingerprint>,
     tensors: BTreeMap<String, TensorData>,
     scalars: BTreeMap<String, Scalar>,
 }
@@ -37,7 +44,8 @@ impl Checkpoint {
     /// Writes the state of a network and of its task after `progress` to `path`, in one piece or
     /// not at all.
     ///
-    /// `settings` are the run's own, and `log_lengths` the lengths of its log files in bytes.
+    /// `settings` are the run's own, `data` is what it is trained on, and `log_lengths` are the
+    /// lengths of its log files in bytes.
     ///
     /// # Errors
     ///
@@ -48,6 +56,7 @@ impl Checkpoint {
         notes: &Notes,
         progress: Progress,
         settings: &str,
+        data: Option<&Fingerprint>,
         log_lengths: &[u64],
     ) -> Result<()> {
         let mut sink = StateSink::default();
@@ -61,6 +70,7 @@ impl Checkpoint {
             })
             .collect();
         let mut writer = Writer::new(tensors)
+            .with_metadata("format", &FORMAT.to_string())
             .with_metadata("settings", settings)
             .with_metadata("contracts", &json(&network.contracts()))
             .with_metadata("logs", &json(&log_lengths))
@@ -68,6 +78,9 @@ impl Checkpoint {
             .with_scalar("seconds", Scalar::Float(progress.seconds));
         for (name, value) in sink.scalars {
             writer = writer.with_scalar(&name, value);
+        }
+        if let Some(data) = data {
+            writer = writer.with_metadata("data", &json(data));
         }
         for (name, value) in notes {
             writer = writer.with_scalar(&format!("{NOTE}{name}"), Scalar::Float(*value));
@@ -82,7 +95,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or is truncated or altered.
+    /// If the file cannot be read, is truncated or altered, or has another format.
     pub fn read(path: &Path) -> Result<Self> {
         let mut bytes = std::fs::read(path).map_err(Error::io("read", path))?;
         let damaged = |reason: &str| Error::Damaged {
@@ -98,6 +111,14 @@ impl Checkpoint {
         bytes.truncate(bytes.len() - 4);
         let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes))?;
         let metadata = reader.metadata().clone();
+        let format = metadata.get("format").map_or("none", String::as_str);
+        if format != FORMAT.to_string() {
+            return Err(Error::OtherFormat {
+                path: path.to_path_buf(),
+                found: format.to_string(),
+                known: FORMAT,
+            });
+        }
         let text = |key: &str| {
             metadata
                 .get(key)
@@ -118,6 +139,11 @@ impl Checkpoint {
             _ => None,
         });
         let notes = notes.collect();
+        let data = metadata
+            .get("data")
+            .map(|data| serde_json::from_str(data))
+            .transpose()
+            .map_err(|_| damaged("its entry 'data' does not say what data are"))?;
         let mut tensors = BTreeMap::new();
         for tensor in reader.into_tensors()? {
             let (name, dtype, shape, _, bytes) = tensor.into_parts()?;
@@ -131,9 +157,24 @@ impl Checkpoint {
             contracts: serde_json::from_str(text("contracts")?)
                 .map_err(|_| damaged("its entry 'contracts' is no list of contracts"))?,
             notes,
+            data,
             tensors,
             scalars,
         })
+    }
+
+    /// Reads the network that the run in a folder has left: the best one where its task kept that,
+    /// else the last. Its step is that of its [progress](Self::progress).
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn best_or_last(folder: &Path) -> Result<Self> {
+        let best = folder.join(RunFolder::BEST);
+        match best.exists() {
+            true => Self::read(&best),
+            false => Self::read(&folder.join(RunFolder::CHECKPOINT)),
+        }
     }
 
     /// How far the run was.
@@ -154,6 +195,20 @@ impl Checkpoint {
     /// What the task noted.
     pub fn notes(&self) -> &Notes {
         &self.notes
+    }
+
+    /// What the network was trained on, if the run said so.
+    pub fn data(&self) -> Option<&Fingerprint> {
+        self.data.as_ref()
+    }
+
+    /// Refuses data that are not those that the network was trained on.
+    ///
+    /// # Errors
+    ///
+    /// If they are [others](Fingerprint::check).
+    pub fn check_data(&self, met: &Fingerprint) -> Result<()> {
+        self.data.as_ref().map_or(Ok(()), |data| data.check(met))
     }
 
     /// Puts the state into a network that was built as the saved one was.

@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, Event, Listener, Network, Notes, Progress, Scalars};
+use super::{Checkpoint, Event, Listener, Network, Notes, Progress, Scalars, Settings, settings};
+use crate::data::Fingerprint;
 use crate::error::{Error, Result};
 use crate::interface::Contract;
 use crate::report;
@@ -17,6 +18,8 @@ use crate::report;
 pub struct RunFolder {
     path: PathBuf,
     settings: String,
+    /// What the network is trained on.
+    data: Option<Fingerprint>,
     events: BufWriter<File>,
     scalars: BufWriter<File>,
     /// The interfaces with a synthesizer, with an input model, and with an auxiliary task.
@@ -28,6 +31,8 @@ impl RunFolder {
     pub const SETTINGS: &str = "settings.toml";
     /// The name of the checkpoint.
     pub const CHECKPOINT: &str = "checkpoint.bpk";
+    /// The name of the checkpoint of the best network, which a task may keep.
+    pub const BEST: &str = "best.bpk";
     pub(crate) const EVENTS: &str = "events.jsonl";
     /// The name of the table of figures.
     pub const SCALARS: &str = "scalars.csv";
@@ -39,12 +44,14 @@ impl RunFolder {
     /// # Errors
     ///
     /// If it holds a run or files of these names already, or cannot be written.
-    pub fn create(path: &Path, settings: &str, network: &impl Network) -> Result<Self> {
+    pub fn create(path: &Path, settings: &impl Settings, network: &impl Network) -> Result<Self> {
+        let text = settings::write(settings)?;
         fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
         let settings_path = path.join(Self::SETTINGS);
         // A run that was killed before its first checkpoint left the same settings, and begins
         // anew; anything else that stands here is not ours to write over.
-        let is_ours = fs::read_to_string(&settings_path).is_ok_and(|found| found == settings);
+        let is_ours = fs::read_to_string(&settings_path)
+            .is_ok_and(|found| settings::difference(&found, settings).is_none());
         let is_free = [
             Self::SETTINGS,
             Self::EVENTS,
@@ -60,14 +67,15 @@ impl RunFolder {
                 path.display()
             )));
         }
-        write_atomically(&settings_path, settings.as_bytes())?;
+        write_atomically(&settings_path, text.as_bytes())?;
         let log = |name: &str| {
             let path = path.join(name);
             File::create(&path).map_err(Error::io("create", path))
         };
         let mut folder = Self {
             path: path.to_path_buf(),
-            settings: settings.to_string(),
+            settings: text,
+            data: None,
             events: BufWriter::new(log(Self::EVENTS)?),
             scalars: BufWriter::new(log(Self::SCALARS)?),
             columns: columns_of(network),
@@ -83,7 +91,7 @@ impl RunFolder {
     /// If the checkpoint or a log is damaged, or was made under other settings.
     pub fn open(
         path: &Path,
-        settings: &str,
+        settings: &impl Settings,
         network: &impl Network,
     ) -> Result<Option<(Self, Checkpoint)>> {
         let checkpoint_path = path.join(Self::CHECKPOINT);
@@ -91,9 +99,10 @@ impl RunFolder {
             return Ok(None);
         }
         let checkpoint = Checkpoint::read(&checkpoint_path)?;
-        if checkpoint.settings() != settings {
+        if let Some(difference) = settings::difference(checkpoint.settings(), settings) {
             return Err(Error::OtherSettings {
                 path: checkpoint_path,
+                difference,
             });
         }
         let [events, scalars] = checkpoint.log_lengths() else {
@@ -104,12 +113,26 @@ impl RunFolder {
         };
         let folder = Self {
             path: path.to_path_buf(),
-            settings: settings.to_string(),
+            settings: settings::write(settings)?,
+            data: checkpoint.data().cloned(),
             events: reopen(&path.join(Self::EVENTS), *events)?,
             scalars: reopen(&path.join(Self::SCALARS), *scalars)?,
             columns: columns_of(network),
         };
         Ok(Some((folder, checkpoint)))
+    }
+
+    /// Takes note of what the network is trained on.
+    ///
+    /// # Errors
+    ///
+    /// If the run was trained on [other](Fingerprint::check) data so far.
+    pub fn set_data(&mut self, met: Option<Fingerprint>) -> Result<()> {
+        if let Some((known, met)) = self.data.as_ref().zip(met.as_ref()) {
+            known.check(met)?;
+        }
+        self.data = self.data.take().or(met);
+        Ok(())
     }
 
     /// Where it is.
@@ -133,7 +156,15 @@ impl RunFolder {
             sync(&mut self.scalars, &self.path.join(Self::SCALARS))?,
         ];
         let path = self.path.join(Self::CHECKPOINT);
-        Checkpoint::write(&path, network, notes, progress, &self.settings, &lengths)
+        Checkpoint::write(
+            &path,
+            network,
+            notes,
+            progress,
+            &self.settings,
+            self.data.as_ref(),
+            &lengths,
+        )
     }
 
     /// Draws what the logs hold.

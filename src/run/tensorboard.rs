@@ -104,12 +104,15 @@ impl Listener for TensorBoard {
             Event::Evaluated { step, figures } => self.write_figures(*step, figures.clone()),
             Event::Compared { step, interfaces } => {
                 let of_interface = |quality: &Quality| {
-                    [
+                    let figures = [
                         ("cosine", quality.cosine),
                         ("relative_error", quality.relative_error),
                         ("norm", quality.norm),
-                    ]
-                    .map(|(name, figure)| (format!("{name}/{}", quality.name), figure))
+                    ];
+                    let named = |(name, figure): (&str, Option<f64>)| {
+                        Some((format!("{name}/{}", quality.name), figure?))
+                    };
+                    figures.into_iter().filter_map(named).collect::<Vec<_>>()
                 };
                 self.write_figures(*step, interfaces.iter().flat_map(of_interface))
             }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::losses::Losses;
 use super::{Burst, Event, Learner, Listener, Network, Notes, RunFolder};
+use crate::data::Fingerprint;
 use crate::error::{Error, Result};
 use crate::quality::Quality;
 use crate::schedule::Drops;
@@ -41,6 +42,12 @@ pub trait Task<L: Learner> {
     /// Default: no.
     fn is_done(&self) -> bool {
         false
+    }
+
+    /// What its examples are, for the checkpoint: a run that goes on refuses others. Default: that
+    /// is not said.
+    fn data(&self) -> Option<Fingerprint> {
+        None
     }
 
     /// What its next batches depend on besides the step, for the checkpoint. Default: nothing.
@@ -164,8 +171,9 @@ pub enum Outcome {
 ///
 /// # Errors
 ///
-/// If a loss or a parameter is no longer finite, which leaves the last good checkpoint in place, or
-/// if the folder, a listener or an evaluation fails.
+/// If a loss or a parameter is no longer finite, which leaves the last good checkpoint in place, if
+/// a run that goes on meets other [data](Task::data), or if the folder, a listener or an evaluation
+/// fails.
 ///
 /// # Panics
 ///
@@ -179,6 +187,7 @@ pub fn train<L: Learner>(
     listeners: &mut [&mut dyn Listener],
     stop: &AtomicBool,
 ) -> Result<Outcome> {
+    folder.set_data(task.data())?;
     if plan.is_done(start) || task.is_done() {
         return Ok(Outcome::Finished(start));
     }

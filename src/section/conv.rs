@@ -7,7 +7,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, assert_shape};
 use rand::Rng;
 
-use super::finish::{Finish, rests};
+use super::finish::{Finish, check_norm, rests};
 use super::{Activation, Pool, Section};
 use crate::data::ImageShape;
 use crate::host::convolution::{Convolution, channels_first, channels_last};
@@ -182,6 +182,9 @@ impl Section for Conv {
             width,
         } = self.input;
         let batch = input.dims()[0];
+        if input.device().is_autodiff() && self.norm.as_ref().is_some_and(|norm| !rests(norm)) {
+            check_norm(batch * height * width);
+        }
         let images = input.reshape([batch, channels, height, width]);
         let bias = self.bias.as_ref().map(Param::val);
         let z = conv2d(images, self.weight.val(), bias, self.options());

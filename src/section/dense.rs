@@ -6,7 +6,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, assert_shape};
 use rand::Rng;
 
-use super::finish::{Finish, rests};
+use super::finish::{Finish, check_norm, rests};
 use super::{Activation, Section};
 use crate::host::dense::Layer;
 use crate::host::product::{Matrix, accumulate, product};
@@ -26,7 +26,8 @@ pub struct DenseConfig {
     /// Whether there is a bias. Default: yes. With batch norm there is none, as the norm has its
     /// own shift.
     pub bias: bool,
-    /// Whether batch norm stands before the activation, as in the paper's networks. Default: no.
+    /// Whether batch norm stands before the activation, as in the paper's networks. It learns from
+    /// batches of two examples or more. Default: no.
     pub batch_norm: bool,
     /// The initial values. Default: [`Init::FanIn`].
     pub init: Init,
@@ -108,10 +109,14 @@ pub struct Dense {
 impl Section for Dense {
     /// # Panics
     ///
-    /// If the input does not have the features that the section was built for.
+    /// If the input does not have the features that the section was built for, or batch norm is to
+    /// learn from a single example.
     fn forward(&self, input: Tensor<2>) -> Tensor<2> {
         let inputs = self.inputs();
         assert_shape!(input, [_, inputs]);
+        if input.device().is_autodiff() && self.norm.as_ref().is_some_and(|norm| !rests(norm)) {
+            check_norm(input.dims()[0]);
+        }
         let z = affine(input, self.weight.val(), self.bias.as_ref().map(Param::val));
         let z = match &self.norm {
             Some(norm) => norm.forward(z),

@@ -89,12 +89,28 @@ pub(super) fn rests(norm: &BatchNorm) -> bool {
     !norm.training.clone().train().is_enabled()
 }
 
+/// Refuses batch norm over a single row, which is its own mean: its output would be that of every
+/// other row, and nothing below would learn.
+///
+/// # Panics
+///
+/// If there is one row.
+pub(super) fn check_norm(rows: usize) {
+    assert!(
+        rows > 1,
+        "batch norm cannot learn from a batch of one example, as this is its own mean; give it 2 or \
+         more in every batch, the last one included, or build the section without batch norm"
+    );
+}
+
 fn normalised(
     z: Vec<f32>,
     norm: &BatchNorm,
     activation: Activation,
     device: &Device,
 ) -> (Vec<f32>, Kind) {
+    let features = norm.gamma.dims()[0];
+    check_norm(z.len() / features);
     let gamma = Values::of(norm.gamma.val().inner());
     let beta = Values::of(norm.beta.val().inner());
     let normalised = finish::normalised(

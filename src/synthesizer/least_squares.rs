@@ -3,12 +3,13 @@
 
 use burn::module::{Module, Param, RunningState};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData};
 use nalgebra::{Cholesky, DMatrix};
 use rand::Rng;
 
 use super::{Synthesizer, checked};
 use crate::init::Init;
+use crate::loss::{Loss, Reduction};
 use crate::pass::{Input, Pass};
 use crate::section::{Dense, DenseConfig, Section};
 
@@ -130,8 +131,9 @@ impl LeastSquaresSynthesizerConfig {
 /// ```
 ///
 /// where `S` is the exponentially weighted mean of `v^T v / batch`. This is what
-/// [`pass`](Synthesizer::pass) gives as gradient of `V`, so the optimizer should be
-/// [plain descent](crate::Optimizer::sgd), and the learning rate is the share of the error that
+/// [`pass`](Synthesizer::pass) gives as gradient of `V`, so the optimizer must be
+/// [plain descent](crate::Optimizer::sgd) ([`Interface::new`](crate::Interface::new) refuses any
+/// other), and the learning rate is the share of the error that
 /// is corrected in a step: 0.2 or 0.1, at most 1. (With a [summed](crate::Reduction::Sum) loss,
 /// that divided by the batch size.) `U` is random and stays as it is.
 ///
@@ -171,7 +173,11 @@ impl LeastSquaresSynthesizer {
         let values = Tensor::cat(vec![self.down.forward(message), one], 1);
         let surprise = self.probe.as_ref().zip(context.as_ref());
         let surprise = surprise.map(|(probe, context)| {
-            activation::softmax(probe.forward(values.clone()), 1) - context.clone()
+            Loss::CrossEntropy.gradient(
+                probe.forward(values.clone()),
+                context.clone(),
+                Reduction::Sum,
+            )
         });
         let mut all = vec![values.clone()];
         all.extend(surprise.clone());
@@ -234,6 +240,10 @@ impl Synthesizer for LeastSquaresSynthesizer {
 
     fn contexts(&self) -> usize {
         self.contexts
+    }
+
+    fn takes_own_steps(&self) -> bool {
+        true
     }
 
     /// What it gives as gradients are the directions of least squares.

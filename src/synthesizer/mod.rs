@@ -36,6 +36,12 @@ pub trait Synthesizer: Module + ModuleDisplay + 'static {
     /// Features of the context, zero if the synthesizer takes none.
     fn contexts(&self) -> usize;
 
+    /// Whether what it gives as gradients are steps already, which an optimizer may multiply by the
+    /// learning rate but not rescale. Default: no.
+    fn takes_own_steps(&self) -> bool {
+        false
+    }
+
     /// The prediction, remembered so that the synthesizer can learn from what comes back.
     ///
     /// By default autodiff does it; override it only where a closed form is cheaper.

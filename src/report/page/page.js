@@ -556,6 +556,8 @@ function buildRuns() {
     const names = [...new Set(mine)];
     const unfinished = group.runs.filter((run) => !run.finished).length;
     const ends = cosines.map((chart) => ofGroup(chart, i)?.mean.at(-1)).filter((end) => end !== undefined);
+    const notCompared = [...new Set(group.runs.flatMap((run) => run.not_compared)
+      .filter((found) => found.at_end).map((found) => `${found.interface} ${found.state}`))];
     return [
       element("span", {}, swatch(group), group.label),
       element("span", {}, String(group.runs.length),
@@ -565,7 +567,8 @@ function buildRuns() {
       short(mean((run) => run.steps / run.seconds || 0)),
       ...network.map((chart) => last(chart, i)),
       names.length ? abridged(names).join(", ") : "none",
-      ends.length ? abridged(ends.map((end) => end.toFixed(2))).join(", ") : undefined,
+      element("span", {}, ends.length ? abridged(ends.map((end) => end.toFixed(2))).join(", ") : "-",
+        element("small", {}, notCompared.join(", "))),
     ];
   });
   byId("runs").append(table(header, rows));
@@ -583,6 +586,16 @@ function buildGradients() {
   if (!ofInterfaces.length) {
     section.append(element("p", { class: "soft" }, "These runs recorded no synthetic gradients."));
     return;
+  }
+  const found = data.groups.flatMap((group) => group.runs.flatMap((run) =>
+    run.not_compared.map(({ interface: name, state, times }) => [
+      group.label, element("code", {}, run.path), name, state, String(times)])));
+  if (found.length) {
+    section.append(
+      element("h3", {}, "Gradients that could not be compared"),
+      element("p", { class: "soft" }, "Dead: the true gradient was zero, so nothing below learned " +
+        "by it. Broken: a gradient was NaN or infinite. Neither has a cosine."),
+      table(["run", "folder", "interface", "gradient", "comparisons"], found));
   }
   const maps = data.groups.flatMap((_, group) => {
     const rows = charts((chart) => chart.name === "cosine" && ofGroup(chart, group))
@@ -647,7 +660,8 @@ function buildOrigin() {
   const commands = new Map();
   for (const group of data.groups) {
     for (const origin of group.origins) {
-      const machine = `dni ${origin.version}, burn ${origin.burn}, ${origin.system}, ` +
+      const source = [origin.version, origin.commit, origin.date].filter(Boolean).join(", ");
+      const machine = `dni ${source}, burn ${origin.burn}, ${origin.system}, ` +
         `${origin.processor ?? "unknown processor"}, ${origin.processors} threads` +
         (origin.instructions ? `, ${origin.instructions}` : "");
       commands.set(`${origin.command}\n${machine}`, [origin.command, machine]);

@@ -83,7 +83,9 @@ const MOST_STEPS: usize = 1_000;
 /// use burn::tensor::{Device, Tensor};
 /// use dni::data::{Stream, generator};
 /// use dni::schedule::Threaded;
-/// use dni::{Batch, Chain, Credit, DenseConfig, Interface, LinearSynthesizerConfig, Loss, Optimizer};
+/// use dni::{
+///     Batch, Chain, Credit, DenseConfig, Drops, Interface, LinearSynthesizerConfig, Loss, Optimizer,
+/// };
 ///
 /// let (device, rng) = (Device::flex(), &mut generator(1, Stream::Parameters));
 /// let synthesizer = LinearSynthesizerConfig::new(8).with_contexts(1).init(rng, &device);
@@ -98,7 +100,8 @@ const MOST_STEPS: usize = 1_000;
 ///
 /// // One worker for each section.
 /// let mut threaded = Threaded::new(chain, &[1, 1])?;
-/// threaded.train(0..500, &Credit::Synthetic.into(), |_step| batch.clone())?;
+/// let lessons = Credit::Synthetic.into();
+/// threaded.train(0..500, &lessons, &Drops::default(), |_step| batch.clone())?;
 /// assert!(threaded.chain().loss_of(&batch) < 0.1);
 /// println!("{:?}", threaded.report());
 /// # Ok::<(), dni::Error>(())
@@ -189,7 +192,8 @@ impl Threaded {
     }
 
     /// Takes some steps, counted from 0, and returns when all workers are through with them;
-    /// `batches` makes the batch of each. [`run::train`](crate::run::train) does the same and more.
+    /// `batches` makes the batch of each, and learning rates have the chain's own
+    /// [factor](Chain::set_rate_factor) and that of the `drops`. [`run::train`](crate::run::train) does the same and more.
     ///
     /// # Errors
     ///
@@ -203,12 +207,13 @@ impl Threaded {
         &mut self,
         steps: Range<usize>,
         lessons: &Lessons,
+        drops: &Drops,
         mut batches: impl FnMut(usize) -> Batch,
     ) -> Result<Vec<Figures>> {
         let burst = Burst {
             steps,
             schedule: lessons,
-            drops: &Drops::default(),
+            drops,
             check_every: 1,
         };
         self.learn_burst(&mut batches, &burst)
@@ -229,6 +234,7 @@ impl Threaded {
             is_exact: self.is_exact,
         };
         let sections = self.chain.names().len();
+        let rate_factor = self.chain.with_rate_factor(1.0);
         let rests = !burst.schedule.credit.uses_synthesizers();
         let mut models = self.take_input_models();
         let groups = self.chain.groups(&self.split, rests);
@@ -243,7 +249,7 @@ impl Threaded {
             let work: Vec<_> = work
                 .map(|(worker, crew)| scope.spawn(move || crew.run(|| worker.run())))
                 .collect();
-            teach(lanes, batches, burst, sections);
+            teach(lanes, batches, burst, sections, rate_factor);
             work.into_iter()
                 .map(|work| work.join().expect("a worker catches its panics"))
                 .collect()
@@ -374,18 +380,20 @@ fn workers<'a>(
     (workers, lanes)
 }
 
-/// Sends every worker the lessons of a burst, until one of them stops.
+/// Sends every worker the lessons of a burst, until one of them stops. Drops of the learning rates
+/// come on top of `rate_factor`.
 fn teach(
     lanes: Vec<SyncSender<Lesson>>,
     batches: &mut dyn FnMut(usize) -> Batch,
     burst: &Burst<Lessons>,
     sections: usize,
+    rate_factor: f64,
 ) {
     for step in burst.steps.clone() {
         let lesson = Lesson {
             step,
             batch: batches(step).off_tape(),
-            rate_factor: burst.drops.factor(step),
+            rate_factor: rate_factor * burst.drops.factor(step),
             learners: burst.schedule.learners(step, sections),
         };
         if lanes.iter().any(|lane| lane.send(lesson.clone()).is_err()) {
@@ -427,7 +435,7 @@ impl Learner for Threaded {
     }
 
     fn set_rate_factor(&mut self, factor: f64) {
-        self.chain.set_rate_factor(factor);
+        Learner::set_rate_factor(&mut self.chain, factor);
     }
 }
 
