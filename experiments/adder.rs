@@ -17,8 +17,9 @@ use dni::{
 use serde::{Deserialize, Serialize};
 
 use crate::args::{LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, positive, rate, set};
-use crate::comparison::{self, Common, Comparison, Run, Settings as _};
+use crate::comparison::{self, Common, Comparison, Outcomes, Run, Settings as _};
 use crate::defaults::{Defaults, DefaultsOf};
+use crate::memory::{FLOAT, OF_PARAMETER};
 use crate::method::Method;
 use crate::sections::{Sections, add_dense, layer_name, quality_of};
 use crate::stats;
@@ -313,14 +314,12 @@ impl Settings {
         sizes.extend(&self.layers);
         sizes.push(self.bits);
         let sections = sizes.windows(2).map(|pair| product(pair[0], pair[1]));
-        let synthesizers = self.layers.iter().flat_map(|&units| {
-            let mut sizes = vec![units.saturating_add(self.bits)];
-            for &method in &self.run.methods {
-                sizes.extend(self.synthesizer_of(method).hidden());
-            }
-            sizes.push(units);
-            let products = sizes.windows(2).map(|pair| product(pair[0], pair[1]));
-            products.collect::<Vec<u128>>()
+        let methods = self.run.methods.iter();
+        let methods = methods.filter(|method| method.credit().uses_synthesizers());
+        let kinds: Vec<_> = methods.map(|&method| self.synthesizer_of(method)).collect();
+        let synthesizers = self.layers.iter().map(|&units| {
+            let values = kinds.iter().map(|kind| kind.values(units, self.bits));
+            values.max().unwrap_or(0)
         });
         sections.chain(synthesizers).fold(0, u128::saturating_add)
     }
@@ -499,6 +498,13 @@ impl comparison::Settings for Settings {
         self.check_sizes()?;
         self.check_what_flags_cannot_say()
     }
+
+    fn memory(&self) -> u128 {
+        let widths = self.layers.iter().map(|&units| units as u128);
+        let of_example = widths.fold(0, u128::saturating_add);
+        let outputs = of_example.saturating_mul(self.run.batch_size as u128);
+        FLOAT * (OF_PARAMETER * self.parameters()).saturating_add(outputs)
+    }
 }
 
 /// The batches of a run.
@@ -557,7 +563,8 @@ fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
 pub struct Report {
     experiment: &'static str,
     backend: Backend,
-    results: Vec<RunResult>,
+    #[serde(flatten)]
+    outcomes: Outcomes<RunResult>,
 }
 
 /// The result of one run.
@@ -592,20 +599,23 @@ struct Measures {
 /// `dni adder`.
 pub fn run(args: AdderArgs) -> anyhow::Result<()> {
     let (comparison, report) = compare(&args)?;
-    comparison.print(&report, args.output.format, |report| {
+    comparison.print(&report, &report.outcomes, args.output.format, |report| {
         report.table(&comparison.settings)
-    })
+    })?;
+    report.outcomes.check()
 }
 
 /// Trains what the flags ask for.
 pub fn compare(args: &AdderArgs) -> anyhow::Result<(Comparison<Settings>, Report)> {
-    let comparison = Comparison::open(&args.machine, &args.output, |base| {
-        Settings::from_args(base, &args.network, &args.length, &args.machine)
-    })?;
+    let settings =
+        |base: Option<&_>| Settings::from_args(base, &args.network, &args.length, &args.machine);
+    // There is nothing that could be missing.
+    let prepare = |_: &Settings| Ok(());
+    let (comparison, ()) = Comparison::open(&args.machine, &args.output, settings, prepare)?;
     let report = Report {
         experiment: Settings::NAME,
         backend: comparison.settings.run.backend,
-        results: comparison.run(run_one)?,
+        outcomes: comparison.run(run_one)?,
     };
     Ok((comparison, report))
 }
@@ -724,6 +734,7 @@ impl Report {
         let mut table = Table::new(header);
         for method in &settings.run.methods {
             let results: Vec<&RunResult> = self
+                .outcomes
                 .results
                 .iter()
                 .filter(|r| r.method == *method)

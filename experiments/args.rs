@@ -61,7 +61,7 @@ pub struct MachineArgs {
     pub backend: Option<BackendChoice>,
 
     /// Threads of one operation on the CPU backends; one is best for small networks [default: 1]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub kernel_threads: Option<usize>,
 }
 
@@ -130,12 +130,32 @@ pub fn set<T: Clone>(setting: &mut T, flag: &Option<T>) {
     }
 }
 
-/// A whole number from 1.
+/// A whole number from 1, and up to the largest that a file of settings can hold.
 pub fn positive(text: &str) -> Result<usize, String> {
+    const MOST: usize = i64::MAX as usize;
     match text.parse() {
         Ok(0) => Err("it must be at least 1".to_string()),
+        Ok(number) if number > MOST => Err(format!("choose up to {MOST}")),
         Ok(number) => Ok(number),
         Err(_) => Err("it must be a whole number from 1".to_string()),
+    }
+}
+
+/// A number of threads of the CPU backends.
+pub fn threads(text: &str) -> Result<usize, String> {
+    let threads = positive(text)?;
+    check_threads(threads).map_err(|misuse| misuse.0)?;
+    Ok(threads)
+}
+
+/// Refuses more threads than any machine is quick with.
+pub fn check_threads(threads: usize) -> Result<(), Misuse> {
+    const MOST: usize = 1_024;
+    match threads > MOST {
+        true => Err(Misuse(format!(
+            "{threads} kernel threads are too many; choose up to {MOST}"
+        ))),
+        false => Ok(()),
     }
 }
 

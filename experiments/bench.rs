@@ -15,15 +15,15 @@ use dni::{Backend, Batch, Chain};
 use serde::Serialize;
 
 use crate::adder::{NetworkArgs, Settings, Sums};
-use crate::args::{BackendChoice, Format, LengthArgs, MachineArgs, positive};
+use crate::args::{BackendChoice, Format, LengthArgs, MachineArgs, positive, threads};
 use crate::comparison::Settings as _;
 use crate::export::Exporter;
 use crate::method::Method;
-use crate::output;
 use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
+use crate::{memory, output};
 
 /// Flags of `dni bench`.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub struct BenchArgs {
     repetitions: usize,
 
     /// Threads of one operation on the CPU backends
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
     kernel_threads: usize,
 
     /// Form of the results on stdout
@@ -138,6 +138,9 @@ fn settings(args: &BenchArgs) -> anyhow::Result<Settings> {
     };
     let settings = Settings::from_args(None, &args.network, &LengthArgs::default(), &machine);
     settings.check()?;
+    for backend in &args.backends {
+        memory::check(settings.memory(), backend.resolve())?;
+    }
     Ok(settings)
 }
 

@@ -60,6 +60,15 @@ impl Budget {
         }
     }
 
+    /// Whether it is more than another one of the same kind.
+    pub fn is_longer_than(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Steps(own), Self::Steps(other)) => own > other,
+            (Self::Minutes(own), Self::Minutes(other)) => own > other,
+            _ => false,
+        }
+    }
+
     /// Steps in one of so many parts, at least one; of a time nobody knows how many there are.
     pub fn share(self, parts: usize) -> usize {
         match self {

@@ -9,6 +9,7 @@
 //! Command: `dni clocks`. It takes under three minutes.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor};
@@ -25,8 +26,10 @@ use serde::{Deserialize, Serialize};
 use crate::args::{
     MachineArgs, Misuse, OutputArgs, SeedArgs, check_rates, positive, rate, scale, set,
 };
-use crate::comparison::{self, Common, Comparison, Run, Settings as _};
+use crate::comparison::{self, Common, Comparison, Outcomes, Run, Settings as _};
+use crate::memory::{FLOAT, OF_PARAMETER};
 use crate::recurrent::check_parts;
+use crate::shell::quoted_path;
 use crate::source::{DataArgs, Source, TestDataArgs};
 use crate::stats;
 use crate::synthesizer::SynthesizerKind;
@@ -219,6 +222,11 @@ impl Settings {
         }
     }
 
+    /// How many images there may be, to train on and to test with.
+    fn limits(&self) -> [Option<usize>; 2] {
+        [self.examples, self.test_examples]
+    }
+
     fn synthesizer(&self) -> SynthesizerKind {
         let hidden = || SynthesizerKind::Mlp(vec![self.units]);
         self.synthesizer.clone().unwrap_or_else(hidden)
@@ -350,6 +358,16 @@ impl comparison::Settings for Settings {
         }
         check_rates(&[Some(self.lr), self.synthesizer_lr])
     }
+
+    fn memory(&self) -> u128 {
+        let units = self.units as u128;
+        let steps = self.period.saturating_mul(self.period) as u128;
+        let inputs = self.data.shape().len() as u128;
+        let outputs = steps
+            .saturating_mul(self.run.batch_size as u128)
+            .saturating_mul(inputs + units);
+        FLOAT * (OF_PARAMETER * units * (units + inputs)).saturating_add(outputs)
+    }
 }
 
 /// The stream that a run learns from, and that which it is tested with.
@@ -428,7 +446,8 @@ pub struct Report {
     backend: Backend,
     data: Source,
     period: usize,
-    results: Vec<RunResult>,
+    #[serde(flatten)]
+    outcomes: Outcomes<RunResult>,
 }
 
 /// The result of one run.
@@ -466,24 +485,34 @@ pub fn run(args: ClocksArgs) -> anyhow::Result<()> {
         return args.data.write_sheet(file, &args.length.seeds, quiet);
     }
     let (comparison, report) = compare(&args)?;
-    comparison.print(&report, args.output.format, |report| {
+    comparison.print(&report, &report.outcomes, args.output.format, |report| {
         report.table(&comparison.settings)
-    })
+    })?;
+    report.outcomes.check()
 }
 
 /// Trains what the flags ask for.
 pub fn compare(args: &ClocksArgs) -> anyhow::Result<(Comparison<Settings>, Report)> {
-    let comparison = Comparison::open(&args.machine, &args.output, |base| {
-        Settings::from_args(base, args)
-    })?;
+    let settings = |base: Option<&_>| Settings::from_args(base, args);
+    let quiet = args.output.quiet;
+    let prepare = |settings: &Settings| -> anyhow::Result<_> {
+        Ok(args
+            .data
+            .common_set(settings.data, settings.limits(), quiet)?)
+    };
+    let (mut comparison, set) = Comparison::open(&args.machine, &args.output, settings, prepare)?;
+    let data_dir = args.data.data_dir.as_deref();
+    if !comparison.settings.data.is_drawn() {
+        comparison.go_on_with("--data-dir", data_dir.map(quoted_path));
+    }
     let settings = &comparison.settings;
-    let results = comparison.run(|run| run_one(run, &args.data, args.output.quiet))?;
+    let outcomes = comparison.run(|run| run_one(run, set.as_ref(), data_dir, quiet))?;
     let report = Report {
         experiment: Settings::NAME,
         backend: settings.run.backend,
         data: settings.data,
         period: settings.period,
-        results,
+        outcomes,
     };
     Ok((comparison, report))
 }
@@ -512,18 +541,19 @@ pub fn evaluate(
     Ok(Streams::new(&set, &settings, seed, device)?.evaluate(&clocks)?)
 }
 
-/// Trains and measures one run.
-fn run_one(run: &Run<Settings>, data: &DataArgs, quiet: bool) -> anyhow::Result<RunResult> {
+/// Trains and measures one run, on the images of all or on its own.
+fn run_one(
+    run: &Run<Settings>,
+    common: Option<&ImageSet>,
+    data_dir: Option<&Path>,
+    quiet: bool,
+) -> anyhow::Result<RunResult> {
     let settings = &run.settings;
-    let set = settings.data.load(
-        data.data_dir.as_deref(),
-        run.seed,
-        [settings.examples, settings.test_examples],
-        quiet,
-    )?;
+    let own = settings.data.own_set(run.seed, settings.limits(), quiet)?;
+    let set = common.or(own.as_ref()).expect("there is one of the two");
     let mut clocks = settings.build(run.method, run.seed, run.device)?;
-    let origin = settings.data.origin(data.data_dir.as_deref());
-    let streams = Streams::new(&set, settings, run.seed, run.device)?;
+    let origin = settings.data.origin(data_dir);
+    let streams = Streams::new(set, settings, run.seed, run.device)?;
     let mut streams = streams.of(&origin);
     let Progress { step, seconds } = run.train(&mut clocks, &mut streams, &settings.plan())?;
     let [fast, slow] = streams.measure(&clocks);
@@ -598,7 +628,7 @@ impl Report {
             "cosine",
         ]);
         for method in &settings.run.methods {
-            let results = self.results.iter().filter(|r| r.method == *method);
+            let results = self.outcomes.results.iter().filter(|r| r.method == *method);
             let results: Vec<&RunResult> = results.collect();
             let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> Option<f64>| {
                 let figures: Vec<f64> = results.iter().filter_map(|r| figure(r)).collect();

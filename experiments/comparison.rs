@@ -4,17 +4,20 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use burn::tensor::Device;
 use dni::Backend;
-use dni::run::{Learner, Plan, Progress, Task};
+use dni::run::{Checkpoint, Learner, Plan, Progress, RunFolder, Task};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::{Format, LengthArgs, MachineArgs, Misuse, OutputArgs, SeedArgs, set};
-use crate::dashboard;
-use crate::output;
-use crate::session::{self, Session};
+use crate::args::{
+    Format, LengthArgs, MachineArgs, Misuse, OutputArgs, SeedArgs, check_threads, set,
+};
+use crate::session::{self, Interrupted, Session};
+use crate::sites::Lost;
 use crate::table::Table;
+use crate::{dashboard, memory, output};
 
 /// The settings of an experiment: everything that decides what happens, written to the folder, and
 /// enough to repeat it.
@@ -30,6 +33,19 @@ pub trait Settings: Clone + PartialEq + Serialize + DeserializeOwned {
 
     /// Refuses what could not be trained, before anything is.
     fn check(&self) -> Result<(), Misuse>;
+
+    /// Bytes that a run needs at the very least.
+    fn memory(&self) -> u128;
+
+    /// Takes over how long `other` is to train.
+    fn set_length(&mut self, other: &Self) {
+        self.common_mut().steps = other.common().steps;
+    }
+
+    /// Whether it is to train longer than `other`.
+    fn is_longer_than(&self, other: &Self) -> bool {
+        self.common().steps > other.common().steps
+    }
 
     /// Writes down what is used where nothing was said, so that another default tomorrow changes no
     /// run of today. In settings of a single run every value is then in its place.
@@ -90,6 +106,7 @@ impl<M: PartialEq + Display> Common<M> {
     pub fn check(&self) -> Result<(), Misuse> {
         // TOML has no larger numbers.
         const MOST: u64 = i64::MAX as u64;
+        const MOST_SEEDS: usize = 1_000_000;
         for (i, method) in self.methods.iter().enumerate() {
             if self.methods[..i].contains(method) {
                 return Err(Misuse(format!(
@@ -97,6 +114,13 @@ impl<M: PartialEq + Display> Common<M> {
                 )));
             }
         }
+        if self.seeds > MOST_SEEDS {
+            return Err(Misuse(format!(
+                "{} runs of each method are too many; choose --seeds up to {MOST_SEEDS}",
+                self.seeds
+            )));
+        }
+        check_threads(self.kernel_threads)?;
         if self.steps as u64 > MOST {
             return Err(Misuse(format!(
                 "so many steps never end; choose up to {MOST}"
@@ -179,19 +203,39 @@ pub struct Run<'a, S: Settings> {
     session: &'a Session,
 }
 
+/// What came of the runs of a call.
+#[derive(Debug, Serialize)]
+pub struct Outcomes<R> {
+    pub results: Vec<R>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+}
+
+/// A run that has failed.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    /// The run.
+    run: String,
+    /// Why.
+    error: String,
+}
+
 impl<S: Settings> Comparison<S> {
-    /// A new call, or one that goes on in the folder of an earlier one.
+    /// A new call, or one that goes on in the folder of an earlier one, and what it needs.
     ///
     /// `from_flags` changes settings by the flags given: those of the folder, or those of the
-    /// preset or the default if there are none.
-    pub fn open(
+    /// preset or the default if there are none. `prepare` finds out whether the runs can begin, and
+    /// may load what all of them need: only then a folder is made.
+    pub fn open<P>(
         machine: &MachineArgs,
         output: &OutputArgs,
         from_flags: impl Fn(Option<&S>) -> S,
-    ) -> anyhow::Result<Self> {
+        prepare: impl FnOnce(&S) -> anyhow::Result<P>,
+    ) -> anyhow::Result<(Self, P)> {
         if output.dashboard {
             dashboard::check()?;
         }
+        let new_session = |folder| Session::new(S::NAME, folder, output);
         let saved = output.resume.as_deref();
         let saved = saved.map(|folder| session::read_settings(folder, S::NAME));
         let saved: Option<S> = saved.transpose()?;
@@ -199,37 +243,57 @@ impl<S: Settings> Comparison<S> {
             Some(saved) => saved.common().kernel_threads,
             None => machine.kernel_threads.unwrap_or(1),
         })?;
-        let mut settings = match saved {
+        let mut settings = match &saved {
             Some(saved) => resumed(saved, from_flags)?,
             None => from_flags(None),
         };
         settings.check()?;
         settings.resolve();
         let backend = settings.common().backend;
+        memory::check(settings.memory(), backend)?;
+        // Two at work in one folder would spoil each other's files.
+        let resumed = output.resume.clone().map(new_session).transpose()?;
+        if let Some(folder) = &output.run_dir {
+            session::check_free(folder)?;
+        }
+        let text = session::write_settings(&settings)?;
         let device = backend.device()?;
-        let folder = match output.resume.clone().or(output.run_dir.clone()) {
-            Some(folder) => folder,
-            None => session::make_folder(S::NAME)?,
+        let prepared = prepare(&settings)?;
+        let session = match resumed {
+            Some(session) => {
+                if saved.is_some_and(|saved| settings.is_longer_than(&saved)) {
+                    session.write_settings(&text)?;
+                }
+                session
+            }
+            None => {
+                let folder = output.run_dir.clone();
+                let folder = folder.map_or_else(|| session::make_folder(S::NAME), Ok)?;
+                let session = new_session(folder)?;
+                session.create(&text)?;
+                session
+            }
         };
-        let session = Session::new(S::NAME, folder, output)?;
-        if output.resume.is_none() {
-            session.create(&session::write_settings(&settings)?)?;
-        } else if let Some(asked) = machine.backend
-            && asked.resolve() != backend
-        {
+        let asked = machine.backend.map(|backend| backend.resolve());
+        if asked.is_some_and(|asked| asked != backend) {
             session.say(&format!(
                 "going on with backend {backend}, as the folder says"
             ));
         }
-        Ok(Self {
+        let comparison = Self {
             settings,
             device,
             session,
-        })
+        };
+        Ok((comparison, prepared))
     }
 
-    /// Runs every method from every seed.
-    pub fn run<R>(&self, one: impl Fn(&Run<S>) -> anyhow::Result<R>) -> anyhow::Result<Vec<R>> {
+    /// Runs every method from every seed. One that fails among several does not keep the others from
+    /// theirs.
+    pub fn run<R>(
+        &self,
+        one: impl Fn(&Run<S>) -> anyhow::Result<R>,
+    ) -> anyhow::Result<Outcomes<R>> {
         let Common {
             methods,
             seed,
@@ -243,14 +307,17 @@ impl<S: Settings> Comparison<S> {
                  a network: that may take a minute",
             );
         }
-        let mut results = Vec::with_capacity(methods.len() * seeds);
+        let mut outcomes = Outcomes {
+            results: Vec::new(),
+            failures: Vec::new(),
+        };
         for &method in methods {
             for seed in *seed..seed + *seeds as u64 {
                 let mut settings = self.settings.clone();
                 let common = settings.common_mut();
                 (common.methods, common.seed, common.seeds) = (vec![method], seed, 1);
                 settings.resolve();
-                results.push(one(&Run {
+                let run = Run {
                     settings,
                     method,
                     seed,
@@ -258,13 +325,33 @@ impl<S: Settings> Comparison<S> {
                     folder: run_folder(&self.session.folder, method, seed, is_alone),
                     label: format!("{method}, seed {seed}"),
                     session: &self.session,
-                })?);
+                };
+                if self.session.is_to_stop() {
+                    let at = format!("the beginning of {}", run.label);
+                    return Err(self.session.interrupted(at).into());
+                }
+                match one(&run) {
+                    Ok(result) => outcomes.results.push(result),
+                    Err(error) if is_alone || ends_all(&error) => return Err(error),
+                    Err(error) => {
+                        let error = output::told(&error);
+                        output::say(&format!("{} is given up: {error}", run.label));
+                        let run = run.label;
+                        outcomes.failures.push(Failure { run, error });
+                    }
+                }
             }
         }
-        if !is_alone {
+        if !is_alone && !outcomes.results.is_empty() {
             self.session.draw_curves()?;
         }
-        Ok(results)
+        Ok(outcomes)
+    }
+
+    /// Has the command that goes on have another flag, if it was given, with a word as a shell reads
+    /// it.
+    pub fn go_on_with(&mut self, flag: &str, word: Option<String>) {
+        self.session.go_on_with(flag, word);
     }
 
     /// The command that goes on where this call has stopped.
@@ -272,22 +359,44 @@ impl<S: Settings> Comparison<S> {
         self.session.go_on()
     }
 
-    /// Prints a report in the form that was asked for.
-    pub fn print<R: Serialize>(
+    /// Prints a report in the form that was asked for, in which `outcomes` are those of the runs.
+    pub fn print<R: Serialize, O>(
         &self,
         report: &R,
+        outcomes: &Outcomes<O>,
         format: Format,
         table: impl Fn(&R) -> Table,
     ) -> anyhow::Result<()> {
-        match format {
-            Format::Json => output::print(&(serde_json::to_string(report)? + "\n")),
+        let failures = &outcomes.failures;
+        output::print(&match format {
+            Format::Json => serde_json::to_string(report)? + "\n",
             Format::Text => {
+                let failures = failures.iter();
+                let failures = failures.map(|f| format!("failed: {}: {}\n", f.run, f.error));
                 let folder = self.session.folder.display();
-                let table = table(report).to_text();
-                output::print(&format!("{table}runs: {folder}\n"))
+                let (table, failures) = (table(report).to_text(), failures.collect::<String>());
+                format!("{table}{failures}runs: {folder}\n")
+            }
+        })
+    }
+}
+
+impl<R> Outcomes<R> {
+    /// Refuses to take this for a success if a run has failed.
+    pub fn check(&self) -> anyhow::Result<()> {
+        match self.failures.len() {
+            0 => Ok(()),
+            failed => {
+                let all = failed + self.results.len();
+                bail!("{failed} of {all} runs failed; the results say which, and why")
             }
         }
     }
+}
+
+/// Whether an error leaves nothing to the runs that would follow.
+fn ends_all(error: &anyhow::Error) -> bool {
+    error.is::<Interrupted>() || error.is::<Lost>() || error.is::<Misuse>()
 }
 
 impl<S: Settings> Run<'_, S> {
@@ -298,14 +407,27 @@ impl<S: Settings> Run<'_, S> {
         task: &mut impl Task<L>,
         plan: &Plan<L::Schedule>,
     ) -> anyhow::Result<Progress> {
-        self.session.train(
-            &self.label,
-            &self.folder,
-            &self.settings,
-            learner,
-            task,
-            plan,
-        )
+        let shorter = self.shorter()?;
+        let settings = [shorter.as_ref().unwrap_or(&self.settings), &self.settings];
+        self.session
+            .train(&self.label, &self.folder, settings, learner, task, plan)
+    }
+
+    /// The settings that the run was saved under, if it was to end earlier by these, and they are the
+    /// same but for that.
+    fn shorter(&self) -> anyhow::Result<Option<S>> {
+        let path = self.folder.join(RunFolder::CHECKPOINT);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let checkpoint = Checkpoint::read(&path)?;
+        // Whoever opens the folder says what is wrong with others.
+        let saved = toml::from_str::<S>(checkpoint.settings()).ok();
+        Ok(saved.filter(|saved| {
+            let mut longer = saved.clone();
+            longer.set_length(&self.settings);
+            longer == self.settings && self.settings.is_longer_than(saved)
+        }))
     }
 
     /// Says how the run went on stderr.
@@ -314,21 +436,26 @@ impl<S: Settings> Run<'_, S> {
     }
 }
 
-/// The settings of runs that are to go on. Flags that would change them are refused.
-fn resumed<S: Settings>(saved: S, from_flags: impl Fn(Option<&S>) -> S) -> anyhow::Result<S> {
+/// The settings of runs that are to go on, which may now be longer. Flags that would change anything
+/// else are refused.
+fn resumed<S: Settings>(saved: &S, from_flags: impl Fn(Option<&S>) -> S) -> anyhow::Result<S> {
     saved.check()?;
-    let mut asked = from_flags(Some(&saved));
+    let mut asked = from_flags(Some(saved));
     // The variable is a default, not a wish for this run.
     if std::env::var_os("DNI_BACKEND").is_some() {
         asked.common_mut().backend = saved.common().backend;
     }
-    if asked != saved {
+    let mut settings = saved.clone();
+    if asked.is_longer_than(saved) {
+        settings.set_length(&asked);
+    }
+    if asked != settings {
         return Err(Misuse(
-            "--resume goes on under the settings in the folder; leave out the flags that differ \
-             from them"
+            "--resume goes on under the settings in the folder, for as many steps or more; leave \
+             out the flags that differ from them"
                 .to_string(),
         )
         .into());
     }
-    Ok(saved)
+    Ok(settings)
 }

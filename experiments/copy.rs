@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{MachineArgs, Misuse, OutputArgs, set};
 use crate::budget::{Budget, BudgetArgs};
-use crate::comparison::{self, Common, Comparison, Run, Settings as _};
+use crate::comparison::{self, Common, Comparison, Outcomes, Run, Settings as _};
 use crate::recurrent::{self, CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
 use crate::stats;
 use crate::synthesizer::SynthesizerKind;
@@ -155,6 +155,19 @@ impl comparison::Settings for Settings {
         self.run
             .check_norm(self.network.synthesizer.has_batch_norm())?;
         self.network.check()
+    }
+
+    fn memory(&self) -> u128 {
+        self.network
+            .memory(self.run.batch_size, CopyEpisodes::INPUTS)
+    }
+
+    fn set_length(&mut self, other: &Self) {
+        (self.budget, self.run.steps) = (other.budget, other.run.steps);
+    }
+
+    fn is_longer_than(&self, other: &Self) -> bool {
+        self.budget.is_longer_than(other.budget)
     }
 
     fn resolve(&mut self) {
@@ -386,7 +399,8 @@ pub struct Report {
     backend: Backend,
     repeat: bool,
     unroll: usize,
-    results: Vec<RunResult>,
+    #[serde(flatten)]
+    outcomes: Outcomes<RunResult>,
 }
 
 /// The result of one run.
@@ -419,23 +433,25 @@ struct Solved {
 /// `dni copy`.
 pub fn run(args: CopyArgs) -> anyhow::Result<()> {
     let (comparison, report) = compare(&args)?;
-    comparison.print(&report, args.output.format, |report| {
+    comparison.print(&report, &report.outcomes, args.output.format, |report| {
         report.table(&comparison.settings)
-    })
+    })?;
+    report.outcomes.check()
 }
 
 /// Trains what the flags ask for.
 pub fn compare(args: &CopyArgs) -> anyhow::Result<(Comparison<Settings>, Report)> {
-    let comparison = Comparison::open(&args.machine, &args.output, |base| {
-        Settings::from_args(base, args)
-    })?;
+    let settings = |base: Option<&_>| Settings::from_args(base, args);
+    // There is nothing that could be missing.
+    let prepare = |_: &Settings| Ok(());
+    let (comparison, ()) = Comparison::open(&args.machine, &args.output, settings, prepare)?;
     let settings = &comparison.settings;
     let report = Report {
         experiment: Settings::NAME,
         backend: settings.run.backend,
         repeat: settings.repeat,
         unroll: settings.network.unroll,
-        results: comparison.run(run_one)?,
+        outcomes: comparison.run(run_one)?,
     };
     Ok((comparison, report))
 }
@@ -491,7 +507,7 @@ impl Report {
     fn table(&self, settings: &Settings) -> Table {
         let mut table = Table::new(["method", "longest", "levels solved", "steps/s", "cosine"]);
         for method in &settings.run.methods {
-            let results = self.results.iter().filter(|r| r.method == *method);
+            let results = self.outcomes.results.iter().filter(|r| r.method == *method);
             let results: Vec<&RunResult> = results.collect();
             let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> Option<f64>| {
                 let figures: Vec<f64> = results.iter().filter_map(|r| figure(r)).collect();

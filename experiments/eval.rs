@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use dni::report::Record;
 use dni::run::Checkpoint;
 use serde::Serialize;
 
@@ -16,7 +15,7 @@ use crate::{adder, clocks, copy, images, output, session, text};
 /// Flags of `dni eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// Folders of runs, or folders that hold such folders
+    /// Folders of runs, or folders that hold such folders at any depth
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
@@ -43,10 +42,8 @@ struct Evaluation {
 pub fn run(args: EvalArgs) -> anyhow::Result<()> {
     session::prepare_kernels(args.machine.kernel_threads.unwrap_or(1))?;
     let mut evaluations = Vec::new();
-    for folder in &args.runs {
-        for run in Record::folders(folder)? {
-            evaluations.push(evaluate(&run, &args)?);
-        }
+    for run in session::find_runs(&args.runs)? {
+        evaluations.push(evaluate(&run, &args)?);
     }
     match args.format {
         Format::Json => {

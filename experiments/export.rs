@@ -1,12 +1,10 @@
 //! Results of a benchmark to files.
 
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-
-use anyhow::Context;
 
 use crate::args::Misuse;
 use crate::bench::Report;
+use crate::output;
 
 /// A file that results go to, in the form that its name asks for.
 pub struct Exporter {
@@ -24,7 +22,7 @@ impl Exporter {
     /// Opens the file without changing it, so that a path that cannot be written is found out at
     /// once.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
-        let form = match path.extension().and_then(|extension| extension.to_str()) {
+        let form = match output::ending(path).as_deref() {
             Some("json") => Form::Json,
             Some("csv") => Form::Csv,
             Some("md") => Form::Markdown,
@@ -36,11 +34,7 @@ impl Exporter {
                 .into());
             }
         };
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path)
-            .with_context(|| format!("cannot write '{}'", path.display()))?;
+        output::check_file(path)?;
         Ok(Self {
             path: path.to_path_buf(),
             form,

@@ -6,6 +6,7 @@
 //! Command: `dni images`. It takes about a minute on two cores.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::Context;
 use burn::tensor::{Device, Tensor};
@@ -19,12 +20,13 @@ use serde::{Deserialize, Serialize};
 use crate::args::{
     LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, positive, probability, rate, set,
 };
-use crate::comparison::{self, Common, Comparison, Run, Settings as _, check_every};
+use crate::comparison::{self, Common, Comparison, Outcomes, Run, Settings as _, check_every};
 use crate::defaults::{Defaults, DefaultsOf};
 use crate::method::Method;
 use crate::network::{Model, Network, POOL, Parts};
 use crate::rates::RateSchedule;
 use crate::sections::{Sections, quality_of};
+use crate::shell::quoted_path;
 use crate::sites::Sites;
 use crate::source::{DataArgs, Source, TestDataArgs};
 use crate::stats;
@@ -241,6 +243,11 @@ impl Settings {
         s.run.methods = vec![Method::CDNI];
         s.run.batch_size = batch_size;
         s
+    }
+
+    /// How many images there may be, to train on and to test with.
+    fn limits(&self) -> [Option<usize>; 2] {
+        [self.examples, self.test_examples]
     }
 
     /// The shape of the images.
@@ -533,6 +540,16 @@ impl comparison::Settings for Settings {
         }
         Ok(())
     }
+
+    fn memory(&self) -> u128 {
+        let of_method = |&method: &Method| {
+            let synthesizer = self.synthesizer_of(method);
+            let synthesizer = Some(&synthesizer).filter(|_| method.credit().uses_synthesizers());
+            let batch = self.run.batch_size;
+            self.network.memory(self.data.shape(), synthesizer, batch)
+        };
+        self.run.methods.iter().map(of_method).max().unwrap_or(0)
+    }
 }
 
 /// The batches of a run.
@@ -625,7 +642,8 @@ pub struct Report {
     experiment: &'static str,
     backend: Backend,
     data: Source,
-    results: Vec<RunResult>,
+    #[serde(flatten)]
+    outcomes: Outcomes<RunResult>,
 }
 
 /// The result of one run.
@@ -664,27 +682,42 @@ pub fn run(args: ImagesArgs) -> anyhow::Result<()> {
         return args.data.write_sheet(file, &args.length.seeds, quiet);
     }
     let (comparison, report) = compare(&args)?;
-    comparison.print(&report, args.output.format, |report| {
+    comparison.print(&report, &report.outcomes, args.output.format, |report| {
         report.table(&comparison.settings)
-    })
+    })?;
+    report.outcomes.check()
 }
 
 /// Trains what the flags ask for.
 pub fn compare(args: &ImagesArgs) -> anyhow::Result<(Comparison<Settings>, Report)> {
-    let comparison = Comparison::open(&args.machine, &args.output, |base| {
-        Settings::from_args(base, args)
-    })?;
+    let settings = |base: Option<&_>| Settings::from_args(base, args);
+    let prepare = |settings: &Settings| -> anyhow::Result<_> {
+        let places = settings.workers.places(settings.run.backend);
+        let sites = Sites::open(&places, &args.workers.token)?;
+        let set = args
+            .data
+            .common_set(settings.data, settings.limits(), args.output.quiet)?;
+        if let Some(set) = &set {
+            Order::new(set.train.len(), settings.run.batch_size, None)?;
+        }
+        Ok((sites, set))
+    };
+    let (mut comparison, (sites, set)) =
+        Comparison::open(&args.machine, &args.output, settings, prepare)?;
+    let data_dir = args.data.data_dir.as_deref();
+    if !comparison.settings.data.is_drawn() {
+        comparison.go_on_with("--data-dir", data_dir.map(quoted_path));
+    }
+    comparison.go_on_with("--token-file", args.workers.token.file().map(quoted_path));
     let settings = &comparison.settings;
-    let places = settings.workers.places(settings.run.backend);
-    let sites = Sites::open(&places, &args.workers.token)?;
-    let one = |run: &Run<Settings>| run_one(run, &args.data, &sites, args.output.quiet);
+    let one = |run: &Run<Settings>| run_one(run, set.as_ref(), data_dir, &sites, args.output.quiet);
     let go_on = comparison.go_on();
-    let results = comparison.run(|run| sites.guard(&go_on, || one(run)))?;
+    let outcomes = comparison.run(|run| sites.guard(&go_on, || one(run)))?;
     let report = Report {
         experiment: Settings::NAME,
         backend: settings.run.backend,
         data: settings.data,
-        results,
+        outcomes,
     };
     Ok((comparison, report))
 }
@@ -713,23 +746,20 @@ pub fn evaluate(
     Ok(Batches::new(&set, &settings, seed, device)?.evaluate(&chain)?)
 }
 
-/// Trains and measures one run.
+/// Trains and measures one run, on the images of all or on its own.
 fn run_one(
     run: &Run<Settings>,
-    data: &DataArgs,
+    common: Option<&ImageSet>,
+    data_dir: Option<&Path>,
     sites: &Sites,
     quiet: bool,
 ) -> anyhow::Result<RunResult> {
     let settings = &run.settings;
-    let set = settings.data.load(
-        data.data_dir.as_deref(),
-        run.seed,
-        [settings.examples, settings.test_examples],
-        quiet,
-    )?;
+    let own = settings.data.own_set(run.seed, settings.limits(), quiet)?;
+    let set = common.or(own.as_ref()).expect("there is one of the two");
     let mut chain = settings.chain(run.method, run.seed, &set.train, run.device)?;
-    let origin = settings.data.origin(data.data_dir.as_deref());
-    let batches = Batches::new(&set, settings, run.seed, run.device)?;
+    let origin = settings.data.origin(data_dir);
+    let batches = Batches::new(set, settings, run.seed, run.device)?;
     let mut batches = batches.of(&origin);
     let plan = settings.plan(run.method, run.seed)?;
     let (chain, progress, workers) = if settings.workers.are_wanted() {
@@ -738,7 +768,7 @@ fn run_one(
         let progress = run.train(&mut chain, &mut batches, &plan)?;
         (chain, progress, None)
     };
-    let result = RunResult::measure(run, &chain, &set, progress, workers)
+    let result = RunResult::measure(run, &chain, set, progress, workers)
         .with_context(|| format!("{} cannot be measured", run.label))?;
     run.say(&format!(
         "{} steps in {:.1} s, test error {:.2} %",
@@ -836,7 +866,7 @@ impl Report {
     fn table(&self, settings: &Settings) -> Table {
         let interfaces: Vec<usize> = (0..settings.network.depth - 1)
             .filter(|&i| {
-                let mut results = self.results.iter();
+                let mut results = self.outcomes.results.iter();
                 results.any(|r| quality_of(&r.interfaces, i).is_some())
             })
             .collect();
@@ -853,7 +883,7 @@ impl Report {
         let mut table = Table::new(header);
         for method in &settings.run.methods {
             let of_method = |r: &&RunResult| r.method == *method;
-            let results: Vec<&RunResult> = self.results.iter().filter(of_method).collect();
+            let results: Vec<&RunResult> = self.outcomes.results.iter().filter(of_method).collect();
             let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> Option<f64>| {
                 let figures: Vec<f64> = results.iter().filter_map(|r| figure(r)).collect();
                 stats::summary(&figures, digits)

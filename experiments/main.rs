@@ -18,6 +18,7 @@ mod defaults;
 mod eval;
 mod export;
 mod images;
+mod memory;
 mod method;
 mod network;
 mod origin;
@@ -34,6 +35,7 @@ mod serve;
 mod session;
 mod sheet;
 mod shell;
+mod signals;
 mod sites;
 mod source;
 mod stats;
@@ -103,6 +105,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    forget_empty_variables();
     let cli = match Cli::try_parse_from(arguments(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
@@ -133,8 +136,20 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::say(&format!("error: {error:#}"));
+            output::say(&format!("error: {}", output::told(&error)));
             ExitCode::from(if error.is::<args::Misuse>() { 2 } else { 1 })
+        }
+    }
+}
+
+/// A variable of ours that is empty is as good as none.
+fn forget_empty_variables() {
+    let variables = std::env::vars_os();
+    let is_ours = |name: &OsString| name.to_string_lossy().starts_with("DNI_");
+    for (name, value) in variables.filter(|(name, _)| is_ours(name)) {
+        if value.is_empty() {
+            // SAFETY: the program has started no other thread yet that could read the environment.
+            unsafe { std::env::remove_var(name) };
         }
     }
 }

@@ -14,6 +14,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::args::Misuse;
+use crate::memory::{FLOAT, OF_PARAMETER};
 use crate::sections::{add_dense, layer_name};
 use crate::synthesizer::SynthesizerKind;
 
@@ -30,6 +31,12 @@ pub enum Model {
 
 /// What fits into memory, with what training keeps of it.
 const MOST_PARAMETERS: u128 = 1 << 28;
+
+/// More layers than anybody has trained.
+const MOST_DEPTH: usize = 100_000;
+
+/// Classes of all images.
+const CLASSES: usize = 10;
 
 /// Rows and columns that a cnn pools over.
 pub const POOL: usize = 3;
@@ -323,6 +330,32 @@ impl Network {
         first.saturating_add(above.saturating_mul(self.depth as u128 - 1))
     }
 
+    /// Bytes that it needs at the very least, with such synthesizers, to learn from so many images at
+    /// once.
+    pub fn memory(
+        &self,
+        image: ImageShape,
+        synthesizer: Option<&SynthesizerKind>,
+        batch: usize,
+    ) -> u128 {
+        /// Values that go with every layer, however small it is.
+        const OF_LAYER: u128 = 1 << 9;
+        let batch = batch as u128;
+        // What cannot be built needs nothing.
+        let messages = self.messages(image).unwrap_or_default();
+        let of_messages = messages.iter().map(|message| {
+            let features = message.len();
+            let held = synthesizer.map_or(0, |kind| kind.values(features, CLASSES));
+            let outputs = batch.saturating_mul(features as u128);
+            held.saturating_add(outputs).saturating_add(OF_LAYER)
+        });
+        let inputs = batch.saturating_mul(image.len() as u128);
+        let values = of_messages.fold(inputs, u128::saturating_add);
+        values
+            .saturating_add(OF_PARAMETER * self.parameters(image))
+            .saturating_mul(FLOAT)
+    }
+
     /// Refuses what cannot be built.
     pub fn check(&self, image: ImageShape) -> Result<(), Misuse> {
         let sizes = [self.depth, self.units, self.channels, self.input_units];
@@ -342,6 +375,12 @@ impl Network {
             return Err(Misuse(format!(
                 "the layers would have over {MOST_PARAMETERS} parameters; choose fewer units, \
                  channels or layers"
+            )));
+        }
+        if self.depth > MOST_DEPTH {
+            return Err(Misuse(format!(
+                "{} layers are too many; choose --depth {MOST_DEPTH} at most",
+                self.depth
             )));
         }
         self.messages(image).map(|_| ())

@@ -1,6 +1,8 @@
-//! Results to stdout, messages to stderr.
+//! Results to stdout and to files, messages to stderr.
 
+use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::Context;
 
@@ -24,4 +26,58 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .root_cause()
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// An error with its causes, each said once: some messages say theirs themselves.
+pub fn told(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .reduce(|told, cause| match told.contains(&cause) {
+            true => told,
+            false => format!("{told}: {cause}"),
+        })
+        .unwrap_or_default()
+}
+
+/// Refuses a file that results could not be written to, before hours have gone by.
+pub fn check_file(path: &Path) -> anyhow::Result<()> {
+    // Opening and closing a pipe would be the end of it to its reader.
+    if !dni::run::is_stream(path) {
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        file.with_context(|| format!("cannot write '{}'", path.display()))?;
+    }
+    Ok(())
+}
+
+/// How the name of a file ends, in lower case.
+pub fn ending(path: &Path) -> Option<String> {
+    Some(path.extension()?.to_str()?.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        let reason = missing.to_string();
+        let library = dni::Error::Io {
+            action: "read",
+            path: "a".into(),
+            source: missing,
+        };
+        let error = anyhow::Error::new(library).context("it failed");
+        assert_eq!(
+            told(&error),
+            format!("it failed: cannot read 'a': {reason}")
+        );
+    }
+
+    #[test]
+    fn names_end_alike_in_any_case() {
+        assert_eq!(ending(Path::new("a.b.PNG")).as_deref(), Some("png"));
+        assert_eq!(ending(Path::new("png")), None);
+    }
 }

@@ -17,11 +17,11 @@ use crate::args::{BackendChoice, Format, Misuse, positive};
 use crate::comparison::Settings as _;
 use crate::images::{NetworkArgs, Settings, with_label};
 use crate::method::Method;
-use crate::output;
 use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
+use crate::{memory, output};
 
 /// Flags of `dni plan`.
 #[derive(Debug, Args)]
@@ -101,6 +101,8 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
     prepare_kernels(1)?;
     let settings = Settings::of_network(&args.network, args.batch_size);
     settings.check()?;
+    let backend = args.backend.resolve();
+    memory::check(settings.memory(), backend)?;
     let layers = settings.network.depth;
     let sections = settings.sections_of(Method::CDNI).len();
     let mut numbers = args.workers.clone();
@@ -111,7 +113,6 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
         ))
         .into());
     }
-    let backend = args.backend.resolve();
     let device = backend.device()?;
     let images = some_images(settings.shape(), args.batch_size)?;
     let chain = |method| settings.chain(method, SEED, &images, &device);

@@ -6,12 +6,12 @@ use clap::Args;
 use dni::report;
 
 use crate::args::Misuse;
-use crate::output;
+use crate::{output, session};
 
 /// Flags of `dni plot`.
 #[derive(Debug, Args)]
 pub struct PlotArgs {
-    /// Folders of runs, or folders that hold such folders; runs that differ in their seed alone
+    /// Folders of runs, or folders that hold such folders at any depth; runs that differ in their seed alone
     /// are drawn as one curve, their mean and range
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
@@ -24,7 +24,7 @@ pub struct PlotArgs {
 /// `dni plot`.
 pub fn run(args: PlotArgs) -> anyhow::Result<()> {
     let path = &args.output;
-    let encode = match path.extension().and_then(|extension| extension.to_str()) {
+    let encode = match output::ending(path).as_deref() {
         Some("svg") => |drawing: report::Drawing| drawing.to_svg().into_bytes(),
         Some("png") => |drawing: report::Drawing| drawing.to_png(),
         _ => {
@@ -35,7 +35,7 @@ pub fn run(args: PlotArgs) -> anyhow::Result<()> {
             .into());
         }
     };
-    let groups = report::read(&args.runs)?;
+    let groups = report::read(&session::find_runs(&args.runs)?)?;
     dni::run::write_atomically(path, &encode(report::plot(&groups)))?;
     output::print(&format!("plot: {}\n", path.display()))
 }

@@ -14,6 +14,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{Misuse, check_rates, positive, rate, scale, set};
+use crate::memory::{FLOAT, OF_PARAMETER};
 use crate::synthesizer::SynthesizerKind;
 
 /// A way to train a recurrent network.
@@ -191,6 +192,18 @@ impl RecurrentNetwork {
         }
         check_parts(self.units, &self.synthesizer, self.scale)?;
         check_rates(&[Some(self.lr), self.synthesizer_lr])
+    }
+
+    /// Bytes that it needs at the very least, to learn from so many sequences side by side.
+    pub fn memory(&self, batch: usize, inputs: usize) -> u128 {
+        /// Of the shortest sequences that there are.
+        const STEPS: usize = 4;
+        let units = self.units as u128;
+        let parameters = units * (units + inputs as u128);
+        let outputs = (batch as u128)
+            .saturating_mul(self.unroll.min(STEPS) as u128)
+            .saturating_mul(units + inputs as u128);
+        FLOAT * (OF_PARAMETER * parameters).saturating_add(outputs)
     }
 
     /// Windows over which the true future of a state is taken: 32 steps at least, and several

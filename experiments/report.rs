@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use dni::report;
 
-use crate::output;
+use crate::{output, session};
 
 /// Flags of `dni report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Folders of runs, or folders that hold such folders; runs that differ in their seed alone
+    /// Folders of runs, or folders that hold such folders at any depth; runs that differ in their seed alone
     /// are shown as one curve, their mean and range
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
@@ -28,7 +28,7 @@ pub fn run(args: ReportArgs) -> anyhow::Result<()> {
         (None, [folder]) => folder.join(NAME),
         (None, _) => PathBuf::from(NAME),
     };
-    let groups = report::read(&args.runs)?;
+    let groups = report::read(&session::find_runs(&args.runs)?)?;
     dni::run::write_atomically(&path, report::html(&groups).as_bytes())?;
     output::print(&format!("report: {}\n", path.display()))
 }

@@ -1,11 +1,11 @@
 //! `dni serve`: this machine's device for workers of other machines, on burn's remote backend.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::args::{BackendChoice, Misuse, positive};
+use crate::args::{BackendChoice, Misuse, threads};
 use crate::token::TokenArgs;
 
 /// Flags of `dni serve`.
@@ -20,8 +20,8 @@ pub struct ServeArgs {
     #[arg(long, value_enum, default_value = "flex")]
     backend: BackendChoice,
 
-    /// Address to listen on; port 0 is any that is free
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
+    /// Address to listen on, by number or name; port 0 is any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000", value_parser = address)]
     listen: SocketAddr,
 
     /// File with the key by which clients know this server, made if there is none; encrypts the
@@ -37,8 +37,21 @@ pub struct ServeArgs {
     insecure: bool,
 
     /// Threads of one operation on the CPU backends [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     kernel_threads: Option<usize>,
+}
+
+/// An address of this machine. Of a name that has several the first of the older kind is taken, as
+/// clients without the newer one can reach it.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |reason: String| format!("{reason}; write HOST:PORT, as in localhost:3000");
+    let found = text
+        .to_socket_addrs()
+        .map_err(|error| wrong(error.to_string()))?;
+    let found: Vec<SocketAddr> = found.collect();
+    let older = found.iter().find(|address| address.is_ipv4());
+    let address = older.or(found.first()).copied();
+    address.ok_or_else(|| wrong("it has no address".to_string()))
 }
 
 /// `dni serve`.
@@ -97,7 +110,7 @@ mod host {
     use iroh::{Endpoint, RelayMode, SecretKey};
 
     use super::ServeArgs;
-    use crate::output;
+    use crate::{output, signals};
 
     /// Serves until Ctrl-C or SIGTERM.
     pub fn serve(args: &ServeArgs, token: Option<Token>) -> anyhow::Result<()> {
@@ -146,7 +159,7 @@ mod host {
             .with_context(|| format!("cannot use the identity in '{path}'"))?;
         // Before anything is served, so that a signal finds its way from the beginning.
         let (signal, stopped) = mpsc::channel();
-        ctrlc::set_handler(move || {
+        signals::listen(move || {
             // Nobody listens any more if it ends already.
             let _ = signal.send(());
         })?;
@@ -184,6 +197,28 @@ mod host {
                 Err(reason) => format!("refused: {reason}"),
             });
             answer
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_may_be_names() {
+        for (text, expected) in [
+            ("localhost:3000", "127.0.0.1:3000"),
+            ("10.0.0.2:0", "10.0.0.2:0"),
+            ("[::1]:80", "[::1]:80"),
+        ] {
+            assert_eq!(address(text), Ok(expected.parse().unwrap()), "{text}");
+        }
+        for text in ["localhost", "3000", "localhost:", "localhost:99999"] {
+            assert!(
+                address(text).is_err_and(|e| e.contains("HOST:PORT")),
+                "{text}"
+            );
         }
     }
 }

@@ -1,23 +1,26 @@
 //! What surrounds the training of every experiment: folders, resuming, Ctrl-C, progress.
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Once, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use dni::report;
-use dni::run::{Learner, Listener, Outcome, Plan, Progress, RunFolder, Task, TensorBoard, train};
+use dni::run::{
+    FolderLock, Learner, Listener, Outcome, Plan, Progress, RunFolder, Task, TensorBoard, train,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::{Misuse, OutputArgs};
+use crate::args::{Format, Misuse, OutputArgs};
 use crate::dashboard::{self, Dashboard};
 use crate::origin::origin;
-use crate::output;
 use crate::progress::Bar;
-use crate::shell::quoted;
+use crate::shell::{quoted, quoted_path};
+use crate::{output, signals};
 
 /// One call of the program: a folder with one run in it, or a folder of runs.
 pub struct Session {
@@ -26,7 +29,11 @@ pub struct Session {
     pub quiet: bool,
     tensorboard: bool,
     dashboard: bool,
+    /// Flags of the command that goes on, beside the folder.
+    flags: String,
     stop: &'static AtomicBool,
+    /// Held until a run in this very folder takes it.
+    lock: RefCell<Option<FolderLock>>,
 }
 
 /// A run was asked to stop, and has saved: no failure of its own.
@@ -40,66 +47,91 @@ pub struct Interrupted {
 }
 
 impl Session {
-    /// A session whose runs go to `folder`. From now on Ctrl-C asks the run to save and stop; a
-    /// second one ends the program at once.
+    /// A session whose runs go to `folder`, where from now on no other process may be at work. Ctrl-C
+    /// asks the run to save and stop; a second one ends the program at once.
     pub fn new(
         experiment: &'static str,
         folder: PathBuf,
         output: &OutputArgs,
     ) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create the folder '{}'", folder.display()))?;
+        let lock = FolderLock::take(&folder)?;
+        let mut flags = String::new();
+        let given = [
+            ("--tensorboard", output.tensorboard),
+            ("--dashboard", output.dashboard),
+            ("--format json", output.format == Format::Json),
+        ];
+        for (flag, _) in given.iter().filter(|(_, is_given)| *is_given) {
+            flags += &format!(" {flag}");
+        }
         Ok(Self {
             experiment,
             folder,
             quiet: output.quiet,
             tensorboard: output.tensorboard,
             dashboard: output.dashboard,
+            flags,
             stop: asked_to_stop(output.quiet)?,
+            lock: RefCell::new(Some(lock)),
         })
     }
 
-    /// Makes the folder of a new session and writes its settings and origin.
+    /// Writes the settings and origin of a new session.
     pub fn create(&self, settings: &str) -> anyhow::Result<()> {
-        if self.folder.join(RunFolder::SETTINGS).exists() {
-            bail!(
-                "the folder '{}' holds a run already; go on with it by --resume {}, or choose \
-                 another with --run-dir",
-                self.folder.display(),
-                quoted(&self.folder.display().to_string())
-            );
-        }
-        // Logs are written under fixed names: nothing of the user's may stand there.
-        let is_empty = |folder: &Path| {
-            std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
-        };
-        if self.folder.exists() && !is_empty(&self.folder) {
-            bail!(
-                "the folder '{}' is not empty; choose a new or an empty one with --run-dir",
-                self.folder.display()
-            );
-        }
-        std::fs::create_dir_all(&self.folder)
-            .with_context(|| format!("cannot create the folder '{}'", self.folder.display()))?;
-        dni::run::write_atomically(&self.folder.join(RunFolder::SETTINGS), settings.as_bytes())?;
         origin().write(&self.folder)?;
+        self.write_settings(settings)
+    }
+
+    /// Writes the settings, which may replace others.
+    pub fn write_settings(&self, settings: &str) -> anyhow::Result<()> {
+        dni::run::write_atomically(&self.folder.join(RunFolder::SETTINGS), settings.as_bytes())?;
         Ok(())
+    }
+
+    /// Has the command that goes on have another flag, if it was given, with a word as a shell reads
+    /// it.
+    pub fn go_on_with(&mut self, flag: &str, word: Option<String>) {
+        if let Some(word) = word {
+            self.flags += &format!(" {flag} {word}");
+        }
+    }
+
+    /// Whether it was asked to stop.
+    pub fn is_to_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The error of a session that was stopped here.
+    pub fn interrupted(&self, at: String) -> Interrupted {
+        Interrupted {
+            at,
+            command: self.go_on(),
+        }
     }
 
     /// Trains one run of the session, from its checkpoint if it has one.
     ///
-    /// `label` names it on the screen, `folder` is its own.
+    /// `label` names it on the screen, `folder` is its own. `settings` are those that it was saved under,
+    /// and those that it is to go on under.
     pub fn train<L: Learner>(
         &self,
         label: &str,
         folder: &Path,
-        settings: &impl dni::run::Settings,
+        [saved, settings]: [&impl dni::run::Settings; 2],
         learner: &mut L,
         task: &mut impl Task<L>,
         plan: &Plan<L::Schedule>,
     ) -> anyhow::Result<Progress> {
-        let (mut run_folder, start) = match RunFolder::open(folder, settings, learner)? {
+        if folder == self.folder {
+            self.lock.take();
+        }
+        let (mut run_folder, start) = match RunFolder::open(folder, saved, learner)? {
             Some((mut run_folder, checkpoint)) => {
                 // Before anything of another shape is met.
                 run_folder.set_data(task.data())?;
+                run_folder.set_settings(settings)?;
                 task.recall(checkpoint.notes());
                 (run_folder, checkpoint.restore(learner)?)
             }
@@ -131,18 +163,17 @@ impl Session {
         .with_context(|| format!("{label} failed"))?;
         match outcome {
             Outcome::Finished(progress) => Ok(progress),
-            Outcome::Interrupted(progress) => Err(Interrupted {
-                at: format!("step {} of {label}", progress.step),
-                command: self.go_on(),
+            Outcome::Interrupted(progress) => {
+                let at = format!("step {} of {label}", progress.step);
+                Err(self.interrupted(at).into())
             }
-            .into()),
         }
     }
 
-    /// The command that goes on where this call has stopped.
+    /// The command that goes on where this call has stopped, from any folder.
     pub fn go_on(&self) -> String {
-        let folder = self.folder.display().to_string();
-        format!("dni {} --resume {}", self.experiment, quoted(&folder))
+        let folder = quoted_path(&self.folder);
+        format!("dni {} --resume {folder}{}", self.experiment, self.flags)
     }
 
     /// Draws the curves of all runs together.
@@ -163,16 +194,21 @@ impl Session {
 
 /// Whether Ctrl-C has asked the runs of this process to stop. The first call begins to listen.
 pub fn asked_to_stop(quiet: bool) -> anyhow::Result<&'static AtomicBool> {
+    /// A terminal that is closed sends its signal twice.
+    const SAME: Duration = Duration::from_millis(500);
     static ASKED: AtomicBool = AtomicBool::new(false);
     static LISTENING: OnceLock<Result<(), ctrlc::Error>> = OnceLock::new();
     let listening = LISTENING.get_or_init(|| {
-        ctrlc::set_handler(move || {
+        let mut first = None;
+        signals::listen(move || {
+            let first: &mut Instant = first.get_or_insert_with(Instant::now);
             if ASKED.swap(true, Ordering::Relaxed) {
-                dashboard::leave();
-                std::process::exit(1);
-            }
-            if !quiet && !dashboard::is_on() {
-                output::say("stopping as soon as the figures are in; once more stops at once");
+                if first.elapsed() > SAME {
+                    dashboard::leave();
+                    std::process::exit(1);
+                }
+            } else if !quiet && !dashboard::is_on() {
+                output::say("stopping after this step; once more stops at once");
             }
         })
     });
@@ -180,6 +216,32 @@ pub fn asked_to_stop(quiet: bool) -> anyhow::Result<&'static AtomicBool> {
         bail!("cannot listen for Ctrl-C: {error}");
     }
     Ok(&ASKED)
+}
+
+/// Refuses a folder for a new session in which something is already.
+pub fn check_free(folder: &Path) -> anyhow::Result<()> {
+    if folder.join(RunFolder::SETTINGS).exists() {
+        bail!(
+            "the folder '{}' holds a run already; go on with it by --resume {}, or choose another \
+             with --run-dir",
+            folder.display(),
+            quoted(&folder.display().to_string())
+        );
+    }
+    // Logs are written under fixed names: nothing of the user's may stand there.
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries,
+    };
+    let mut entries =
+        entries.with_context(|| format!("cannot use the folder '{}'", folder.display()))?;
+    if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != FolderLock::FILE)) {
+        bail!(
+            "the folder '{}' is not empty; choose a new or an empty one with --run-dir",
+            folder.display()
+        );
+    }
+    Ok(())
 }
 
 /// Makes the folder of a new session that was given none. Of two programs that start in the same
@@ -245,6 +307,34 @@ pub fn read_settings<S: DeserializeOwned>(folder: &Path, experiment: &str) -> an
         ))
         .into()
     })
+}
+
+/// The runs in some folders. Those without any are said and left out.
+pub fn find_runs(folders: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let found = report::find(folders)?;
+    for folder in found.without {
+        output::say(&format!(
+            "left out, as no run is in it: '{}'",
+            folder.display()
+        ));
+    }
+    Ok(found.runs)
+}
+
+/// Refuses a folder of several runs where one is wanted.
+pub fn check_single(folder: &Path) -> Result<(), Misuse> {
+    // Of a folder without runs whoever reads it says what is missing.
+    let found = report::find(&[folder.to_path_buf()]);
+    let runs = found.map_or_else(|_| Vec::new(), |found| found.runs);
+    if runs.is_empty() || runs == [folder] {
+        return Ok(());
+    }
+    let names = runs.iter().map(|run| quoted(&run.display().to_string()));
+    Err(Misuse(format!(
+        "'{}' is no folder of a run, but there are runs in it; name one of {}",
+        folder.display(),
+        names.collect::<Vec<_>>().join(", ")
+    )))
 }
 
 /// The experiment that these settings are of, as far as they can be read.

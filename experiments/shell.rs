@@ -1,5 +1,7 @@
 //! Words as a shell reads them.
 
+use std::path::Path;
+
 /// A word as it stands in a command.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-=:,+".contains(c);
@@ -10,14 +12,41 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
+/// A path as it stands in a command that is to work from any folder.
+pub fn quoted_path(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    match path.to_str() {
+        Some(text) => quoted(text),
+        // bash, zsh and others read such bytes by their numbers.
+        None => {
+            let bytes = path.as_os_str().as_encoded_bytes().iter();
+            let numbers: String = bytes.map(|byte| format!("\\x{byte:02x}")).collect();
+            format!("$'{numbers}'")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::*;
 
     #[test]
     fn a_path_with_spaces_is_quoted() {
         assert_eq!(quoted("runs/a-1.b"), "runs/a-1.b");
         assert_eq!(quoted("it's mine"), r"'it'\''s mine'");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn a_path_is_whole_whatever_its_name() {
+        assert_eq!(quoted_path(Path::new("/a b")), "'/a b'");
+        assert!(quoted_path(Path::new("-runs")).ends_with("/-runs"));
+        #[cfg(unix)]
+        {
+            use std::ffi::OsStr;
+            use std::os::unix::ffi::OsStrExt;
+            let odd = OsStr::from_bytes(b"/\xff'");
+            assert_eq!(quoted_path(Path::new(odd)), r"$'\x2f\xff\x27'");
+        }
     }
 }

@@ -7,7 +7,13 @@ use burn::tensor::Device;
 use dni::Place;
 use dni::place::lost;
 
+use crate::output;
 use crate::token::TokenArgs;
+
+/// A server was lost, and with it what the runs of a call have in common.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Lost(String);
 
 /// The devices of all workers, from the bottom up.
 pub struct Sites {
@@ -43,8 +49,10 @@ impl Sites {
             return done.unwrap_or_else(|panic| resume_unwind(panic));
         };
         // A worker that found it out itself has told its layers and the step.
-        done.unwrap_or(Err(loss))
-            .map_err(|error| anyhow!("{error:#}; once the server is back: {go_on}"))
+        done.unwrap_or(Err(loss)).map_err(|error| {
+            let error = output::told(&error);
+            Lost(format!("{error}; once the server is back: {go_on}")).into()
+        })
     }
 
     /// The first server that is lost, if one is.

@@ -1,5 +1,6 @@
 //! Where the images of an experiment come from.
 
+use std::env::var_os;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -21,8 +22,8 @@ pub struct DataArgs {
     #[arg(long, value_enum)]
     pub data: Option<Source>,
 
-    /// Folder with a folder for each data set, named as here; what is not found there is looked
-    /// for in the cache, then downloaded
+    /// Folder with a folder for each data set, named as here or as by torchvision, or the folder of
+    /// the set itself; what is not found there is looked for in the cache, then downloaded
     #[arg(long, env = "DNI_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
@@ -47,7 +48,7 @@ pub struct TestDataArgs {
     #[arg(long, value_enum)]
     pub data: Option<Source>,
 
-    /// Folder with a folder for each data set
+    /// Folder with a folder for each data set, or the folder of the set itself
     #[arg(long, env = "DNI_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
@@ -109,6 +110,24 @@ impl Source {
         self.library().unwrap_or(ImageLibrary::Mnist).shape()
     }
 
+    /// Whether the images are a run's own, drawn from its seed.
+    pub fn is_drawn(self) -> bool {
+        self.library().is_none()
+    }
+
+    /// The images of a seed that has its own.
+    pub fn own_set(
+        self,
+        seed: u64,
+        limits: [Option<usize>; 2],
+        quiet: bool,
+    ) -> dni::Result<Option<ImageSet>> {
+        let set = self
+            .is_drawn()
+            .then(|| self.load(None, seed, limits, quiet));
+        set.transpose()
+    }
+
     /// The images to train on and to test with, up to as many as are asked for. Generated ones are
     /// a run's own, made from its seed.
     pub fn load(
@@ -136,12 +155,11 @@ impl Source {
 
 /// Where data sets are: DNI_CACHE_DIR and DNI_DATA_URL stand for the cache and the servers.
 pub fn places(data_dir: Option<&Path>) -> Places {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let usual = Places::usual();
     Places {
         data: data_dir.map(Path::to_path_buf),
-        cache: variable("DNI_CACHE_DIR").map_or(usual.cache, PathBuf::from),
-        base: variable("DNI_DATA_URL").map(|base| base.to_string_lossy().into_owned()),
+        cache: var_os("DNI_CACHE_DIR").map_or(usual.cache, PathBuf::from),
+        base: var_os("DNI_DATA_URL").map(|base| base.to_string_lossy().into_owned()),
         ..usual
     }
 }
@@ -168,6 +186,19 @@ impl TestDataArgs {
 }
 
 impl DataArgs {
+    /// The images of all seeds, unless each has its own.
+    pub fn common_set(
+        &self,
+        source: Source,
+        limits: [Option<usize>; 2],
+        quiet: bool,
+    ) -> dni::Result<Option<ImageSet>> {
+        /// Any: the images do not depend on it.
+        const SEED: u64 = 1;
+        let load = || source.load(self.data_dir.as_deref(), SEED, limits, quiet);
+        (!source.is_drawn()).then(load).transpose()
+    }
+
     /// Writes a sheet of samples.
     pub fn write_sheet(&self, path: &Path, seeds: &SeedArgs, quiet: bool) -> anyhow::Result<()> {
         /// Enough for a row of each class.

@@ -146,6 +146,33 @@ impl SynthesizerKind {
         matches!(self, Self::Rls(_) | Self::Probe(_)).then_some(0.2)
     }
 
+    /// About how many values it holds, for messages of so many features and contexts of so many.
+    pub fn values(&self, features: usize, contexts: usize) -> u128 {
+        let seen = features.saturating_add(contexts);
+        let through = |hidden: &[usize]| {
+            let sizes: Vec<usize> = [&[seen], hidden, &[features]].concat();
+            let pairs = sizes.windows(2);
+            let products = pairs.map(|pair| pair[0] as u128 * pair[1] as u128);
+            products.fold(0, u128::saturating_add)
+        };
+        match self {
+            Self::Linear => through(&[]),
+            Self::Label => features as u128 * contexts as u128,
+            Self::LowRank(rank) => through(&[*rank]),
+            // Of what it looks at it keeps the second moments.
+            Self::Rls(rank) | Self::Probe(rank) => through(&[*rank, *rank]),
+            Self::Mlp(hidden) => through(hidden),
+            // Its kernels alone.
+            Self::Conv(hidden) => {
+                let pairs = hidden.windows(2);
+                let products =
+                    pairs.map(|pair| 25 * (pair[0] as u128).saturating_mul(pair[1] as u128));
+                let ends = hidden.iter().map(|&channels| 25 * channels as u128);
+                products.chain(ends).fold(0, u128::saturating_add)
+            }
+        }
+    }
+
     /// Whether it has batch norm.
     pub fn has_batch_norm(&self) -> bool {
         matches!(self, Self::Mlp(_) | Self::Conv(_))

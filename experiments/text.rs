@@ -22,11 +22,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{Format, MachineArgs, Misuse, OutputArgs, positive, set};
 use crate::budget::{Budget, BudgetArgs};
-use crate::comparison::{self, Common, Comparison, Run, Settings as _};
+use crate::comparison::{self, Common, Comparison, Outcomes, Run, Settings as _};
 use crate::output;
 use crate::progress::DownloadBar;
 use crate::recurrent::{self, CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
 use crate::session;
+use crate::shell::quoted_path;
 use crate::source::places;
 use crate::stats;
 use crate::synthesizer::SynthesizerKind;
@@ -53,7 +54,7 @@ pub struct TextArgs {
     #[command(flatten)]
     output: OutputArgs,
     /// Characters to write with the trained model [default: 0, with --load 500]
-    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[arg(long, value_name = "N", help_heading = "Output", value_parser = characters)]
     sample: Option<usize>,
     /// Write with the model that this run has left, and end
     #[arg(long, value_name = "RUN", help_heading = "Output", conflicts_with_all = ["resume", "run_dir"])]
@@ -68,9 +69,9 @@ pub struct TextDataArgs {
     #[arg(long, value_enum, conflicts_with = "corpus")]
     source: Option<Source>,
 
-    /// A text file in UTF-8, cut into 90, 5 and 5 percent to train, validate and test with, or
-    /// three such files, separated by commas
-    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    /// A text file in UTF-8, plain or gzipped, cut into 90, 5 and 5 percent to train, validate and test
+    /// with, or three such files, separated by commas or each with this flag
+    #[arg(long, value_name = "FILES")]
     corpus: Option<Vec<PathBuf>>,
 
     /// Folder with a folder tinyshakespeare; what is not found there is looked for in the cache,
@@ -93,6 +94,13 @@ pub enum Source {
     Shakespeare,
 }
 
+/// How much a model is to write.
+fn characters(text: &str) -> Result<usize, String> {
+    const MOST: usize = 1 << 24;
+    let length = text.parse().ok().filter(|length| *length <= MOST);
+    length.ok_or_else(|| format!("it must be a whole number up to {MOST}"))
+}
+
 /// Everything that decides what happens: written to the run's folder, and enough to repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,10 +116,15 @@ pub struct Settings {
     network: RecurrentNetwork,
 }
 
-/// Files by paths that hold wherever the run goes on.
-fn absolute(files: &[PathBuf]) -> Vec<PathBuf> {
-    let absolute = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
-    files.iter().map(absolute).collect()
+/// The files that are meant by some words, each a name, or several with commas between them: by paths
+/// that hold wherever the run goes on.
+fn files(words: &[PathBuf]) -> Vec<PathBuf> {
+    let named = |word: &PathBuf| match word.to_str() {
+        Some(names) if !word.exists() => names.split(',').map(PathBuf::from).collect(),
+        _ => vec![word.clone()],
+    };
+    let absolute = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
+    words.iter().flat_map(named).map(absolute).collect()
 }
 
 /// Characters of the language to validate with, and to test with.
@@ -125,7 +138,7 @@ impl Settings {
         set(&mut s.run.methods, &args.network.methods);
         set(&mut s.run.batch_size, &args.network.batch_size);
         set(&mut s.source, &args.data.source);
-        set(&mut s.corpus, &args.data.corpus.as_deref().map(absolute));
+        set(&mut s.corpus, &args.data.corpus.as_deref().map(files));
         set(&mut s.characters, &args.data.characters);
         s.eval_every = args.eval_every.or(s.eval_every);
         set(&mut s.patience, &args.patience);
@@ -178,6 +191,37 @@ impl Settings {
                 shakespeare(&places(data_dir), &mut |fetched| bar.show(fetched))
             }
         }
+    }
+
+    /// Whether every seed has a text of its own.
+    fn has_own_texts(&self) -> bool {
+        self.corpus.is_empty() && self.source == Source::Language
+    }
+
+    /// The text of all runs, unless each has its own: read once, as a pipe can be.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or a part is too short to learn from or to measure on.
+    fn common_corpus(&self, args: &TextArgs) -> anyhow::Result<Option<Corpus>> {
+        let (seed, quiet) = (self.run.seed, args.output.quiet);
+        let corpus = match self.has_own_texts() {
+            true => None,
+            false => Some(self.corpus(args.data.data_dir.as_deref(), seed, quiet)?),
+        };
+        let own = [self.characters, HELD_OUT, HELD_OUT];
+        let lengths = corpus
+            .as_ref()
+            .map(|c| [&c.train, &c.valid, &c.test].map(Vec::len));
+        let [train, valid, test] = lengths.unwrap_or(own);
+        let blank = |length: usize| vec![0; length];
+        Lanes::new(blank(train), 1, self.run.batch_size, self.network.unroll)
+            .context("cannot cut the training text into windows")?;
+        for (name, length) in [("validation", valid), ("test", test)] {
+            Reading::new(blank(length), 1, 1, 1, 0)
+                .with_context(|| format!("cannot measure on the {name} text"))?;
+        }
+        Ok(corpus)
     }
 
     /// What the text is.
@@ -264,6 +308,24 @@ impl comparison::Settings for Settings {
             )));
         }
         Ok(())
+    }
+
+    fn memory(&self) -> u128 {
+        /// Bytes of a character in the text and in its codes.
+        const OF_CHARACTER: u128 = 3;
+        let text = match self.has_own_texts() {
+            true => OF_CHARACTER * self.characters as u128,
+            false => 0,
+        };
+        text.saturating_add(self.network.memory(self.run.batch_size, 1))
+    }
+
+    fn set_length(&mut self, other: &Self) {
+        (self.budget, self.run.steps) = (other.budget, other.run.steps);
+    }
+
+    fn is_longer_than(&self, other: &Self) -> bool {
+        self.budget.is_longer_than(other.budget)
     }
 }
 
@@ -419,7 +481,8 @@ pub struct Report {
     backend: Backend,
     source: String,
     unroll: usize,
-    results: Vec<RunResult>,
+    #[serde(flatten)]
+    outcomes: Outcomes<RunResult>,
 }
 
 /// The result of one run.
@@ -459,10 +522,11 @@ pub fn run(args: TextArgs) -> anyhow::Result<()> {
         return write_with(folder, &args);
     }
     let (comparison, report) = compare(&args)?;
-    comparison.print(&report, args.output.format, |report| {
+    comparison.print(&report, &report.outcomes, args.output.format, |report| {
         report.table(&comparison.settings)
     })?;
     let mut samples = report
+        .outcomes
         .results
         .iter()
         .filter_map(|r| Some((r, r.sample.as_ref()?)));
@@ -471,21 +535,28 @@ pub fn run(args: TextArgs) -> anyhow::Result<()> {
             output::print(&format!("\n{}, seed {}:\n{sample}\n", r.method, r.seed))
         }),
         Format::Json => Ok(()),
-    }
+    }?;
+    report.outcomes.check()
 }
 
 /// Trains what the flags ask for.
 pub fn compare(args: &TextArgs) -> anyhow::Result<(Comparison<Settings>, Report)> {
-    let comparison = Comparison::open(&args.machine, &args.output, |base| {
-        Settings::from_args(base, args)
-    })?;
+    let settings = |base: Option<&_>| Settings::from_args(base, args);
+    let prepare = |settings: &Settings| settings.common_corpus(args);
+    let (mut comparison, corpus) =
+        Comparison::open(&args.machine, &args.output, settings, prepare)?;
+    if comparison.settings.source == Source::Shakespeare {
+        let data_dir = args.data.data_dir.as_deref();
+        comparison.go_on_with("--data-dir", data_dir.map(quoted_path));
+    }
+    comparison.go_on_with("--sample", args.sample.map(|length| length.to_string()));
     let settings = &comparison.settings;
     let report = Report {
         experiment: Settings::NAME,
         backend: settings.run.backend,
         source: settings.source_name(),
         unroll: settings.network.unroll,
-        results: comparison.run(|run| run_one(run, args))?,
+        outcomes: comparison.run(|run| run_one(run, args, corpus.as_ref()))?,
     };
     Ok((comparison, report))
 }
@@ -515,13 +586,20 @@ pub fn evaluate(
     ]))
 }
 
-/// Trains and measures one run.
-fn run_one(run: &Run<Settings>, args: &TextArgs) -> anyhow::Result<RunResult> {
+/// Trains and measures one run, on the text of all or on its own.
+fn run_one(
+    run: &Run<Settings>,
+    args: &TextArgs,
+    common: Option<&Corpus>,
+) -> anyhow::Result<RunResult> {
     let settings = &run.settings;
-    let data_dir = args.data.data_dir.as_deref();
-    let corpus = settings.corpus(data_dir, run.seed, args.output.quiet)?;
+    let own = match common {
+        Some(_) => None,
+        None => Some(settings.corpus(None, run.seed, args.output.quiet)?),
+    };
+    let corpus = common.or(own.as_ref()).expect("there is one of the two");
     let mut network = settings.network(run.method, run.seed, &corpus.alphabet, run.device)?;
-    let mut reader = Reader::new(run, &corpus)?;
+    let mut reader = Reader::new(run, corpus)?;
     let progress = run.train(&mut network, &mut reader, &settings.plan())?;
     let result = RunResult::measure(run, &mut network, &reader, progress, args.sample)
         .with_context(|| format!("{} cannot be measured", run.label))?;
@@ -632,14 +710,9 @@ fn draw(probabilities: &[f32], mut number: f32) -> usize {
 /// Writes with the best network that a run has left.
 fn write_with(folder: &Path, args: &TextArgs) -> anyhow::Result<()> {
     const LENGTH: usize = 500;
+    session::check_single(folder)?;
     let settings: Settings = session::read_settings(folder, Settings::NAME)?;
-    let [method] = settings.run.methods[..] else {
-        return Err(Misuse(format!(
-            "'{}' is a folder of several runs; name that of one of them",
-            folder.display()
-        ))
-        .into());
-    };
+    let (method, _) = settings.run.only()?;
     session::prepare_kernels(args.machine.kernel_threads.unwrap_or(1))?;
     let backend = args.machine.backend;
     let backend = backend.map_or(settings.run.backend, |backend| backend.resolve());
@@ -671,7 +744,7 @@ fn write_with(folder: &Path, args: &TextArgs) -> anyhow::Result<()> {
 impl Report {
     /// A row for each method: means over the seeds, with their standard deviation.
     fn table(&self, settings: &Settings) -> Table {
-        let has_optimum = self.results.iter().any(|r| r.optimum.is_some());
+        let has_optimum = self.outcomes.results.iter().any(|r| r.optimum.is_some());
         let mut header = vec!["method", "train bpc", "valid bpc", "test bpc"];
         if has_optimum {
             header.push("optimum");
@@ -679,7 +752,7 @@ impl Report {
         header.extend(["best step", "steps/s", "cosine"]);
         let mut table = Table::new(header);
         for method in &settings.run.methods {
-            let results = self.results.iter().filter(|r| r.method == *method);
+            let results = self.outcomes.results.iter().filter(|r| r.method == *method);
             let results: Vec<&RunResult> = results.collect();
             let summary = |digits: usize, figure: &dyn Fn(&RunResult) -> Option<f64>| {
                 let figures: Vec<f64> = results.iter().filter_map(|r| figure(r)).collect();

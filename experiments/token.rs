@@ -1,6 +1,6 @@
 //! Tokens: from a file or the environment, never from the command line, which others can read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -18,6 +18,11 @@ pub struct TokenArgs {
 }
 
 impl TokenArgs {
+    /// The file, if one is named.
+    pub fn file(&self) -> Option<&Path> {
+        self.token_file.as_deref()
+    }
+
     /// The token, if there is one.
     pub fn read(&self) -> anyhow::Result<Option<Token>> {
         let Some(path) = &self.token_file else {

@@ -6,7 +6,7 @@ use clap::Args;
 use dni::run::Checkpoint;
 
 use crate::args::Misuse;
-use crate::output;
+use crate::{output, session};
 
 /// Flags of `dni export`.
 #[derive(Debug, Args)]
@@ -23,16 +23,14 @@ pub struct ExportArgs {
 /// `dni export`.
 pub fn run(args: ExportArgs) -> anyhow::Result<()> {
     let path = &args.output;
-    if path
-        .extension()
-        .is_none_or(|extension| extension != "safetensors")
-    {
+    if !dni::run::is_stream(path) && output::ending(path).as_deref() != Some("safetensors") {
         return Err(Misuse(format!(
             "'{}' does not say that it is a safetensors file; end its name in .safetensors",
             path.display()
         ))
         .into());
     }
+    session::check_single(&args.run)?;
     let checkpoint = Checkpoint::best_or_last(&args.run)?;
     dni::run::write_atomically(path, &checkpoint.to_safetensors()?)?;
     let step = checkpoint.progress().step;

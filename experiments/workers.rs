@@ -53,6 +53,9 @@ pub struct WorkerArgs {
     late: Option<usize>,
 }
 
+/// Messages of a queue, which has room for all of them from the beginning.
+const MOST_QUEUE: usize = 1 << 16;
+
 /// Who trains which layers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +128,11 @@ impl Workers {
         if let Some((flag, _)) = between.filter(|_| !self.are_wanted()) {
             return Err(Misuse(format!(
                 "{flag} is between workers; add --workers, --split or --place"
+            )));
+        }
+        if self.queue.is_some_and(|queue| queue > MOST_QUEUE) {
+            return Err(Misuse(format!(
+                "a queue of so many messages never fills; choose --queue up to {MOST_QUEUE}"
             )));
         }
         if let Some(split) = &self.split {

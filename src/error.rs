@@ -22,6 +22,17 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// Somebody else writes to the folder.
+    #[error(
+        "another process is at work in '{}'; wait until it has ended, stop it, or choose another \
+         folder",
+        path.display()
+    )]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+
     /// A file of a run is not whole.
     #[error(
         "the run's file '{}' is damaged ({reason}); the run cannot be resumed, start it anew",
@@ -207,6 +218,17 @@ pub enum Error {
         set: &'static str,
     },
 
+    /// A data set is nowhere, and could not be downloaded.
+    #[error("the data set '{set}' is not in {}; {source}", listed(looked_at))]
+    NotFound {
+        /// The set.
+        set: &'static str,
+        /// The folders that were looked at.
+        looked_at: Vec<PathBuf>,
+        /// Why it could not be downloaded.
+        source: Box<Error>,
+    },
+
     /// A file could not be downloaded.
     #[error(
         "cannot download '{address}': {reason}; try again later, or get the file by other means and \
@@ -222,6 +244,13 @@ pub enum Error {
     /// A value that makes no sense.
     #[error("{0}")]
     Invalid(String),
+}
+
+fn listed(folders: &[PathBuf]) -> String {
+    let folders = folders
+        .iter()
+        .map(|folder| format!("'{}'", folder.display()));
+    folders.collect::<Vec<_>>().join(", ")
 }
 
 impl Error {

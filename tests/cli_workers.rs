@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::process::Command;
-
 use common::program::*;
 use serde_json::Value;
 
@@ -190,20 +188,20 @@ fn evaluations_are_at_their_steps() {
 fn a_run_that_is_killed_or_interrupted_goes_on() {
     let undisturbed = Place::new();
     undisturbed.run(LONG).succeeds();
-    for signal in ["KILL", "INT"] {
+    for is_killed in [true, false] {
         let place = Place::new();
         let folder = place.path("run");
         let mut child = place.start(LONG);
         wait_until(&mut child, || saved_step(&folder).is_some());
-        let sent = Command::new("kill")
-            .args([&format!("-{signal}"), &child.id().to_string()])
-            .status();
-        assert!(sent.expect("there is a kill").success());
+        match is_killed {
+            true => signal(&child, "KILL"),
+            false => ask_to_stop(&child),
+        }
         let output = child.wait_with_output().expect("a child can be waited for");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        if signal == "INT" {
+        if !is_killed {
             assert_eq!(output.status.code(), Some(1), "{stderr}");
-            assert!(stderr.contains("--resume run"), "{stderr}");
+            assert!(stderr.contains("--resume /"), "{stderr}");
             let stopped = events(&folder);
             let stopped = stopped.last().expect("there are events");
             assert_eq!(stopped["event"], "interrupted");

@@ -13,7 +13,7 @@ use std::thread;
 use common::TempDir;
 use common::server::{PATIENCE, Server, entries, places, send, write};
 use dni::data::fetch::{Checksum, Fetched, Remote, fetch};
-use dni::data::{ImageLibrary, Images, Places, read_cifar, read_idx};
+use dni::data::{ImageLibrary, Images, Places, read_cifar, read_idx, shakespeare};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::{Digest, Md5};
@@ -347,7 +347,7 @@ fn write_mnist(folder: &Path, zip: bool, dotted: bool) {
 #[test]
 fn sets_are_found_where_they_may_be() {
     let mut nothing = |_: &Fetched| panic!("nothing should be downloaded");
-    for (zip, dotted) in [(true, false), (false, false), (false, true)] {
+    for (zip, dotted) in [(true, false), (false, false), (false, true), (true, true)] {
         let place = TempDir::new();
         let inner = |name: &str| place.path().join(name);
         write_mnist(&inner("data/mnist"), zip, dotted);
@@ -381,6 +381,123 @@ fn sets_are_found_where_they_may_be() {
     };
     let set = ImageLibrary::Mnist.load(&from_burn, &mut nothing);
     assert_eq!(set.expect("all four are there").test.len(), 2);
+}
+
+/// The folder of data may be that of the set itself, or have torchvision's folders.
+#[test]
+fn sets_are_found_in_other_folders() {
+    let mut nothing = |_: &Fetched| panic!("nothing should be downloaded");
+    for (named, inner) in [
+        ("data", "MNIST/raw"),
+        ("data/MNIST", "raw"),
+        ("data/MNIST/raw", ""),
+        ("data", "mnist"),
+    ] {
+        let place = TempDir::new();
+        let data = place.path().join(named);
+        write_mnist(&data.join(inner), true, false);
+        let places = Places {
+            data: Some(data),
+            ..places(&place.path().join("cache"))
+        };
+        let set = ImageLibrary::Mnist.load(&places, &mut nothing);
+        assert_eq!(set.expect("all four are there").train.len(), 3, "{named}");
+    }
+    let place = TempDir::new();
+    write_mnist(&place.path().join("FashionMNIST/raw"), false, false);
+    let places = Places {
+        data: Some(place.path().to_path_buf()),
+        ..places(&place.path().join("cache"))
+    };
+    let set = ImageLibrary::FashionMnist.load(&places, &mut nothing);
+    assert_eq!(set.expect("all four are there").test.len(), 2);
+    let error = ImageLibrary::Mnist.load(&places, &mut |_| {});
+    let error = error.expect_err("it is another set").to_string();
+    assert!(error.contains("'mnist' is not in"), "{error}");
+}
+
+/// Digits under the same names are no clothing: their labels tell.
+#[test]
+fn one_set_is_not_taken_for_another() {
+    let labels = [5, 0, 4, 1, 9, 2, 1, 3, 1, 4];
+    let place = TempDir::new();
+    for (name, labels) in [("train", &labels[..]), ("t10k", &labels[..2])] {
+        let count = labels.len() as u32;
+        let images = idx(&[count, 28, 28], &vec![9; 784 * labels.len()]);
+        write(place.path(), &format!("{name}-images-idx3-ubyte"), &images);
+        let labels = idx(&[count], labels);
+        write(place.path(), &format!("{name}-labels-idx1-ubyte"), &labels);
+    }
+    let places = Places {
+        data: Some(place.path().to_path_buf()),
+        ..places(&place.path().join("cache"))
+    };
+    assert!(ImageLibrary::Mnist.load(&places, &mut |_| {}).is_ok());
+    let error = ImageLibrary::FashionMnist.load(&places, &mut |_| {});
+    let error = error.expect_err("they are digits").to_string();
+    for word in ["train-labels", "labels of fashion-mnist", "those of mnist"] {
+        assert!(error.contains(word), "no {word} in {error}");
+    }
+}
+
+/// A folder that is named and not there is a mistake of the user's.
+#[test]
+fn a_data_folder_must_be_there() {
+    let place = TempDir::new();
+    let data = place.path().join("nowhere");
+    let places = Places {
+        data: Some(data),
+        ..places(&place.path().join("cache"))
+    };
+    for library in ImageLibrary::ALL {
+        let error = library
+            .load(&places, &mut |_| {})
+            .expect_err("it is not there");
+        assert!(error.to_string().contains("no folder"), "{error}");
+    }
+    assert!(shakespeare(&places, &mut |_| {}).is_err());
+}
+
+fn tar_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, &bytes[..])
+            .expect("memory can be written");
+    }
+    tar.into_inner().expect("memory can be written")
+}
+
+#[test]
+fn cifar_is_read_from_its_archive() {
+    let place = TempDir::new();
+    let batches = (1..=5).map(|i| (format!("data_batch_{i}.bin"), cifar(&[i, i])));
+    let batches = batches.chain([("test_batch.bin".to_string(), cifar(&[0, 7]))]);
+    let batches = batches.map(|(name, bytes)| (format!("cifar-10-batches-bin/{name}"), bytes));
+    let mut batches: Vec<_> = batches.collect();
+    // They need not lie there in order.
+    batches.reverse();
+    let places = Places {
+        data: Some(place.path().to_path_buf()),
+        ..places(&place.path().join("cache"))
+    };
+    let load = |batches: &[_]| {
+        let archive = gzipped(&tar_of(batches));
+        write(place.path(), "cifar-10-binary.tar.gz", &archive);
+        ImageLibrary::Cifar10.load(&places, &mut |_| panic!("nothing should be downloaded"))
+    };
+    let set = load(&batches).expect("all six are there");
+    assert_eq!([set.train.len(), set.test.len()], [10, 2]);
+    assert_eq!(
+        [set.train.label(0), set.train.label(9), set.test.label(1)],
+        [1, 5, 7]
+    );
+    let error = load(&batches[1..]).expect_err("one is missing").to_string();
+    for word in ["cifar-10-binary.tar.gz", "6 batches", "found 5"] {
+        assert!(error.contains(word), "no {word} in {error}");
+    }
 }
 
 #[test]

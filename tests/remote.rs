@@ -228,7 +228,7 @@ fn a_server_that_freezes_or_dies_ends_the_run_which_goes_on_later() {
         assert!(start.elapsed() < SOON, "{signal}: {stderr}");
         assert_eq!(output.status.code(), Some(1), "{signal}: {stderr}");
         assert!(!stderr.contains("panicked"), "{signal}: {stderr}");
-        for words in ["worker 2", &address, "--resume run"] {
+        for words in ["worker 2", &address, "--resume /"] {
             assert!(stderr.contains(words), "{signal}: no {words:?} in {stderr}");
         }
         assert!(saved_step(&folder).is_some(), "{signal}: nothing is left");

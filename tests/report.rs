@@ -207,9 +207,7 @@ fn wrong_uses_are_explained() {
         .run("plot runs/nowhere -o a.svg")
         .fails(1, &["runs/nowhere"]);
     fs::create_dir(place.path("empty")).expect("a folder can be made");
-    place
-        .run("report empty")
-        .fails(1, &["'empty' holds no run"]);
+    place.run("report empty").fails(1, &["no run in 'empty'"]);
     assert_eq!(place.run("report").code, Some(2));
 
     let log = place.path("runs/dni-seed1/scalars.csv");

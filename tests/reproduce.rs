@@ -4,7 +4,6 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::LazyLock;
 
 use common::program::*;
@@ -60,10 +59,7 @@ fn it_goes_on_where_it_was_interrupted() {
     let mut child = place.start(&format!("{QUICK} --run-dir my-run"));
     let first = place.path("my-run").join(RUNS[0]);
     wait_until(&mut child, || saved_step(&first).is_some());
-    let sent = Command::new("sh")
-        .args(["-c", &format!("kill -INT {}", child.id())])
-        .status();
-    assert!(sent.expect("there is a shell").success());
+    ask_to_stop(&child);
     let output = child.wait_with_output().expect("a child can be waited for");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -71,7 +67,11 @@ fn it_goes_on_where_it_was_interrupted() {
     let (_, how) = stderr
         .split_once("go on with: dni ")
         .expect("it says how to go on");
-    assert_eq!(how.trim(), format!("{QUICK} --run-dir my-run"));
+    let folder = fs::canonicalize(place.path("my-run")).expect("it was made");
+    assert_eq!(
+        how.trim(),
+        format!("{QUICK} --run-dir {}", folder.display())
+    );
 
     let (undisturbed, expected) = &*UNDISTURBED;
     let done = place.run(how.trim()).succeeds();

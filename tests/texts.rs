@@ -100,6 +100,7 @@ fn another_text_is_not_shakespeare() {
         let place = TempDir::new();
         let folder = place.path().join(inner).join("tinyshakespeare");
         let path = write(&folder, "input.txt", b"To be, or not to be");
+        fs::create_dir_all(place.path().join("data")).expect("a folder can be made");
         let places = Places {
             data: Some(place.path().join("data")),
             ..places(&place.path().join("cache"))

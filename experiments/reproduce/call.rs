@@ -10,9 +10,9 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use dni::run::RunFolder;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{Cli, Command, adder, bench, clocks, copy, images, text};
+use crate::{Cli, Command, adder, bench, clocks, copy, images, output, text};
 
 /// A command line of an experiment or of the bench.
 #[derive(Debug, Clone)]
@@ -48,6 +48,22 @@ struct Stored {
 /// The name of the file of results.
 const RESULTS: &str = "results.json";
 
+/// The runs of a call that have failed, and why, by its report.
+pub fn failures(report: &Value) -> Vec<String> {
+    let failures = report["failures"].as_array().into_iter().flatten();
+    let told = |failure: &Value| {
+        let [run, error] = ["run", "error"].map(|key| failure[key].as_str().unwrap_or_default());
+        format!("{run}: {error}")
+    };
+    failures.map(told).collect()
+}
+
+/// The report of a call whose only run has failed.
+pub fn failed_report(call: &Call, error: &anyhow::Error) -> Value {
+    let failure = json!({"run": call.to_string(), "error": output::told(error)});
+    json!({"results": [], "failures": [failure]})
+}
+
 impl Call {
     /// The results: those in the folder, or else of runs that begin there or go on.
     pub fn results(&self, folder: &Path, quiet: bool) -> anyhow::Result<Value> {
@@ -57,6 +73,10 @@ impl Call {
         let is_begun = folder.join(RunFolder::SETTINGS).exists();
         let place = if is_begun { "--resume" } else { "--run-dir" };
         let report = self.run(place, folder, quiet)?;
+        if !failures(&report).is_empty() {
+            // Who calls again may have removed the cause.
+            return Ok(report);
+        }
         let stored = Stored {
             command: self.to_string(),
             report,

@@ -12,18 +12,18 @@ mod study;
 mod tables;
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::bail;
 use clap::Args;
 
 use crate::args::Misuse;
 use crate::output;
 use crate::session::{self, Interrupted};
-use crate::shell::quoted;
+use crate::shell::quoted_path;
 use scope::Scope;
 use study::Study;
 use tables::Name;
@@ -96,10 +96,17 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
             return Err(args.interrupted(number, &folder).into());
         }
         say(&format!("{number}: dni {call}"));
-        let report = call.results(&folder.join(&call.name), args.quiet);
-        reports.push(report.map_err(|error| args.explained(error, &folder))?);
+        reports.push(match call.results(&folder.join(&call.name), args.quiet) {
+            // What a run met is its own; the others may get on.
+            Err(error) if error.is::<dni::Error>() => call::failed_report(call, &error),
+            report => report.map_err(|error| args.explained(error, &folder))?,
+        });
     }
-    args.deliver(&study.to_markdown(args.budget, &reports)?)
+    args.deliver(&study.to_markdown(args.budget, &reports)?)?;
+    match reports.iter().flat_map(call::failures).count() {
+        0 => Ok(()),
+        failed => bail!("{failed} runs failed; the table says which, and why"),
+    }
 }
 
 impl ReproduceArgs {
@@ -113,11 +120,7 @@ impl ReproduceArgs {
     /// Refuses a file that the table could not be written to, before days have gone by.
     fn check_destination(&self) -> anyhow::Result<()> {
         if let Some(path) = &self.output {
-            OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(path)
-                .with_context(|| format!("cannot write '{}'", path.display()))?;
+            output::check_file(path)?;
         }
         if let Some(path) = &self.update {
             block::find(&read_page(path)?, self.table.name())
@@ -167,13 +170,11 @@ impl ReproduceArgs {
     /// It was asked to stop, and goes on when it is called again.
     fn interrupted(&self, at: String, folder: &Path) -> Interrupted {
         let (table, budget) = (self.table.name(), self.budget.name());
-        let mut command = format!("dni reproduce {table} --budget {budget}");
-        if self.run_dir.is_some() {
-            command += &format!(" --run-dir {}", quoted(&folder.display().to_string()));
-        }
+        let folder = quoted_path(folder);
+        let mut command = format!("dni reproduce {table} --budget {budget} --run-dir {folder}");
         for (flag, path) in [("--output", &self.output), ("--update", &self.update)] {
             if let Some(path) = path {
-                command += &format!(" {flag} {}", quoted(&path.display().to_string()));
+                command += &format!(" {flag} {}", quoted_path(path));
             }
         }
         Interrupted { at, command }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::call::Call;
+use super::call::{self, Call};
 use super::claim::{Claim, Place};
 use super::scope::Scope;
 use crate::stats;
@@ -107,6 +107,9 @@ impl Figure {
     /// Its values, one for each result that has it.
     fn values(&self, reports: &[Value]) -> anyhow::Result<Vec<f64>> {
         let reports = reports[self.calls.clone()].iter();
+        let has_failures = reports
+            .clone()
+            .any(|report| !call::failures(report).is_empty());
         let results = reports.filter_map(|report| report["results"].as_array());
         let is_wanted = |result: &&Value| self.of.iter().all(|[key, name]| result[key] == **name);
         let values = results.flatten().filter(is_wanted).map(|result| {
@@ -115,7 +118,7 @@ impl Figure {
             Ok(self.times * value)
         });
         let values: Vec<f64> = values.collect::<anyhow::Result<_>>()?;
-        if values.is_empty() {
+        if values.is_empty() && !has_failures {
             bail!("there are no results of {:?}", self.of);
         }
         Ok(values)
@@ -129,7 +132,11 @@ impl Study {
     ///
     /// If results lack a figure.
     pub fn to_markdown(&self, scope: Scope, reports: &[Value]) -> anyhow::Result<String> {
-        Ok(self.render(scope, &self.samples(reports)?))
+        let mut text = self.render(scope, &self.samples(reports)?);
+        for failure in reports.iter().flat_map(call::failures) {
+            text += &format!("- Failed: {failure}\n");
+        }
+        Ok(text)
     }
 
     /// The same of figures that have been found.
@@ -233,6 +240,7 @@ impl Spread {
     /// The mean of some figures and their spread.
     fn summary(self, values: &[f64], digits: usize) -> String {
         match self {
+            _ if values.is_empty() => "-".to_string(),
             Self::Deviation => stats::summary(values, digits),
             Self::Each => {
                 let each: Vec<String> = values.iter().map(f64::to_string).collect();

@@ -1,7 +1,7 @@
 //! The binary batches of CIFAR-10: for every image a byte for its class, then 1,024 bytes each of
 //! red, green and blue, row after row.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{ImageShape, Images};
 use crate::error::{Error, Result};
@@ -19,12 +19,24 @@ const SHAPE: ImageShape = ImageShape {
 ///
 /// If a file cannot be read, or is not made of whole images with classes from 0 to 9.
 pub fn read_cifar(batches: &[impl AsRef<Path>]) -> Result<Images> {
+    let batches = batches.iter().map(|path| {
+        let path = path.as_ref().to_path_buf();
+        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        Ok((path, bytes))
+    });
+    read_batches(&batches.collect::<Result<Vec<_>>>()?)
+}
+
+/// The images of the content of some batches, with the file of each.
+///
+/// # Errors
+///
+/// As [`read_cifar`].
+pub(super) fn read_batches(batches: &[(PathBuf, Vec<u8>)]) -> Result<Images> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    for path in batches {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    for (path, bytes) in batches {
         let damaged = |expected: &str, found: String| Error::Data {
-            path: path.to_path_buf(),
+            path: path.clone(),
             expected: expected.to_string(),
             found,
         };

@@ -99,6 +99,7 @@ pub fn fetch(
     patience: Duration,
     progress: &mut dyn FnMut(&Fetched),
 ) -> Result<PathBuf> {
+    let is_new = !folder.exists();
     fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
     let target = folder.join(remote.name);
     // Two processes may be at it.
@@ -108,6 +109,10 @@ pub fn fetch(
     if outcome.is_err() {
         // It may not exist; the error that matters is the other one.
         let _ = fs::remove_file(&unfinished);
+        if is_new {
+            // Unless somebody else has put something there.
+            let _ = fs::remove_dir(folder);
+        }
     }
     outcome.map(|()| target)
 }

@@ -10,7 +10,7 @@ use super::{ImageShape, Images};
 use crate::error::{Error, Result};
 
 const CLASSES: usize = 10;
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// No set is nearly as large: who promises more has made a file to fill the memory.
 const MOST_VALUES: u64 = 1 << 31;
 

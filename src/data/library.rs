@@ -1,13 +1,15 @@
 //! Image sets that are not generated: where their files are, and how they come here.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
 
+use super::cifar::read_batches;
 use super::fetch::{Checksum, Fetched, Remote, fetch};
-use super::{ImageSet, ImageShape, read_cifar, read_idx};
+use super::{ImageSet, ImageShape, read_idx};
 use crate::error::{Error, Result};
 
 /// A well-known set of labelled images, each with ten classes.
@@ -24,7 +26,8 @@ pub enum ImageLibrary {
 /// Where to look for the files of a set, in this order.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// A folder with a folder for each set, named as the set is.
+    /// A folder with a folder for each set, named as the set is or as torchvision names it, or the
+    /// folder of the set itself.
     pub data: Option<PathBuf>,
     /// Another such folder, to which missing files are downloaded.
     pub cache: PathBuf,
@@ -48,6 +51,21 @@ impl Places {
             burn_cache: user.map(|user| user.join("burn-dataset")),
             base: None,
             patience: Duration::from_secs(30),
+        }
+    }
+
+    /// The folder of data, if one is named.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there: that is no reason to look elsewhere, or to download.
+    pub(super) fn data(&self) -> Result<Option<&Path>> {
+        match &self.data {
+            Some(folder) if !folder.is_dir() => Err(Error::Invalid(format!(
+                "there is no folder '{}' of data sets; name one that is there, or none",
+                folder.display()
+            ))),
+            folder => Ok(folder.as_deref()),
         }
     }
 }
@@ -157,36 +175,87 @@ impl ImageLibrary {
         }
     }
 
+    /// The names of its folder, in that of all data: its own first, then torchvision's.
+    fn folders(self) -> &'static [&'static str] {
+        match self {
+            Self::Mnist => &["mnist", "MNIST/raw", "MNIST"],
+            Self::FashionMnist => &["fashion-mnist", "FashionMNIST/raw", "FashionMNIST"],
+            Self::Cifar10 => &["cifar10"],
+        }
+    }
+
+    /// The labels of its first images, by which sets are told apart whose files have the same names.
+    fn first_labels(self) -> [usize; 10] {
+        match self {
+            Self::Mnist => [5, 0, 4, 1, 9, 2, 1, 3, 1, 4],
+            Self::FashionMnist => [9, 0, 0, 3, 0, 2, 7, 2, 5, 5],
+            Self::Cifar10 => [6, 9, 9, 4, 1, 1, 2, 7, 8, 3],
+        }
+    }
+
     /// Reads the set, after downloading what is missing. `progress` hears of downloads.
     ///
     /// # Errors
     ///
-    /// If the data folder has some of the files but not all, a file is damaged or of another set,
-    /// or a download fails.
+    /// If the data folder is not there or has some of the files but not all, a file is damaged or of
+    /// another set, or a download fails.
     pub fn load(self, places: &Places, progress: &mut dyn FnMut(&Fetched)) -> Result<ImageSet> {
-        let cache = places.cache.join(self.name());
-        let data = places.data.as_ref().map(|data| data.join(self.name()));
-        let burns = places.burn_cache.as_ref().map(|burn| burn.join("mnist"));
-        let burns = burns.filter(|_| self == Self::Mnist);
-        for folder in [data.as_ref(), Some(&cache), burns.as_ref()] {
-            let Some(folder) = folder else { continue };
-            match self.missing(folder) {
-                missing if missing.is_empty() => return self.read(folder),
-                missing if missing.len() == self.files().len() => {}
-                missing if Some(folder) == data.as_ref() => {
-                    return Err(Error::Incomplete {
-                        path: folder.join(&missing[0]),
-                        set: self.name(),
-                    });
-                }
-                // The rest is downloaded.
-                _ if *folder == cache => break,
-                // burn has not downloaded all of it.
-                _ => {}
+        // What was named may be the folder of the set, or the one around its raw files.
+        let names = self.folders().iter().chain(&["", "raw"]);
+        let data = places.data()?.into_iter();
+        let data: Vec<PathBuf> = data
+            .flat_map(|data| names.clone().map(move |name| data.join(name)))
+            .collect();
+        for folder in &data {
+            if let Some(set) = self.read_if_whole(folder)? {
+                return Ok(set);
             }
         }
-        self.download(&cache, places, progress)?;
+        for folder in &data {
+            let missing = self.missing(folder);
+            if missing.len() < self.files().len() {
+                return Err(Error::Incomplete {
+                    path: folder.join(&missing[0]),
+                    set: self.name(),
+                });
+            }
+        }
+        let cache = places.cache.join(self.name());
+        let burns = places.burn_cache.as_ref().map(|burn| burn.join("mnist"));
+        let burns = burns.filter(|_| self == Self::Mnist);
+        if let Some(set) = self.read_if_whole(&cache)? {
+            return Ok(set);
+        }
+        // If the cache has a part of it, the rest is downloaded. Of burn's it must be all.
+        if self.missing(&cache).len() == self.files().len()
+            && let Some(burns) = &burns
+            && let Some(set) = self.read_if_whole(burns)?
+        {
+            return Ok(set);
+        }
+        self.download(&cache, places, progress)
+            .map_err(|source| Error::NotFound {
+                set: self.name(),
+                looked_at: data
+                    .into_iter()
+                    .chain([cache.clone()])
+                    .chain(burns)
+                    .collect(),
+                source: Box::new(source),
+            })?;
         self.read(&cache)
+    }
+
+    /// Reads the set from a folder, if that has all of its files or the archive of them.
+    fn read_if_whole(self, folder: &Path) -> Result<Option<ImageSet>> {
+        if self.missing(folder).is_empty() {
+            return self.read(folder).map(Some);
+        }
+        let archive = folder.join(CIFAR10_ARCHIVE.0);
+        match self == Self::Cifar10 && archive.is_file() {
+            true => read_archive(&archive).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// The names of its files.
@@ -216,30 +285,53 @@ impl ImageLibrary {
             .iter()
             .map(|name| find(folder, name).unwrap_or_else(|| folder.join(name)))
             .collect();
-        let set = match self {
-            Self::Mnist | Self::FashionMnist => ImageSet {
-                train: read_idx(&paths[0], &paths[1])?,
-                test: read_idx(&paths[2], &paths[3])?,
-            },
-            Self::Cifar10 => {
-                check_batches(&paths)?;
-                ImageSet {
-                    train: read_cifar(&paths[..5])?,
-                    test: read_cifar(&paths[5..])?,
-                }
+        match self {
+            Self::Mnist | Self::FashionMnist => {
+                let set = ImageSet {
+                    train: read_idx(&paths[0], &paths[1])?,
+                    test: read_idx(&paths[2], &paths[3])?,
+                };
+                self.check(&set, &paths)?;
+                Ok(set)
             }
-        };
-        // Only a file of another set has another shape.
-        for (images, path) in [(&set.train, &paths[0]), (&set.test, &paths[2])] {
-            if images.shape() != self.shape() {
-                return Err(Error::Data {
-                    path: path.clone(),
-                    expected: format!("images of {}", self.shape()),
-                    found: format!("images of {}", images.shape()),
-                });
+            Self::Cifar10 => {
+                let read = |path: PathBuf| {
+                    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+                    Ok((path, bytes))
+                };
+                cifar_set(paths.into_iter().map(read).collect::<Result<_>>()?)
             }
         }
-        Ok(set)
+    }
+
+    /// Refuses what only files of another set can hold: another shape, or their first labels.
+    fn check(self, set: &ImageSet, paths: &[PathBuf]) -> Result<()> {
+        let another = |path: &Path, expected: String, found: String| Error::Data {
+            path: path.to_path_buf(),
+            expected,
+            found,
+        };
+        for (images, path) in [(&set.train, &paths[0]), (&set.test, &paths[2])] {
+            let [expected, found] = [self.shape(), images.shape()];
+            if expected != found {
+                let [expected, found] = [expected, found].map(|shape| format!("images of {shape}"));
+                return Err(another(path, expected, found));
+            }
+        }
+        let first = 0..10.min(set.train.len());
+        let first: Vec<usize> = first.map(|i| set.train.label(i)).collect();
+        let others = Self::ALL.into_iter().filter(|other| *other != self);
+        match others
+            .into_iter()
+            .find(|other| first == other.first_labels())
+        {
+            Some(other) => Err(another(
+                &paths[1],
+                format!("the labels of {}", self.name()),
+                format!("those of {}", other.name()),
+            )),
+            None => Ok(()),
+        }
     }
 
     fn download(
@@ -265,7 +357,7 @@ impl ImageLibrary {
                 // Two processes may be at it.
                 let own = cache.join(format!("{}.part", std::process::id()));
                 let outcome = fetch(remote, &own, places.patience, progress)
-                    .and_then(|archive| unpack_cifar(&archive, cache));
+                    .and_then(|archive| extract_cifar(&archive, cache));
                 // Where it was not made there is nothing to remove.
                 let _ = fs::remove_dir_all(own);
                 return outcome;
@@ -286,11 +378,12 @@ impl ImageLibrary {
     }
 }
 
-/// A file of this name in a folder: as it is, gzipped, with a dot before its kind, or in the folder
-/// of its archive or its split.
+/// A file of this name in a folder: as it is or with a dot before its kind, plain or gzipped, or in the
+/// folder of its archive or its split.
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     let dotted = name.replace("-idx", ".idx");
-    let names = [name.to_string(), format!("{name}.gz"), dotted];
+    let names = [name, &dotted].map(|name| [name.to_string(), format!("{name}.gz")]);
+    let names = names.as_flattened();
     let folders = ["", CIFAR10_FOLDER, "train", "test"].map(|inner| folder.join(inner));
     let candidates = folders
         .iter()
@@ -298,53 +391,82 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     candidates.into_iter().find(|path| path.is_file())
 }
 
-/// Batches have no header that says how many images there are, but all are equally many.
-fn check_batches(paths: &[PathBuf]) -> Result<()> {
-    let size = |path: &PathBuf| {
-        let file = fs::metadata(path).map_err(Error::io("read", path))?;
-        Ok(file.len())
-    };
-    let sizes: Vec<u64> = paths.iter().map(size).collect::<Result<_>>()?;
-    let largest = sizes.iter().copied().max().unwrap_or_default();
-    for (path, size) in paths.iter().zip(sizes) {
-        if size != largest {
-            return Err(Error::Data {
-                path: path.clone(),
-                expected: format!("{largest} bytes, as another of the batches has"),
-                found: format!("{size}"),
-            });
-        }
+/// The set of all batches, in the order of their names, the test's last.
+fn cifar_set(mut batches: Vec<(PathBuf, Vec<u8>)>) -> Result<ImageSet> {
+    // They have no header that says how many images there are, but all are equally many.
+    let largest = batches.iter().map(|(_, bytes)| bytes.len()).max();
+    let largest = largest.unwrap_or_default();
+    if let Some((path, bytes)) = batches.iter().find(|(_, bytes)| bytes.len() != largest) {
+        return Err(Error::Data {
+            path: path.clone(),
+            expected: format!("{largest} bytes, as another of the batches has"),
+            found: format!("{}", bytes.len()),
+        });
     }
-    Ok(())
+    let test = batches.split_off(batches.len() - 1);
+    Ok(ImageSet {
+        train: read_batches(&batches)?,
+        test: read_batches(&test)?,
+    })
 }
 
-/// Takes the batches out of the archive; each appears whole or not at all.
-fn unpack_cifar(archive: &Path, folder: &Path) -> Result<()> {
+/// The batches in the archive, each as `take` has it.
+fn unpack_cifar<T>(
+    archive: &Path,
+    mut take: impl FnMut(&'static str, &mut dyn Read) -> Result<T>,
+) -> Result<Vec<T>> {
     let file = fs::File::open(archive).map_err(Error::io("read", archive))?;
     let mut tar = tar::Archive::new(GzDecoder::new(file));
     let entries = tar.entries().map_err(Error::io("read", archive))?;
+    let mut taken = Vec::with_capacity(CIFAR10.len());
     for entry in entries {
         let entry = entry.map_err(Error::io("read", archive))?;
         let path = entry.path().map_err(Error::io("read", archive))?;
         let name = path.file_name().and_then(|name| name.to_str());
-        let Some(name) = CIFAR10.into_iter().find(|known| Some(*known) == name) else {
-            continue;
-        };
+        if let Some(name) = CIFAR10.into_iter().find(|known| Some(*known) == name) {
+            taken.push(take(name, &mut entry.take(CIFAR10_BATCH))?);
+        }
+    }
+    Ok(taken)
+}
+
+/// Takes the batches out of the archive; each appears whole or not at all.
+fn extract_cifar(archive: &Path, folder: &Path) -> Result<()> {
+    unpack_cifar(archive, |name, bytes| {
         let unfinished = folder.join(format!("{name}.{}.part", std::process::id()));
         let target = folder.join(name);
-        let mut bytes = std::io::Read::take(entry, CIFAR10_BATCH);
         let outcome = fs::File::create(&unfinished)
             .and_then(|mut file| {
-                std::io::copy(&mut bytes, &mut file)?;
+                std::io::copy(bytes, &mut file)?;
                 file.sync_all()
             })
             .and_then(|()| fs::rename(&unfinished, &target));
-        if let Err(error) = outcome {
+        outcome.map_err(|error| {
             let _ = fs::remove_file(&unfinished);
-            return Err(Error::io("write", target)(error));
-        }
-    }
+            Error::io("write", target)(error)
+        })
+    })?;
     Ok(())
+}
+
+/// Reads the set from its archive.
+fn read_archive(archive: &Path) -> Result<ImageSet> {
+    let mut batches = unpack_cifar(archive, |name, bytes| {
+        let path = archive.join(name);
+        let mut content = Vec::new();
+        let read = bytes.read_to_end(&mut content);
+        read.map_err(Error::io("read", &path))?;
+        Ok((path, content))
+    })?;
+    batches.sort();
+    if batches.len() != CIFAR10.len() {
+        return Err(Error::Data {
+            path: archive.to_path_buf(),
+            expected: format!("{} batches", CIFAR10.len()),
+            found: format!("{}", batches.len()),
+        });
+    }
+    cifar_set(batches)
 }
 
 #[cfg(test)]
@@ -371,13 +493,15 @@ mod tests {
         let zipped = tar.into_inner().expect("it can be finished");
         zipped.finish().expect("it can be finished");
 
-        unpack_cifar(&path, &folder).expect("it can be unpacked");
+        let zipped = read_archive(&path).expect("it has all batches");
+        extract_cifar(&path, &folder).expect("it can be unpacked");
         fs::remove_file(&path).expect("it is there");
         let unpacked = fs::read_dir(&folder).expect("it is there");
         assert_eq!(unpacked.count(), CIFAR10.len());
         let set = ImageLibrary::Cifar10.read(&folder).expect("all are there");
         assert_eq!([set.train.len(), set.test.len()], [5, 1]);
         assert_eq!([0, 4].map(|i| set.train.label(i)), [0, 4]);
+        assert_eq!(zipped, set);
         fs::remove_dir_all(folder).expect("it is there");
     }
 }

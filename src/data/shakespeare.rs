@@ -20,18 +20,29 @@ const CHECKSUM: Checksum =
 ///
 /// # Errors
 ///
-/// If the file is damaged or another one, or the download fails.
+/// If the data folder is not there, the file is damaged or another one, or the download fails.
 pub fn shakespeare(places: &Places, progress: &mut dyn FnMut(&Fetched)) -> Result<Corpus> {
     let cache = places.cache.join(NAME);
-    let data = places.data.as_ref().map(|data| data.join(NAME));
-    let found = data
-        .iter()
-        .chain([&cache])
-        .map(|folder| folder.join(FILE))
-        .find(|path| path.is_file());
-    let path = match found {
+    let data = places.data()?;
+    // Many files have this name: outside a folder of its own the right one is known by its content.
+    if let Some(data) = data
+        && let Ok(text) = read(&data.join(FILE))
+    {
+        return Corpus::from_text(&text);
+    }
+    let found = [data.map(|data| data.join(NAME)), Some(cache.clone())];
+    let found = found.into_iter().flatten().map(|folder| folder.join(FILE));
+    let path = match found.into_iter().find(|path| path.is_file()) {
         Some(path) => path,
-        None => download(&cache, places, progress)?,
+        None => download(&cache, places, progress).map_err(|source| {
+            let looked_at = data.into_iter();
+            let looked_at = looked_at.flat_map(|data| [data.join(NAME), data.to_path_buf()]);
+            Error::NotFound {
+                set: NAME,
+                looked_at: looked_at.chain([cache.clone()]).collect(),
+                source: Box::new(source),
+            }
+        })?,
     };
     Corpus::from_text(&read(&path)?)
 }

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
 
+use flate2::read::MultiGzDecoder;
+
+use super::idx::GZIP;
 use crate::error::{Error, Result};
 
 /// The characters of a text, each with a code: its place among them in the order of Unicode.
@@ -172,7 +176,7 @@ impl Corpus {
     }
 
     /// Reads one file, which is cut as by [`from_text`](Self::from_text), or three, as in
-    /// [`from_parts`](Self::from_parts), in UTF-8.
+    /// [`from_parts`](Self::from_parts), in UTF-8, as they are or gzipped.
     ///
     /// The character files of the Penn Treebank are taken as they are: where every token between
     /// white space is a single character, and there are many, the tokens are the characters, and
@@ -209,6 +213,13 @@ fn read(path: &PathBuf) -> Result<String> {
         reason,
         cure,
     };
+    let bytes = match bytes.starts_with(&GZIP) {
+        true => unzipped(&bytes).map_err(|error| {
+            let reason = format!("it is gzipped, and damaged ({error})");
+            wrong(reason, "unpack it, or replace it")
+        })?,
+        false => bytes,
+    };
     let text = String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
         let byte = error.as_bytes()[place];
@@ -221,6 +232,13 @@ fn read(path: &PathBuf) -> Result<String> {
         return Err(wrong("it is empty".into(), "give a file with a text"));
     }
     Ok(text)
+}
+
+/// What gzipped bytes unpack to.
+fn unzipped(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    MultiGzDecoder::new(bytes).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// A text without the byte-order mark that some editors put in front of it.

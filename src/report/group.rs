@@ -1,9 +1,9 @@
 //! Runs that differ in their seed alone are one thing, seen several times.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Curve, NotCompared, Quantity, Record, Timeline};
 use crate::run::Origin;
@@ -28,7 +28,8 @@ pub struct Group {
 /// A run of a group.
 #[derive(Debug, Clone, Serialize)]
 pub struct Run {
-    /// Its folder.
+    /// Its folder. Its name need not be UTF-8, which JSON wants.
+    #[serde(serialize_with = "readable")]
     pub path: PathBuf,
     /// Steps done.
     pub steps: usize,
@@ -38,6 +39,10 @@ pub struct Run {
     pub finished: bool,
     /// Where its synthetic gradients could not be compared with the true ones.
     pub not_compared: Vec<NotCompared>,
+}
+
+fn readable<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 impl Group {

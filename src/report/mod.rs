@@ -6,6 +6,7 @@
 
 mod curve;
 mod drawing;
+mod found;
 mod group;
 mod html;
 mod letters;
@@ -18,6 +19,7 @@ mod svg;
 
 pub use curve::{Curve, Point};
 pub use drawing::{Anchor, Drawing, Paint, Shape, colour, hexadecimal};
+pub use found::{Found, find};
 pub use group::{Group, Run};
 pub use html::html;
 pub use plot::plot;
@@ -32,20 +34,15 @@ use crate::error::Result;
 /// Points of a curve, at most, where there are not so many curves that less must do.
 const MOST_POINTS: usize = 512;
 
-/// Reads the runs in some folders, each the folder of a run or one that holds such folders.
+/// Reads the runs in some folders, each the folder of a run or one that [holds such
+/// folders](find).
 ///
 /// # Errors
 ///
-/// If there is no run in one of them, or a run cannot be read.
+/// If there is no run in any of them, or a run cannot be read.
 pub fn read(folders: &[PathBuf]) -> Result<Vec<Group>> {
-    let found: Result<Vec<_>> = folders.iter().map(|path| Record::folders(path)).collect();
-    let mut folders: Vec<PathBuf> = Vec::new();
-    for folder in found?.into_iter().flatten() {
-        if !folders.contains(&folder) {
-            folders.push(folder);
-        }
-    }
-    let records: Result<Vec<Record>> = folders
+    let records: Result<Vec<Record>> = find(folders)?
+        .runs
         .par_iter()
         .map(|folder| Record::read(folder, MOST_POINTS))
         .collect();

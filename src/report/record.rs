@@ -123,32 +123,6 @@ impl Quantity {
 }
 
 impl Record {
-    /// The runs in a folder: the one that it is, or those that it holds.
-    ///
-    /// # Errors
-    ///
-    /// If there are none.
-    pub fn folders(path: &Path) -> Result<Vec<PathBuf>> {
-        let is_run = |path: &Path| path.join(RunFolder::SCALARS).is_file();
-        if is_run(path) {
-            return Ok(vec![path.to_path_buf()]);
-        }
-        let entries = fs::read_dir(path).map_err(Error::io("read the folder", path))?;
-        let mut runs: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| is_run(path))
-            .collect();
-        runs.sort();
-        if runs.is_empty() {
-            return Err(Error::Invalid(format!(
-                "the folder '{}' holds no run; name the folder of a run, or one that holds such \
-                 folders",
-                path.display()
-            )));
-        }
-        Ok(runs)
-    }
-
     /// Reads the folder of a run, finished or not, with up to `limit` points for each curve.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, TensorInfo};
+use serde::Serialize;
 
 use super::Checkpoint;
 use crate::error::{Error, Result};
@@ -44,18 +45,12 @@ impl Checkpoint {
                 exported.insert(format!("{path}.{leaf}"), (shape, bytes));
             }
         }
-        let views = exported.iter().map(|(name, (shape, bytes))| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-            (name, view.expect("a shape fits its values"))
-        });
-        let metadata = [
+        let metadata = BTreeMap::from([
             ("format", "pt".to_string()),
             ("step", self.progress().step.to_string()),
             ("settings", self.settings().to_string()),
-        ];
-        let metadata = metadata.map(|(name, value)| (name.to_string(), value));
-        safetensors::serialize(views, Some(metadata.into_iter().collect()))
-            .map_err(|error| Error::Invalid(format!("the parameters cannot be exported: {error}")))
+        ]);
+        Ok(file(metadata, exported))
     }
 
     /// The parameters, put together by the module that they belong to.
@@ -81,6 +76,49 @@ impl Checkpoint {
         }
         Ok(modules)
     }
+}
+
+/// What a safetensors file begins with, after the length of this.
+#[derive(Serialize)]
+struct Header<'a> {
+    #[serde(rename = "__metadata__")]
+    metadata: BTreeMap<&'a str, String>,
+    #[serde(flatten)]
+    tensors: BTreeMap<&'a str, TensorInfo>,
+}
+
+/// A safetensors file of 32-bit floats. The crate's own writer puts metadata in a random order; here
+/// the same content is the same bytes.
+fn file(
+    metadata: BTreeMap<&str, String>,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)>,
+) -> Vec<u8> {
+    /// The length of the header is a multiple of it, so that tensors are aligned.
+    const ALIGNMENT: usize = 8;
+    let mut end = 0;
+    let infos = tensors.iter().map(|(name, (shape, bytes))| {
+        let start = end;
+        end += bytes.len();
+        let info = TensorInfo {
+            dtype: Dtype::F32,
+            shape: shape.clone(),
+            data_offsets: (start, end),
+        };
+        (name.as_str(), info)
+    });
+    let tensor_infos = infos.collect();
+    let mut header = serde_json::to_vec(&Header {
+        metadata,
+        tensors: tensor_infos,
+    })
+    .expect("plain values are always JSON");
+    header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.append(&mut header);
+    for (_, mut bytes) in tensors.into_values() {
+        file.append(&mut bytes);
+    }
+    file
 }
 
 /// The name of a part of a network, of which there may be several.

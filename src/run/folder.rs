@@ -1,6 +1,6 @@
 //! The folder of a run: settings, logs and the checkpoint.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,14 +10,47 @@ use crate::error::{Error, Result};
 use crate::interface::Contract;
 use crate::report;
 
+/// The sole right to write to a folder, for as long as this lives. The operating system takes it from
+/// a process that ends, however it ends.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// The name of the file that carries it. It stays: removing it would race with the next process.
+    pub const FILE: &str = ".lock";
+
+    /// Takes the right to write to a folder, where the file system knows locks.
+    ///
+    /// # Errors
+    ///
+    /// If somebody else has it, or the folder cannot be written.
+    pub fn take(folder: &Path) -> Result<Self> {
+        let path = folder.join(Self::FILE);
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.map_err(Error::io("create", path))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::Busy {
+                path: folder.to_path_buf(),
+            }),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { _file: file }),
+        }
+    }
+}
+
 /// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (the figures),
 /// `checkpoint.bpk` and, once training has come to an end, `curves.svg`.
 ///
 /// As a listener it writes the logs. They are brought to disk with every checkpoint, which notes
-/// their lengths: a resumed run cuts off what came after.
+/// their lengths: a resumed run cuts off what came after. Nobody else can write to the folder
+/// meanwhile.
 pub struct RunFolder {
     path: PathBuf,
+    _lock: FolderLock,
     settings: String,
+    /// Those of the checkpoint that the run goes on from.
+    notes: Notes,
     /// What the network is trained on.
     data: Option<Fingerprint>,
     events: BufWriter<File>,
@@ -43,10 +76,12 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// If it holds a run or files of these names already, or cannot be written.
+    /// If it holds a run or files of these names already, another process is at work there, or it
+    /// cannot be written.
     pub fn create(path: &Path, settings: &impl Settings, network: &impl Network) -> Result<Self> {
         let text = settings::write(settings)?;
         fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
+        let lock = FolderLock::take(path)?;
         let settings_path = path.join(Self::SETTINGS);
         // A run that was killed before its first checkpoint left the same settings, and begins
         // anew; anything else that stands here is not ours to write over.
@@ -74,7 +109,9 @@ impl RunFolder {
         };
         let mut folder = Self {
             path: path.to_path_buf(),
+            _lock: lock,
             settings: text,
+            notes: Notes::new(),
             data: None,
             events: BufWriter::new(log(Self::EVENTS)?),
             scalars: BufWriter::new(log(Self::SCALARS)?),
@@ -88,7 +125,8 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// If the checkpoint or a log is damaged, or was made under other settings.
+    /// If the checkpoint or a log is damaged, or was made under other settings, or another process is
+    /// at work in the folder.
     pub fn open(
         path: &Path,
         settings: &impl Settings,
@@ -98,6 +136,7 @@ impl RunFolder {
         if !checkpoint_path.exists() {
             return Ok(None);
         }
+        let lock = FolderLock::take(path)?;
         let checkpoint = Checkpoint::read(&checkpoint_path)?;
         if let Some(difference) = settings::difference(checkpoint.settings(), settings) {
             return Err(Error::OtherSettings {
@@ -113,13 +152,30 @@ impl RunFolder {
         };
         let folder = Self {
             path: path.to_path_buf(),
+            _lock: lock,
             settings: settings::write(settings)?,
+            notes: checkpoint.notes().clone(),
             data: checkpoint.data().cloned(),
             events: reopen(&path.join(Self::EVENTS), *events)?,
             scalars: reopen(&path.join(Self::SCALARS), *scalars)?,
             columns: columns_of(network),
         };
         Ok(Some((folder, checkpoint)))
+    }
+
+    /// Has the run go on under other settings, such as those of a longer run. It is for the caller to
+    /// see to it that what was learned so far is of use under these.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written.
+    pub fn set_settings(&mut self, settings: &impl Settings) -> Result<()> {
+        let settings = settings::write(settings)?;
+        if self.settings != settings {
+            write_atomically(&self.path.join(Self::SETTINGS), settings.as_bytes())?;
+            self.settings = settings;
+        }
+        Ok(())
     }
 
     /// Takes note of what the network is trained on.
@@ -138,6 +194,11 @@ impl RunFolder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The notes of the checkpoint that the run goes on from.
+    pub(super) fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// Saves a checkpoint, after the logs so far.
@@ -289,20 +350,46 @@ fn sync(log: &mut BufWriter<File>, path: &Path) -> Result<u64> {
 }
 
 /// Writes a file in one piece or not at all: a reader, or a crash at any moment, finds the old
-/// content or the new one.
+/// content or the new one. A link stays one; into what is no regular file, as a pipe or a device, the
+/// bytes go as they are.
 ///
 /// # Errors
 ///
 /// If it cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut unfinished = path.as_os_str().to_owned();
+    let outcome = match is_stream(path) {
+        true => OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut stream| stream.write_all(bytes)),
+        false => replace(path, bytes),
+    };
+    outcome.map_err(Error::io("write", path))
+}
+
+/// Whether something is there that has no content to be replaced, as a pipe or a device.
+pub fn is_stream(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Puts a new file in the place of what a path names, links followed.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut unfinished = target.as_os_str().to_owned();
     unfinished.push(".new");
     let unfinished = PathBuf::from(unfinished);
-    File::create(&unfinished)
+    let outcome = File::create(&unfinished)
         .and_then(|mut file| {
+            if let Ok(found) = fs::metadata(&target) {
+                file.set_permissions(found.permissions())?;
+            }
             file.write_all(bytes)?;
             file.sync_all()
         })
-        .and_then(|()| fs::rename(&unfinished, path))
-        .map_err(Error::io("write", path))
+        .and_then(|()| fs::rename(&unfinished, &target));
+    if outcome.is_err() {
+        // On a full disk it holds all that was free. The error that matters is the other one.
+        let _ = fs::remove_file(&unfinished);
+    }
+    outcome
 }

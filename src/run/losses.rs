@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
-use super::{Figure, Figures, Network, Progress, Scalars};
+use super::{Figure, Figures, Network, Notes, Progress, Scalars};
 use crate::error::{Error, Result};
 use crate::place::carry;
 
@@ -30,12 +30,38 @@ struct Mean {
 }
 
 impl Losses {
-    pub fn new(step: usize) -> Self {
+    /// What the names of its notes begin with.
+    const NOTE: &str = "record.";
+
+    /// The figures from a step on, with [notes](Self::notes) of those before it.
+    pub fn new(step: usize, notes: &Notes) -> Self {
+        let mut means: BTreeMap<Figure, Mean> = BTreeMap::new();
+        for (name, value) in notes {
+            let name = name.strip_prefix(Self::NOTE).unwrap_or_default();
+            let Some((figure, part)) = name.rsplit_once('.') else {
+                continue;
+            };
+            let mean = Figure::named(figure).map(|figure| means.entry(figure).or_default());
+            match (mean, part) {
+                (Some(mean), "sum") => mean.sum = *value,
+                (Some(mean), "count") => mean.count = *value as usize,
+                _ => {}
+            }
+        }
         Self {
             read: step,
             pending: Vec::new(),
-            means: BTreeMap::new(),
+            means,
         }
+    }
+
+    /// The figures read since the last record, for a run that stops between two; none after a record.
+    pub fn notes(&self) -> Notes {
+        let notes = self.means.iter().flat_map(|(figure, mean)| {
+            let name = |part| format!("{}{figure}.{part}", Self::NOTE);
+            [(name("sum"), mean.sum), (name("count"), mean.count as f64)]
+        });
+        notes.collect()
     }
 
     /// Steps that have not been read.

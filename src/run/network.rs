@@ -1,5 +1,6 @@
 //! What a run needs to know of the network that it trains, whatever its kind.
 
+use std::fmt;
 use std::ops::Range;
 
 use burn::optim::{StateSink, StateSource};
@@ -119,7 +120,36 @@ pub enum Figure {
     Loss,
 }
 
+/// Its name in a checkpoint, which [`Figure::named`] reads.
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Output(i) => write!(f, "output.{i}"),
+            Self::Synthesizer(i) => write!(f, "synthesizer.{i}"),
+            Self::InputModel(i) => write!(f, "input.{i}"),
+            Self::Auxiliary(i) => write!(f, "auxiliary.{i}"),
+            Self::Loss => f.write_str("loss"),
+        }
+    }
+}
+
 impl Figure {
+    /// The figure of a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        if name == "loss" {
+            return Some(Self::Loss);
+        }
+        let (kind, i) = name.split_once('.')?;
+        let figure = match kind {
+            "output" => Self::Output,
+            "synthesizer" => Self::Synthesizer,
+            "input" => Self::InputModel,
+            "auxiliary" => Self::Auxiliary,
+            _ => return None,
+        };
+        i.parse().ok().map(figure)
+    }
+
     /// The mean of `1/2 |residual|^2` over a batch `[batch, features]`.
     pub(crate) fn loss_of(residual: Tensor<2>) -> Tensor<1> {
         let [batch, _] = residual.dims();

@@ -167,7 +167,9 @@ pub enum Outcome {
 /// Trains `learner` from `start` to the end of the plan, or of the task if that comes first.
 ///
 /// The run's folder hears every event before the listeners do, and gets a checkpoint at the start,
-/// from time to time, when `stop` is set, and at the end, when its curves are drawn.
+/// from time to time, when `stop` is set, and at the end, when its curves are drawn. A stop takes
+/// effect after the step at hand, or the [burst](Learner::learn_burst), which is kept to about a
+/// second; a run that goes on from there leaves what it would have left without it.
 ///
 /// # Errors
 ///
@@ -201,8 +203,9 @@ pub fn train<L: Learner>(
         seconds: start.seconds + clock.elapsed().as_secs_f64(),
     };
     let mut step = start.step;
-    let mut losses = Losses::new(step);
+    let mut losses = Losses::new(step, folder.notes());
     let mut saved = Instant::now();
+    let mut pace = Pace::default();
     tell(
         folder,
         Event::Started {
@@ -214,17 +217,23 @@ pub fn train<L: Learner>(
         folder.save(learner, &task.notes(), start)?;
     }
     let is_finished = loop {
-        let burst = plan.burst(step, learner.at_once());
+        let burst = plan.burst(step, pace.steps(learner.at_once()));
+        let begun = Instant::now();
         let figures = learner.learn_burst(&mut |step| task.batch(step), &burst)?;
+        pace.note(burst.steps.len(), begun.elapsed());
         figures.into_iter().for_each(|figures| losses.add(figures));
         step = burst.steps.end;
 
         let record = plan.records_after(step);
-        if record || losses.pending() >= plan.check_every {
+        let is_asked_to_stop = stop.load(Ordering::Relaxed);
+        if record || is_asked_to_stop || losses.pending() >= plan.check_every {
             losses
                 .read(learner)?
                 .into_iter()
                 .for_each(|loss| task.hear(loss));
+        }
+        if !record && is_asked_to_stop {
+            break false;
         }
         if !record {
             continue;
@@ -245,8 +254,6 @@ pub fn train<L: Learner>(
                 tell(folder, Event::Compared { step, interfaces })?;
             }
         }
-        // Stopping where figures are recorded leaves those figures, too, as if nothing had
-        // happened.
         let is_finished = plan.is_done(now(step)) || task.is_done();
         if is_finished || stop.load(Ordering::Relaxed) {
             break is_finished;
@@ -270,9 +277,35 @@ pub fn train<L: Learner>(
         (Event::Interrupted { step }, Outcome::Interrupted(progress))
     };
     tell(folder, event)?;
-    folder.save(learner, &task.notes(), progress)?;
+    let mut notes = task.notes();
+    notes.extend(losses.notes());
+    folder.save(learner, &notes, progress)?;
     folder.draw_curves()?;
     Ok(outcome)
+}
+
+/// How many steps a learner may take at once so that a stop need not wait for long.
+#[derive(Default)]
+struct Pace {
+    /// Of the last burst; none before the first.
+    seconds_per_step: Option<f64>,
+}
+
+impl Pace {
+    /// How long a burst may take.
+    const SECONDS: f64 = 1.0;
+    /// Steps of a burst when nobody knows yet how long they take.
+    const FIRST: usize = 10;
+
+    fn steps(&self, at_once: usize) -> usize {
+        let steps = self.seconds_per_step.map(|seconds| Self::SECONDS / seconds);
+        let steps = steps.map_or(Self::FIRST, |steps| steps as usize);
+        at_once.min(steps.max(1))
+    }
+
+    fn note(&mut self, steps: usize, time: Duration) {
+        self.seconds_per_step = Some(time.as_secs_f64() / steps as f64);
+    }
 }
 
 /// Looks at the parameters before they are saved: the loss of a step says nothing of its update.
@@ -284,5 +317,27 @@ fn check_parameters(network: &impl Network, step: usize) -> Result<()> {
     match network.find_not_finite() {
         Some(what) => Err(Error::NotFinite { what, step }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_at_once_takes_about_a_second() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.steps(1), 1);
+        assert_eq!(pace.steps(100), Pace::FIRST);
+        for (steps, time, expected) in [
+            (10, Duration::from_secs(10), 1),
+            (1, Duration::from_secs(10), 1),
+            (10, Duration::from_millis(500), 20),
+            (10, Duration::from_millis(1), 100),
+            (10, Duration::ZERO, 100),
+        ] {
+            pace.note(steps, time);
+            assert_eq!(pace.steps(100), expected);
+        }
     }
 }

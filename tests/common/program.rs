@@ -251,6 +251,34 @@ pub fn wait_until(child: &mut Child, condition: impl Fn() -> bool) {
     }
 }
 
+/// Whether this process was started to ignore a signal, as jobs in the background of a script ignore
+/// INT and those of `nohup` HUP. The programs that it starts do as well.
+pub fn is_ignored(name: &str) -> bool {
+    let number = match name {
+        "HUP" => 1,
+        "INT" => 2,
+        _ => return false,
+    };
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|ignored| ignored >> (number - 1) & 1 == 1)
+}
+
+/// Asks a program to save and stop: by Ctrl-C's signal, or where that is ignored by another.
+#[track_caller]
+pub fn ask_to_stop(child: &Child) {
+    signal(child, if is_ignored("INT") { "TERM" } else { "INT" });
+}
+
+/// Sends a signal.
+#[track_caller]
+pub fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args([format!("-{name}"), id]).status();
+    assert!(sent.is_ok_and(|status| status.success()));
+}
+
 /// The step of a run's checkpoint, if there is one yet.
 pub fn saved_step(folder: &Path) -> Option<usize> {
     let path = folder.join("checkpoint.bpk");
