@@ -231,19 +231,43 @@ impl Product<'_> {
     fn in_tiles<S: Simd, const R: usize>(&mut self, simd: S) {
         let mut first = 0;
         while first < self.width {
-            if self.width - first > S::F32_LANES {
-                self.in_columns::<S, R, 2>(simd, first);
+            let left = self.width - first;
+            if left >= 2 * S::F32_LANES {
+                self.in_columns::<S, R, 2>(
+                    simd,
+                    first,
+                    #[inline(always)]
+                    |row| whole(simd, row),
+                );
                 first += 2 * S::F32_LANES;
-            } else {
-                self.in_columns::<S, R, 1>(simd, first);
+            } else if left >= S::F32_LANES {
+                self.in_columns::<S, R, 1>(
+                    simd,
+                    first,
+                    #[inline(always)]
+                    |row| whole(simd, row),
+                );
                 first += S::F32_LANES;
+            } else {
+                self.in_columns::<S, R, 1>(
+                    simd,
+                    first,
+                    #[inline(always)]
+                    |row| [load(simd, row)],
+                );
+                first = self.width;
             }
         }
     }
 
     /// `V` vectors of every row, from column `first` on.
     #[inline(always)]
-    fn in_columns<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, first: usize) {
+    fn in_columns<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        vectors: impl Fn(&[f32]) -> [S::f32s; V],
+    ) {
         let (width, b) = (self.width, self.b);
         let rows = self.out.len() / width;
         let end = width.min(first + V * S::F32_LANES);
@@ -260,20 +284,24 @@ impl Product<'_> {
                             std::array::from_fn(|r| &part[row(r) * depth..][..depth]);
                         let (of_part, rest) = b.split_at(depth * width);
                         for (k, b) in of_part.chunks_exact(width).enumerate() {
-                            let factors = std::array::from_fn(|r| rows[r][k]);
-                            add(simd, &mut sums, factors, &b[first..end]);
+                            let factors = std::array::from_fn(|r| simd.splat_f32s(rows[r][k]));
+                            add(simd, &mut sums, factors, vectors(&b[first..end]));
                         }
                         b = rest;
+                    }
+                }
+                Left::Columns(a) if top + R <= rows => {
+                    for (a, b) in a.chunks_exact(rows).zip(b.chunks_exact(width)) {
+                        let a = &a[top..top + R];
+                        let factors = std::array::from_fn(|r| simd.splat_f32s(a[r]));
+                        add(simd, &mut sums, factors, vectors(&b[first..end]));
                     }
                 }
                 Left::Columns(a) => {
                     let at: [usize; R] = std::array::from_fn(row);
                     for (a, b) in a.chunks_exact(rows).zip(b.chunks_exact(width)) {
-                        let factors = match a[top..].first_chunk() {
-                            Some(factors) => *factors,
-                            None => at.map(|row| a[row]),
-                        };
-                        add(simd, &mut sums, factors, &b[first..end]);
+                        let factors = at.map(|row| simd.splat_f32s(a[row]));
+                        add(simd, &mut sums, factors, vectors(&b[first..end]));
                     }
                 }
             }
@@ -296,25 +324,22 @@ impl Product<'_> {
     }
 }
 
-/// Adds the products of a column of factors and a row of at most `V` vectors to the sums of a tile.
+/// The vectors of a row of just so many.
+#[inline(always)]
+fn whole<S: Simd, const V: usize>(_: S, row: &[f32]) -> [S::f32s; V] {
+    let vectors = S::as_simd_f32s(row).0.first_chunk();
+    *vectors.expect("the row is as long as the tile")
+}
+
+/// Adds the products of a column of factors and a row of vectors to the sums of a tile.
 #[inline(always)]
 fn add<S: Simd, const R: usize, const V: usize>(
     simd: S,
     sums: &mut [[S::f32s; V]; R],
-    factors: [f32; R],
-    row: &[f32],
+    factors: [S::f32s; R],
+    vectors: [S::f32s; V],
 ) {
-    let mut vectors = [simd.splat_f32s(0.0); V];
-    match S::as_simd_f32s(row) {
-        (whole, []) if whole.len() == V => vectors.copy_from_slice(whole),
-        _ => {
-            for (vector, values) in vectors.iter_mut().zip(row.chunks(S::F32_LANES)) {
-                *vector = load(simd, values);
-            }
-        }
-    }
     for (sums, factor) in sums.iter_mut().zip(factors) {
-        let factor = simd.splat_f32s(factor);
         for (sum, vector) in sums.iter_mut().zip(vectors) {
             *sum = simd.mul_add_e_f32s(factor, vector, *sum);
         }
