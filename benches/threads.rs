@@ -116,7 +116,7 @@ struct Case {
 /// What takes steps.
 enum Runner {
     Alone(Chain, Credit, rayon::ThreadPool),
-    Workers(Threaded),
+    Workers(Box<Threaded>),
 }
 
 fn main() {
@@ -222,7 +222,7 @@ impl Runner {
                 let times = vec![times.expect("sections can be timed"); workers];
                 let split = even_split(&times).expect("there are enough sections");
                 let threaded = Threaded::new(chain, &split).expect("the split is right");
-                Self::Workers(threaded)
+                Self::Workers(Box::new(threaded))
             }
         }
     }

@@ -12,7 +12,7 @@ use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use dni::data::{Fingerprint, ImageSet, ImageShape, Images, Order, Stream, generator};
-use dni::run::{Checkpoint, Plan, Progress, Task};
+use dni::run::{Checkpoint, Learner as _, Plan, Progress, Task};
 use dni::schedule::{Threaded, threaded};
 use dni::{Backend, Batch, Chain, Lessons, Place, Quality, Sparse, TargetScale};
 use serde::{Deserialize, Serialize};
@@ -113,7 +113,8 @@ pub struct NetworkArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
 pub struct TrainingArgs {
-    /// Methods, separated by commas: backprop, delayed (gradients that come late between workers),
+    /// Methods, separated by commas: backprop (by workers: each a share of the batch), pipeline
+    /// (backprop by workers, in micro-batches), delayed (gradients that come late between workers),
     /// dni, cdni, none, lambda:X, and dni@N or cdni@N with a single interface, on top of hidden layer
     /// N [default: backprop,dni,cdni,none, and dni with a single interface in the middle]
     #[arg(
@@ -508,8 +509,9 @@ impl comparison::Settings for Settings {
         self.sections.check(layers)?;
         for &method in &self.run.methods {
             method.check_sections(layers)?;
+            let sections = self.sections_of(method);
             self.workers
-                .check_method(method, &self.sections_of(method))?;
+                .check_method(method, &sections, self.run.batch_size)?;
         }
         let examples = self
             .examples
@@ -763,7 +765,7 @@ fn run_one(
     let mut batches = batches.of(&origin);
     let plan = settings.plan(run.method, run.seed)?;
     let (chain, progress, workers) = if settings.workers.are_wanted() {
-        train_by_workers(run, chain, &mut batches, &plan, &sites.devices)?
+        train_by_workers(run, chain, &mut batches, plan, &sites.devices)?
     } else {
         let progress = run.train(&mut chain, &mut batches, &plan)?;
         (chain, progress, None)
@@ -784,7 +786,7 @@ fn train_by_workers(
     run: &Run<Settings>,
     chain: Chain,
     batches: &mut Batches,
-    plan: &Plan<Lessons>,
+    mut plan: Plan<Lessons>,
     devices: &[Device],
 ) -> anyhow::Result<(Chain, Progress, Option<threaded::Report>)> {
     let settings = &run.settings;
@@ -794,13 +796,17 @@ fn train_by_workers(
     let hired = settings.workers.hire(
         (chain, &sections),
         &first,
-        &plan.schedule,
+        (run.method, &plan.schedule),
         devices,
         kernel_threads,
     )?;
     run.say(&hired.shares);
+    plan.record_every = plan.record_every.max(hired.threaded.at_least());
+    plan.compare_every = plan
+        .compare_every
+        .map(|every| every.next_multiple_of(plan.record_every));
     let mut threaded = hired.threaded;
-    let progress = run.train(&mut threaded, batches, plan)?;
+    let progress = run.train(&mut threaded, batches, &plan)?;
     let report = threaded.report().clone();
     run.say(&workers::summary(&report));
     Ok((threaded.into_chain(), progress, Some(report)))

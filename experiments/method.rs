@@ -17,6 +17,8 @@ pub enum Method {
     Backprop,
     /// True gradients, between workers as late as they come.
     Delayed,
+    /// True gradients in a pipeline of workers.
+    Pipeline,
     /// Synthetic gradients.
     Dni {
         /// The layer, from 1, on top of which the only interface stands; none for where the settings
@@ -40,7 +42,7 @@ impl Method {
 
     pub fn credit(self) -> Credit {
         match self {
-            Self::Backprop => Credit::Backprop,
+            Self::Backprop | Self::Pipeline => Credit::Backprop,
             Self::Delayed => Credit::Delayed,
             Self::Dni { .. } | Self::Cdni { .. } => Credit::Synthetic,
             Self::None => Credit::None,
@@ -60,9 +62,11 @@ impl Method {
 
     /// The layers of each section of a network of so many: as set, unless the method says it.
     pub fn sections(self, set: &Sections, layers: usize) -> Vec<usize> {
-        match self.only_interface() {
-            Some(layer) => vec![layer, layers - layer],
-            None => set.sizes(layers),
+        match (self, self.only_interface()) {
+            (_, Some(layer)) => vec![layer, layers - layer],
+            // Nothing depends on it but how soon data-parallel workers send each other gradients.
+            (Self::Backprop, None) => Sections::Every.sizes(layers),
+            (_, None) => set.sizes(layers),
         }
     }
 
@@ -92,7 +96,7 @@ impl Method {
     fn only_interface(self) -> Option<usize> {
         match self {
             Self::Dni { only } | Self::Cdni { only } => only,
-            Self::Backprop | Self::Delayed | Self::None | Self::Lambda(_) => None,
+            Self::Backprop | Self::Delayed | Self::Pipeline | Self::None | Self::Lambda(_) => None,
         }
     }
 
@@ -107,6 +111,7 @@ impl fmt::Display for Method {
         match self {
             Self::Backprop => f.pad("backprop"),
             Self::Delayed => f.pad("delayed"),
+            Self::Pipeline => f.pad("pipeline"),
             Self::Dni { only: None } => f.pad("dni"),
             Self::Dni { only: Some(layer) } => f.pad(&format!("dni@{layer}")),
             Self::Cdni { only: None } => f.pad("cdni"),
@@ -132,6 +137,7 @@ impl FromStr for Method {
         match text {
             "backprop" => Ok(Self::Backprop),
             "delayed" => Ok(Self::Delayed),
+            "pipeline" => Ok(Self::Pipeline),
             "dni" => Ok(Self::DNI),
             "cdni" => Ok(Self::CDNI),
             "none" => Ok(Self::None),
@@ -148,9 +154,10 @@ impl FromStr for Method {
                 })
                 .or_else(|| Some(Self::Lambda(lambda()?)))
                 .ok_or_else(|| {
-                    "choose from backprop, delayed, dni, cdni, none and lambda:X, with X from 0 to \
-                     1; dni@N and cdni@N have a single interface, on top of hidden layer N"
-                        .to_string()
+                    "choose from backprop, pipeline, delayed, dni, cdni, none and lambda:X, with X \
+                     from 0 to 1; dni@N and cdni@N have a single interface, on top of hidden layer \
+                     N"
+                    .to_string()
                 }),
         }
     }
@@ -179,6 +186,7 @@ mod tests {
         for name in [
             "backprop",
             "delayed",
+            "pipeline",
             "dni",
             "cdni",
             "dni@1",

@@ -1,5 +1,6 @@
-//! `dni plan`: what decoupled layers would gain on more workers than this machine has, predicted
-//! from the times of the parts of a step, and checked on the workers that it has.
+//! `dni plan`: what decoupled layers and their rivals would gain on more workers than this machine has
+//! and over links, predicted from the times of the parts of a step, and checked on the workers that it
+//! has.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +8,9 @@ use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use clap::Args;
 use dni::data::{ImageShape, Images};
-use dni::schedule::Threaded;
 use dni::schedule::plan::{Costs, Prediction};
-use dni::schedule::threaded::{locked_times, section_times};
+use dni::schedule::threaded::{locked_times, section_times, traffic};
+use dni::schedule::{Link, Threaded};
 use dni::{Backend, Batch, Chain, Credit, Drops};
 use serde::Serialize;
 
@@ -21,6 +22,7 @@ use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
+use crate::workers::MICRO_BATCHES;
 use crate::{memory, output};
 
 /// Flags of `dni plan`.
@@ -32,8 +34,13 @@ pub struct PlanArgs {
     workers: Vec<usize>,
 
     /// Pieces of a batch in the pipeline that decoupled layers are compared with
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = MICRO_BATCHES, value_parser = positive)]
     micro_batches: usize,
+
+    /// What lies between workers: delay one way, bandwidth in each direction and a jitter, as in 150ms
+    /// or 150ms,100Mbit or 150ms,100Mbit,10ms [default: this machine's memory]
+    #[arg(long, value_name = "DELAY[,BANDWIDTH][,JITTER]")]
+    link: Option<Link>,
 
     /// Microseconds that a worker needs to get a message [default: measured, the time of a copy]
     #[arg(long, value_name = "N")]
@@ -68,31 +75,32 @@ struct Report {
     sections: Sections,
     batch_size: usize,
     micro_batches: usize,
+    link: Option<Link>,
     /// Of one worker.
     backprop_seconds: f64,
     /// Of getting a message.
     message_seconds: f64,
     predictions: Vec<Row>,
-    check: Check,
+    checks: Vec<Check>,
 }
 
 /// A number of workers.
 #[derive(Debug, Serialize)]
 struct Row {
     workers: usize,
+    data_parallel: Prediction,
     pipeline: Prediction,
+    delayed: Prediction,
     cdni: Prediction,
 }
 
-/// A prediction beside what was measured, medians over the repetitions.
+/// A prediction beside what was measured, the median over the repetitions.
 #[derive(Debug, Serialize)]
 struct Check {
+    method: &'static str,
     workers: usize,
     predicted_seconds: f64,
     measured_seconds: f64,
-    /// The same of one thread.
-    alone_predicted_seconds: f64,
-    alone_measured_seconds: f64,
 }
 
 /// `dni plan`.
@@ -116,7 +124,8 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
     let device = backend.device()?;
     let images = some_images(settings.shape(), args.batch_size)?;
     let chain = |method| settings.chain(method, SEED, &images, &device);
-    let (locked, decoupled) = (chain(Method::Backprop)?, chain(Method::CDNI)?);
+    // The same sections without interfaces.
+    let (locked, decoupled) = (chain(Method::Delayed)?, chain(Method::CDNI)?);
     let rows: Vec<usize> = (0..images.len()).collect();
     let (input, target) = images.rows(&rows, &device);
     let batch = with_label(input, target);
@@ -125,7 +134,9 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
     let rows = numbers.into_iter().map(|workers| {
         Ok(Row {
             workers,
+            data_parallel: costs.data_parallel(workers)?,
             pipeline: costs.pipeline(workers, args.micro_batches)?,
+            delayed: costs.delayed(workers)?,
             cdni: costs.decoupled(workers)?,
         })
     });
@@ -136,16 +147,11 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
         sections: settings.sections.clone(),
         batch_size: args.batch_size,
         micro_batches: args.micro_batches,
+        link: args.link,
         backprop_seconds: costs.backprop(),
         message_seconds: costs.message.as_secs_f64(),
         predictions: rows.collect::<dni::Result<_>>()?,
-        check: check(
-            &costs,
-            decoupled,
-            chain(Method::CDNI)?,
-            &batch,
-            args.repetitions,
-        )?,
+        checks: check(&costs, &args, chain, &batch)?,
     };
     output::print(&match args.format {
         Format::Json => serde_json::to_string(&report)? + "\n",
@@ -179,6 +185,8 @@ fn measure(
         backward,
         decoupled: section_times(decoupled, batch, &Credit::Synthetic.into(), device)?,
         message,
+        traffic: traffic(locked, batch),
+        link: args.link,
     })
 }
 
@@ -202,15 +210,26 @@ fn message_time(chain: &Chain, batch_size: usize, device: &Device) -> anyhow::Re
     Ok(shortest)
 }
 
-/// Trains by as many workers as this machine has processors, and by one thread, taking turns.
+/// Something that is measured.
+struct Case {
+    method: &'static str,
+    prediction: Prediction,
+    learner: Threaded,
+    credit: Credit,
+    steps: usize,
+    /// What a burst takes beyond its steps.
+    beyond: Duration,
+    /// Seconds of a step, in every repetition.
+    measured: Vec<f64>,
+}
+
+/// Trains by one worker, and by as many as this machine has processors in every way, taking turns.
 fn check(
     costs: &Costs,
-    mut alone: Chain,
-    shared: Chain,
+    args: &PlanArgs,
+    chain: impl Fn(Method) -> Result<Chain, Misuse>,
     batch: &Batch,
-    repetitions: usize,
-) -> anyhow::Result<Check> {
-    const STEPS: usize = 10;
+) -> anyhow::Result<Vec<Check>> {
     let processors = dni::backend::processors();
     let workers = processors.min(costs.decoupled.len());
     // Threads of one machine hand over messages without copying them.
@@ -218,83 +237,167 @@ fn check(
         message: Duration::ZERO,
         ..costs.clone()
     };
-    let prediction = costs.decoupled(workers)?;
-    let mut shared = Threaded::new(shared, &prediction.split)?;
-    let lessons = Credit::Synthetic.into();
-    let device = batch.input.device();
-    let (mut by_one, mut by_all) = (Vec::new(), Vec::new());
-    for _ in 0..=repetitions {
-        let start = Instant::now();
-        for _ in 0..STEPS {
-            alone.step(batch.clone(), Credit::Synthetic);
-        }
-        device.sync().context("the device failed")?;
-        by_one.push(start.elapsed().as_secs_f64() / STEPS as f64);
-        let start = Instant::now();
-        shared.train(0..STEPS, &lessons, &Drops::default(), |_| batch.clone())?;
-        by_all.push(start.elapsed().as_secs_f64() / STEPS as f64);
+    let (decoupled, delayed) = (costs.decoupled(workers)?, costs.delayed(workers)?);
+    let pieces = args.micro_batches.min(args.batch_size);
+    let pipeline = costs.pipeline(workers, pieces)?;
+    let unlocked = |method, chain: Chain, prediction: Prediction, credit| {
+        let learner = Threaded::new(chain, &prediction.split)?;
+        unlocked_case(method, learner, prediction, credit, args.link)
+    };
+    let mut cases = vec![unlocked(
+        "cdni",
+        chain(Method::CDNI)?,
+        costs.decoupled(1)?,
+        Credit::Synthetic,
+    )?];
+    if workers > 1 {
+        let piped = Threaded::pipeline(chain(Method::Pipeline)?, &pipeline.split, pieces)?;
+        let shared = Threaded::data_parallel(chain(Method::Backprop)?, workers)?;
+        cases.extend([
+            locked_case(
+                "data-parallel",
+                shared,
+                costs.data_parallel(workers)?,
+                args.link,
+            ),
+            locked_case("pipeline", piped, pipeline, args.link),
+            unlocked("delayed", chain(Method::Delayed)?, delayed, Credit::Delayed)?,
+            unlocked("cdni", chain(Method::CDNI)?, decoupled, Credit::Synthetic)?,
+        ]);
     }
-    // The first repetition also allocates what the others use again.
-    Ok(Check {
-        workers,
-        predicted_seconds: prediction.step_seconds,
-        measured_seconds: stats::median(&by_all[1..]),
-        alone_predicted_seconds: costs.decoupled(1)?.step_seconds,
-        alone_measured_seconds: stats::median(&by_one[1..]),
+    for _ in 0..=args.repetitions {
+        for case in &mut cases {
+            let start = Instant::now();
+            let (steps, lessons) = (0..case.steps, case.credit.into());
+            let train = |_| batch.clone();
+            case.learner
+                .train(steps, &lessons, &Drops::default(), train)?;
+            let took = start.elapsed().saturating_sub(case.beyond);
+            case.measured.push(took.as_secs_f64() / case.steps as f64);
+        }
+    }
+    let checks = cases.into_iter().map(|case| Check {
+        method: case.method,
+        workers: case.prediction.split.len(),
+        predicted_seconds: case.prediction.step_seconds,
+        // The first repetition also allocates what the others use again.
+        measured_seconds: stats::median(&case.measured[1..]),
+    });
+    Ok(checks.collect())
+}
+
+/// Steps of a repetition.
+const STEPS: usize = 10;
+
+/// What waits in every step.
+fn locked_case(
+    method: &'static str,
+    learner: Threaded,
+    prediction: Prediction,
+    link: Option<Link>,
+) -> Case {
+    Case {
+        method,
+        learner: linked(learner, link),
+        credit: Credit::Backprop,
+        // Steps that wait for a link are all alike.
+        steps: if link.is_some() { STEPS / 5 } else { STEPS },
+        beyond: Duration::ZERO,
+        measured: Vec::new(),
+        prediction,
+    }
+}
+
+/// What waits at the end of a burst only: for all that is under way.
+fn unlocked_case(
+    method: &'static str,
+    learner: Threaded,
+    prediction: Prediction,
+    credit: Credit,
+    link: Option<Link>,
+) -> dni::Result<Case> {
+    let (mut queue, mut beyond) = (1, Duration::ZERO);
+    let is_linked = prediction.split.len() > 1;
+    if let Some(link) = link.filter(|_| is_linked) {
+        let step = Duration::from_secs_f64(prediction.step_seconds);
+        queue = link.queue(step, prediction.sent_bytes);
+        beyond = 2 * link.one_way(prediction.sent_bytes);
+    }
+    Ok(Case {
+        method,
+        learner: linked(learner.with_queue(queue)?, link),
+        credit,
+        steps: STEPS.max(2 * queue),
+        beyond,
+        measured: Vec::new(),
+        prediction,
     })
+}
+
+fn linked(learner: Threaded, link: Option<Link>) -> Threaded {
+    match link {
+        Some(link) => learner.with_link(link),
+        None => learner,
+    }
 }
 
 impl Report {
     fn to_text(&self) -> String {
         let milliseconds = |seconds: f64| format!("{:.2} ms", 1e3 * seconds);
         let percent = |share: f64| format!("{:.0}", 100.0 * share);
-        let gain = |seconds: f64| format!("{:.2}", self.backprop_seconds / seconds);
-        let mut table = Table::new([
-            "workers",
-            "pipeline",
-            "gain",
-            "bubble %",
-            "cdni",
-            "gain",
-            "computing %",
-            "moving %",
-            "waiting %",
-        ]);
+        let mut head = vec!["workers"];
+        for method in ["data-parallel", "pipeline", "delayed", "cdni"] {
+            head.extend([method, "gain"]);
+        }
+        head.extend(["computing %", "moving %", "waiting %"]);
+        head.extend(self.link.map(|_| "steps late"));
+        let mut table = Table::new(head);
         for row in &self.predictions {
-            let (pipeline, cdni) = (&row.pipeline, &row.cdni);
-            table.add([
-                row.workers.to_string(),
-                milliseconds(pipeline.step_seconds),
-                gain(pipeline.step_seconds),
-                percent(1.0 - pipeline.computing - pipeline.moving),
-                milliseconds(cdni.step_seconds),
-                gain(cdni.step_seconds),
+            let cdni = &row.cdni;
+            let mut line = vec![row.workers.to_string()];
+            for prediction in [&row.data_parallel, &row.pipeline, &row.delayed, cdni] {
+                let seconds = prediction.step_seconds;
+                line.push(milliseconds(seconds));
+                line.push(format!("{:.2}", self.backprop_seconds / seconds));
+            }
+            line.extend([
                 percent(cdni.computing),
                 percent(cdni.moving),
                 percent(1.0 - cdni.computing - cdni.moving),
             ]);
+            line.extend(self.link.map(|_| format!("{:.1}", cdni.steps_late)));
+            table.add(line);
         }
-        let check = &self.check;
-        let error = |measured: f64, predicted: f64| {
-            let error = 100.0 * (predicted / measured - 1.0);
-            format!("predicted {error:+.0} %")
-        };
-        format!(
-            "{}gain: over backprop by one worker, {} a step; a message takes {:.0} us; {} micro-batches\n\
-             measured here: cdni by one thread {} ({}), by {} {} ({})\n",
+        let mut text = format!(
+            "{}gain: over backprop by one worker, {} a step; a message takes {:.0} us; {} \
+             micro-batches; the last columns are of cdni\n",
             table.to_text(),
             milliseconds(self.backprop_seconds),
             1e6 * self.message_seconds,
             self.micro_batches,
-            milliseconds(check.alone_measured_seconds),
-            error(check.alone_measured_seconds, check.alone_predicted_seconds),
-            if check.workers == 1 {
-                "1 worker".to_string()
-            } else {
-                format!("{} workers", check.workers)
-            },
-            milliseconds(check.measured_seconds),
-            error(check.measured_seconds, check.predicted_seconds),
-        )
+        );
+        if let (Some(link), Some(row)) = (self.link, self.predictions.last()) {
+            let megabytes = |prediction: &Prediction| prediction.sent_bytes as f64 / 1e6;
+            text += &format!(
+                "link {link}: in a step data-parallel workers send each other {:.2} MB of \
+                 gradients, the others {:.2} MB up and as much down\n",
+                megabytes(&row.data_parallel),
+                megabytes(&row.pipeline),
+            );
+        }
+        let checks = self.checks.iter().map(|check| {
+            let error = 100.0 * (check.predicted_seconds / check.measured_seconds - 1.0);
+            let workers = match check.workers {
+                1 => "1 worker".to_string(),
+                workers => format!("{workers} workers"),
+            };
+            format!(
+                "{} by {workers} {} (predicted {error:+.0} %)",
+                check.method,
+                milliseconds(check.measured_seconds),
+            )
+        });
+        let checks: Vec<String> = checks.collect();
+        text + &format!("measured here: {}\n", checks.join(", "))
     }
 }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use clap::Args;
-use dni::schedule::Threaded;
-use dni::schedule::threaded::{Report, check_split, even_split, section_times};
+use dni::schedule::threaded::{
+    Report, Sharing, check_split, even_split, locked_times, section_times, traffic,
+};
+use dni::schedule::{Link, Threaded};
 use dni::{Backend, Batch, Chain, Lessons, Place};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,9 @@ use crate::args::{Misuse, positive};
 use crate::method::Method;
 use crate::sections::{Sections, layer_name};
 use crate::token::TokenArgs;
+
+/// Pieces of a batch in a pipeline.
+pub const MICRO_BATCHES: usize = 8;
 
 /// Flags that share layers out among workers.
 #[derive(Debug, Clone, Args)]
@@ -43,7 +48,7 @@ pub struct WorkerArgs {
     pub token: TokenArgs,
 
     /// Messages of a worker that may be unanswered when its highest layer learns; with one the result
-    /// does not depend on the timing [default: 1]
+    /// does not depend on the timing [default: 1, with --link as many as are under way]
     #[arg(long, value_name = "N", value_parser = positive)]
     queue: Option<usize>,
 
@@ -51,6 +56,16 @@ pub struct WorkerArgs {
     /// that the result does not depend on the timing; instead of --queue
     #[arg(long, value_name = "STEPS", conflicts_with = "queue")]
     late: Option<usize>,
+
+    /// Delay one way of what workers send each other, its bandwidth in each direction and a jitter, as
+    /// in 150ms, 150ms,100Mbit or 150ms,100Mbit,10ms; they go on meanwhile [default: none]
+    #[arg(long, value_name = "DELAY[,BANDWIDTH][,JITTER]")]
+    link: Option<Link>,
+
+    /// Pieces of a batch that go through the workers of --method pipeline one after another
+    /// [default: 8]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    micro_batches: Option<usize>,
 }
 
 /// Messages of a queue, which has room for all of them from the beginning.
@@ -70,6 +85,10 @@ pub struct Workers {
     queue: Option<usize>,
     /// None if the timing and the queue say it.
     late: Option<usize>,
+    /// None for the machine's memory.
+    link: Option<Link>,
+    /// None for the default.
+    micro_batches: Option<usize>,
 }
 
 /// Workers who have their layers.
@@ -87,6 +106,8 @@ impl Workers {
         self.place = args.place.clone().or(self.place.take());
         self.queue = args.queue.or(self.queue);
         self.late = args.late.or(self.late);
+        self.link = args.link.or(self.link);
+        self.micro_batches = args.micro_batches.or(self.micro_batches);
     }
 
     /// Whether there are any.
@@ -123,11 +144,16 @@ impl Workers {
 
     /// Refuses what leaves a worker without layers.
     pub fn check(&self, layers: usize) -> Result<(), Misuse> {
-        let between = [("--queue", self.queue), ("--late", self.late)];
-        let between = between.iter().find(|(_, given)| given.is_some());
+        let between = [
+            ("--queue", self.queue.is_some()),
+            ("--late", self.late.is_some()),
+            ("--link", self.link.is_some()),
+            ("--micro-batches", self.micro_batches.is_some()),
+        ];
+        let between = between.iter().find(|(_, is_given)| *is_given);
         if let Some((flag, _)) = between.filter(|_| !self.are_wanted()) {
             return Err(Misuse(format!(
-                "{flag} is between workers; add --workers, --split or --place"
+                "{flag} is for workers; add --workers, --split or --place"
             )));
         }
         if self.queue.is_some_and(|queue| queue > MOST_QUEUE) {
@@ -157,66 +183,147 @@ impl Workers {
                 self.count()
             )));
         }
+        let mut places = self.place.iter().flatten();
+        if self.link.is_some() && places.any(|place| matches!(place, Place::Server(_))) {
+            return Err(Misuse(
+                "--link lies between workers of this process, and the way to a server is a real \
+                 link; leave out one of them"
+                    .to_string(),
+            ));
+        }
         Ok(())
     }
 
-    /// Refuses a method that would keep them waiting, or whose sections, of so many layers each,
-    /// they cannot share.
-    pub fn check_method(&self, method: Method, sections: &[usize]) -> Result<(), Misuse> {
+    /// Refuses a method by which they cannot train, or whose sections, of so many layers each, or
+    /// batches they cannot share.
+    pub fn check_method(
+        &self,
+        method: Method,
+        sections: &[usize],
+        batch_size: usize,
+    ) -> Result<(), Misuse> {
+        let misuse = |reason: String| Err(Misuse(reason));
         if !self.are_wanted() {
-            return Ok(());
+            return match method {
+                Method::Pipeline => misuse(
+                    "a pipeline is one of workers; add --workers, --split or --place".to_string(),
+                ),
+                _ => Ok(()),
+            };
         }
-        if method.credit().is_update_locked() {
-            return Err(Misuse(format!(
+        if let Method::Lambda(_) = method {
+            return misuse(format!(
                 "workers cannot train by {method}: each layer would wait for those above it (it is \
-                 update-locked); choose --method from dni, cdni, delayed and none, or leave out the \
-                 workers"
-            )));
+                 update-locked); choose --method from dni, cdni, delayed, none, backprop and \
+                 pipeline, or leave out the workers"
+            ));
+        }
+        let (pieces, flag) = match method {
+            Method::Backprop => (self.count(), "--workers"),
+            Method::Pipeline => (self.micro_batches(), "--micro-batches"),
+            _ => (1, ""),
+        };
+        if pieces > batch_size {
+            return misuse(format!(
+                "batches of {batch_size} cannot be split into {pieces}; choose a larger \
+                 --batch-size or a smaller {flag}"
+            ));
+        }
+        if method == Method::Backprop {
+            return match self.split.is_some() || self.place.is_some() {
+                true => misuse(
+                    "several workers that train by backprop share batches and not layers, and \
+                     compute where the run does; give --workers alone, or choose --method pipeline"
+                        .to_string(),
+                ),
+                false => Ok(()),
+            };
         }
         if self.count() > sections.len() {
-            return Err(Misuse(format!(
+            return misuse(format!(
                 "every worker needs a section, and with {method} there are {}; choose --workers {} \
                  at most, or more --sections",
                 sections.len(),
                 sections.len()
-            )));
+            ));
         }
         match &self.split {
-            Some(split) if shares_of(split, sections).is_none() => Err(Misuse(format!(
+            Some(split) if shares_of(split, sections).is_none() => misuse(format!(
                 "--split gives workers {split:?} layers, and with {method} sections have \
                  {sections:?}: let workers meet where sections do"
-            ))),
+            )),
             _ => Ok(()),
         }
     }
 
-    /// Gives the sections of a chain, of so many layers each, to workers, who have opened their places
-    /// on these `devices`.
+    fn micro_batches(&self) -> usize {
+        self.micro_batches.unwrap_or(MICRO_BATCHES)
+    }
+
+    /// Gives a chain to workers who train it by `method`, each on a thread of its own.
+    ///
+    /// They have opened their places on these `devices`, and share its sections, of so many layers
+    /// each. By backprop everyone has all of them and a share of every batch.
     pub fn hire(
         &self,
-        (mut chain, sections): (Chain, &[usize]),
+        (chain, sections): (Chain, &[usize]),
         batch: &Batch,
-        lessons: &Lessons,
+        (method, lessons): (Method, &Lessons),
         devices: &[Device],
         kernel_threads: usize,
     ) -> dni::Result<Hired> {
+        let mut hired = match method {
+            Method::Backprop => Hired {
+                threaded: Threaded::data_parallel(chain, self.count())?,
+                shares: in_words(self.count(), "all layers and a share of every batch each"),
+            },
+            _ => self.share_out((chain, sections), batch, (method, lessons), devices)?,
+        };
+        hired.threaded = hired.threaded.with_kernel_threads(kernel_threads)?;
+        if let Some(link) = self.link {
+            hired.threaded = hired.threaded.with_link(link);
+        }
+        Ok(hired)
+    }
+
+    /// Gives each worker some sections.
+    fn share_out(
+        &self,
+        (mut chain, sections): (Chain, &[usize]),
+        batch: &Batch,
+        way: (Method, &Lessons),
+        devices: &[Device],
+    ) -> dni::Result<Hired> {
         let by_split = self.split.as_ref();
-        let (split, times) = match by_split.and_then(|split| shares_of(split, sections)) {
-            Some(split) => (split, None),
-            None => {
-                let times = worker_times(&chain, batch, lessons, devices)?;
-                (even_split(&times)?, Some(times))
+        let by_split = by_split.and_then(|split| shares_of(split, sections));
+        let times = match by_split.is_some() && self.link.is_none() {
+            true => None,
+            false => Some(worker_times(&chain, batch, way, devices)?),
+        };
+        let split = match (by_split, &times) {
+            (None, Some(times)) => even_split(times)?,
+            (by_split, _) => by_split.unwrap_or_default(),
+        };
+        let under_way = match (self.link, &times) {
+            (Some(link), Some(times)) => {
+                let message = largest_message(&chain, batch, &split);
+                link.queue(slowest(times, &split), message)
             }
+            _ => 1,
         };
         let places = devices.iter().zip(&split);
         let places = places.flat_map(|(device, &own)| vec![device.clone(); own]);
         chain.place(&places.collect::<Vec<_>>())?;
         let shares = shares(sections, &split, times.as_deref(), self.place.as_deref());
-        let threaded = Threaded::new(chain, &split)?.with_kernel_threads(kernel_threads)?;
-        let threaded = match (self.queue, self.late) {
-            (_, Some(late)) => threaded.with_lateness(late),
-            (Some(queue), None) => threaded.with_queue(queue)?,
-            (None, None) => threaded,
+        let threaded = match way.0 {
+            Method::Pipeline => Threaded::pipeline(chain, &split, self.micro_batches())?,
+            _ => {
+                let threaded = Threaded::new(chain, &split)?;
+                match self.late {
+                    Some(late) => threaded.with_lateness(late),
+                    None => threaded.with_queue(self.queue.unwrap_or(under_way))?,
+                }
+            }
         };
         Ok(Hired { threaded, shares })
     }
@@ -230,11 +337,11 @@ fn place(text: &str) -> Result<Place, String> {
     }
 }
 
-/// What every layer would take each worker, by a warm-up on each device.
+/// What every section would take each worker under a method, by a warm-up on each device.
 fn worker_times(
     chain: &Chain,
     batch: &Batch,
-    lessons: &Lessons,
+    (method, lessons): (Method, &Lessons),
     devices: &[Device],
 ) -> dni::Result<Vec<Vec<Duration>>> {
     let mut times: Vec<Vec<Duration>> = Vec::with_capacity(devices.len());
@@ -242,10 +349,46 @@ fn worker_times(
         let known = devices[..i].iter().position(|known| known == device);
         times.push(match known {
             Some(known) => times[known].clone(),
+            None if method == Method::Pipeline => {
+                let [forward, backward] = locked_times(chain, batch, device)?;
+                let times = forward.into_iter().zip(backward);
+                times
+                    .map(|(forward, backward)| forward + backward)
+                    .collect()
+            }
             None => section_times(chain, batch, lessons, device)?,
         });
     }
     Ok(times)
+}
+
+/// What a step takes the slowest worker.
+fn slowest(times: &[Vec<Duration>], split: &[usize]) -> Duration {
+    let mut first = 0;
+    let own = times.iter().zip(split).map(|(times, own)| {
+        let own = first..first + own;
+        first = own.end;
+        times[own].iter().sum()
+    });
+    own.max().unwrap_or_default()
+}
+
+/// The size of the largest message from one worker to the next, in bytes; 0 if there is none.
+fn largest_message(chain: &Chain, batch: &Batch, split: &[usize]) -> usize {
+    let messages = traffic(chain, batch).messages;
+    let mut end = 0;
+    let ends = split.iter().map(|own| {
+        end += own;
+        end
+    });
+    let sizes = ends.filter_map(|end| messages.get(end - 1));
+    sizes.max().copied().unwrap_or(0)
+}
+
+/// A number of workers and something about them.
+fn in_words(workers: usize, what: &str) -> String {
+    let noun = if workers == 1 { "worker" } else { "workers" };
+    format!("{workers} {noun}: {what}")
 }
 
 /// The sections of each worker who has so many layers; none if a section would be shared.
@@ -293,21 +436,22 @@ fn shares(
         share
     });
     let shares: Vec<String> = shares.collect();
-    let workers = if split.len() == 1 {
-        "worker"
-    } else {
-        "workers"
-    };
-    format!("{} {workers}: {}", split.len(), shares.join(", "))
+    in_words(split.len(), &shares.join(", "))
 }
 
 /// What workers have done so far, for a run's log: the mean staleness at each interface between
-/// two of them, and the share of the time that each was busy.
+/// two of them, in steps and in seconds, and the share of the time that each was busy.
 pub fn figures(threaded: &Threaded) -> impl Iterator<Item = (String, f64)> {
     let (report, chain) = (threaded.report(), threaded.chain());
     let late = chain.names().into_iter().zip(&report.staleness);
     let late = late.filter(|(_, staleness)| staleness.targets > 0);
-    let late = late.map(|(name, staleness)| (format!("staleness_{name}"), staleness.mean()));
+    let late = late.flat_map(|(name, staleness)| {
+        let seconds = staleness.mean_time().as_secs_f64();
+        [
+            (format!("staleness_{name}"), staleness.mean()),
+            (format!("lateness_{name}"), seconds),
+        ]
+    });
     let busy = report.workers.iter().enumerate();
     late.chain(busy.map(|(i, worker)| (format!("busy_worker{}", i + 1), worker.busy_share())))
 }
@@ -319,12 +463,16 @@ pub fn summary(report: &Report) -> String {
         .iter()
         .map(|worker| format!("{:.0} %", 100.0 * worker.busy_share()))
         .collect();
-    let most = report.staleness.iter().map(|s| s.most).max();
-    let mean = report.staleness.iter().map(|s| s.mean());
+    let busy = format!("workers busy {} of the time", busy.join(", "));
+    if report.sharing != Sharing::Decoupled {
+        return busy;
+    }
+    let stalest = report.staleness.iter().max_by_key(|s| (s.sum, s.most));
+    let stalest = stalest.copied().unwrap_or_default();
     format!(
-        "workers busy {} of the time, gradients up to {} messages late (mean {:.2})",
-        busy.join(", "),
-        most.unwrap_or(0),
-        mean.fold(0.0, f64::max)
+        "{busy}, gradients up to {} messages late (mean {:.2}, {:.1} ms)",
+        stalest.most,
+        stalest.mean(),
+        1e3 * stalest.mean_time().as_secs_f64()
     )
 }

@@ -97,6 +97,12 @@ pub(crate) trait AnyTrained: Send {
     /// The same on the sum of some gradients; none leave everything as it is.
     fn update_by_sum(&mut self, gradients: Vec<GradientsParams>);
 
+    /// A copy of its gradients, which shares their values.
+    fn copy_of(&self, gradients: &GradientsParams) -> GradientsParams;
+
+    /// How many numbers its gradients have.
+    fn numbers_in(&self, gradients: &GradientsParams) -> usize;
+
     /// Changes the learning rate from the next update on.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
@@ -158,6 +164,24 @@ impl<M: Module + 'static> AnyTrained for Trained<M> {
             sum.accumulate(self.module(), gradients);
         }
         self.update(sum.grads());
+    }
+
+    fn copy_of(&self, gradients: &GradientsParams) -> GradientsParams {
+        let mut copy = Copied {
+            gradients,
+            copy: GradientsParams::new(),
+        };
+        self.module().visit(&mut copy);
+        copy.copy
+    }
+
+    fn numbers_in(&self, gradients: &GradientsParams) -> usize {
+        let mut count = Count {
+            gradients,
+            numbers: 0,
+        };
+        self.module().visit(&mut count);
+        count.numbers
     }
 
     fn set_learning_rate(&mut self, learning_rate: f64) {
@@ -356,6 +380,33 @@ impl ModuleVisitor for OnlyF32 {
             "networks are trained in 32-bit floats, but a parameter of this module is of {dtype:?}; \
              build it with a device whose floats have 32 bits, or cast it"
         );
+    }
+}
+
+/// Copies the gradients of a module.
+struct Copied<'a> {
+    gradients: &'a GradientsParams,
+    copy: GradientsParams,
+}
+
+impl ModuleVisitor for Copied<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            self.copy.register(param.id, gradient);
+        }
+    }
+}
+
+/// Counts the numbers in the gradients of a module.
+struct Count<'a> {
+    gradients: &'a GradientsParams,
+    numbers: usize,
+}
+
+impl ModuleVisitor for Count<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let gradient = self.gradients.get::<D>(param.id);
+        self.numbers += gradient.map_or(0, |gradient| gradient.shape().num_elements());
     }
 }
 

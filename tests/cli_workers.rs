@@ -213,6 +213,56 @@ fn a_run_that_is_killed_or_interrupted_goes_on() {
     }
 }
 
+/// With whole batches, or a single worker, rivals end with the network of one thread; a link and what
+/// it makes of a run is told.
+#[test]
+fn rivals_train_the_network_of_one_thread() {
+    let place = Place::new();
+    let loss = |flags: &str| {
+        let report = place.results(&format!("{TINY} {flags}"));
+        let loss = report["results"][0]["test"]["loss"].as_f64();
+        loss.expect("a number")
+    };
+    let alone = loss("--method backprop");
+    for flags in [
+        "--method backprop --workers 1",
+        "--method pipeline --workers 2 --micro-batches 1",
+        "--method pipeline --split 1,3,2 --micro-batches 1 --link 1ms,1Gbit",
+    ] {
+        assert_eq!(loss(flags), alone, "{flags}");
+    }
+    // Batch norm sees other examples.
+    assert_ne!(loss("--method backprop --workers 2"), alone);
+    assert_ne!(loss("--method pipeline --workers 2"), alone);
+}
+
+#[test]
+fn a_link_is_recorded_and_its_queue_is_chosen() {
+    let place = Place::new();
+    let call = format!("{TINY} --method cdni --workers 2 --link 20ms,1Gbit --run-dir linked");
+    let report = place.results(&call);
+    let workers = &report["results"][0]["workers"];
+    assert_eq!(workers["link"], "20ms,1Gbit");
+    assert_eq!(workers["sharing"], "decoupled");
+    // A step takes far less than 20 ms.
+    assert!(workers["queue"].as_u64() > Some(3), "{workers}");
+    let staleness = workers["staleness"].as_array().expect("a list");
+    let late = staleness.iter().find(|s| s["targets"].as_u64() > Some(0));
+    let late = late.expect("two workers meet");
+    assert_eq!(late["targets"].as_u64(), Some(60));
+    assert!(late["sum_seconds"].as_f64() > Some(60.0 * 0.04), "{late}");
+    let settings = std::fs::read_to_string(place.path("linked").join("settings.toml"));
+    let settings = settings.expect("there are settings");
+    assert!(settings.contains("link = \"20ms,1Gbit\""), "{settings}");
+
+    let report = place.results(&format!(
+        "{TINY} --method pipeline --workers 2 --micro-batches 4"
+    ));
+    let workers = &report["results"][0]["workers"];
+    let sharing = serde_json::json!({"pipeline": {"micro_batches": 4}});
+    assert_eq!(workers["sharing"], sharing);
+}
+
 /// A run that blows up says where and when, and everything ends.
 #[test]
 fn a_figure_that_is_not_finite_names_its_worker() {
@@ -228,8 +278,22 @@ fn wrong_use_is_told_with_the_cure() {
     let place = Place::new();
     for (flags, words) in [
         (
-            "--workers 2",
-            ["update-locked", "dni, cdni, delayed and none"],
+            "--split 2,4 --method backprop",
+            ["share batches and not layers", "--method pipeline"],
+        ),
+        ("--method pipeline", ["pipeline", "add --workers"]),
+        (
+            "--workers 2 --method pipeline --micro-batches 9",
+            ["batches of 8", "--micro-batches"],
+        ),
+        ("--link 5ms --method cdni", ["--link", "add --workers"]),
+        (
+            "--workers 2 --link 5 --method cdni",
+            ["'5' is no link", "150ms,100Mbit"],
+        ),
+        (
+            "--workers 2 --link 5ms,0bit --method cdni",
+            ["at least 1 bit", "--link"],
         ),
         (
             "--workers 2 --method lambda:0.5",

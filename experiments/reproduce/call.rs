@@ -12,12 +12,14 @@ use dni::run::RunFolder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::peer;
 use crate::{Cli, Command, adder, bench, clocks, copy, images, output, text};
 
 /// A command line of an experiment or of the bench.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The name of its folder in that of the table.
+    /// The name of its folder in that of the table. Calls whose steps take the same time share what
+    /// comes before a `/`.
     pub name: String,
     pub command: &'static str,
     /// Its flags but for those that [`Work`] stands for.
@@ -36,6 +38,8 @@ pub enum Work {
     },
     /// A measurement of the bench, with so many repetitions of each of its cases.
     Timing { repetitions: usize, cases: usize },
+    /// Runs of another program, as those of a training.
+    Peer { steps: usize, seeds: usize },
 }
 
 /// The results of a call, in its folder.
@@ -73,8 +77,8 @@ impl Call {
         let is_begun = folder.join(RunFolder::SETTINGS).exists();
         let place = if is_begun { "--resume" } else { "--run-dir" };
         let report = self.run(place, folder, quiet)?;
-        if !failures(&report).is_empty() {
-            // Who calls again may have removed the cause.
+        // Who calls again may have removed the cause.
+        if report.is_null() || !failures(&report).is_empty() {
             return Ok(report);
         }
         let stored = Stored {
@@ -117,6 +121,9 @@ impl Call {
 
     /// Runs it in a folder that `place` (`--run-dir` or `--resume`) makes a new or an old one.
     pub fn run(&self, place: &str, folder: &Path, quiet: bool) -> anyhow::Result<Value> {
+        if self.is_peer() {
+            return peer::results(self, quiet);
+        }
         let line = self.to_string();
         let mut words: Vec<_> = line.split(' ').map(Into::into).collect();
         if let Work::Training { .. } = self.work {
@@ -135,6 +142,11 @@ impl Call {
             _ => bail!("'dni {self}' has no results"),
         };
         Ok(report?)
+    }
+
+    /// Whether it runs another program.
+    pub fn is_peer(&self) -> bool {
+        matches!(self.work, Work::Peer { .. })
     }
 
     /// A few steps of one of its methods, on little data: enough to time a step.
@@ -185,6 +197,7 @@ impl fmt::Display for Call {
                 write!(f, " {length} {steps} --seeds {seeds} --method {methods}")
             }
             Work::Timing { repetitions, .. } => write!(f, " --repetitions {repetitions}"),
+            Work::Peer { steps, seeds } => write!(f, " --steps {steps} --seeds {seeds}"),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The time of a step is that of a run of the same method in the folder, if one has begun, and else
 //! that of a trial. Loading data and evaluations are not counted.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use std::{env, fs, process};
@@ -21,8 +22,11 @@ pub struct Left {
     pub time: Duration,
 }
 
+/// Times of steps that were tried, by what calls share of their name, and the method.
+pub type Trials = BTreeMap<(String, &'static str), Duration>;
+
 /// What is left of a call in its folder.
-pub fn left(call: &Call, folder: &Path) -> anyhow::Result<Left> {
+pub fn left(call: &Call, folder: &Path, trials: &mut Trials) -> anyhow::Result<Left> {
     if call.finished(folder)?.is_some() {
         return Ok(Left {
             runs: 0,
@@ -34,8 +38,13 @@ pub fn left(call: &Call, folder: &Path) -> anyhow::Result<Left> {
             methods,
             steps,
             seeds,
-        } => training_left(call, (methods, steps, seeds), folder),
+        } => training_left(call, (methods, steps, seeds), folder, trials),
         Work::Timing { repetitions, cases } => Ok(timing(repetitions, cases)),
+        Work::Peer { steps, seeds } => Ok(Left {
+            runs: seeds,
+            // As fast as one of ours, more or less.
+            time: Duration::from_millis(30) * (steps * seeds) as u32,
+        }),
     }
 }
 
@@ -55,7 +64,9 @@ fn training_left(
     call: &Call,
     (methods, steps, seeds): (&'static [&'static str], usize, usize),
     folder: &Path,
+    trials: &mut Trials,
 ) -> anyhow::Result<Left> {
+    let kind = call.name.split('/').next().unwrap_or_default();
     let is_alone = methods.len() * seeds == 1;
     let (mut runs, mut time) = (0, Duration::ZERO);
     for (i, method) in methods.iter().enumerate() {
@@ -68,10 +79,12 @@ fn training_left(
             step = step.or_else(|| step_time(&folder));
         }
         if steps_left > 0 {
-            let step = match step {
+            let key = (kind.to_string(), *method);
+            let step = match step.or(trials.get(&key).copied()) {
                 Some(step) => step,
                 None => trial_time(call, &methods[i..=i], steps)?,
             };
+            trials.insert(key, step);
             time += step.mul_f64(steps_left as f64);
         }
     }

@@ -7,6 +7,8 @@ mod block;
 mod call;
 mod claim;
 mod estimate;
+mod peer;
+mod race;
 mod scope;
 mod study;
 mod tables;
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use serde_json::Value;
 
 use crate::args::Misuse;
 use crate::output;
@@ -95,10 +98,19 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
         if stop.load(Ordering::Relaxed) {
             return Err(args.interrupted(number, &folder).into());
         }
+        if study.can_do_without(i, &reports) {
+            say(&format!("{number}: not needed, dni {call}"));
+            reports.push(Value::Null);
+            continue;
+        }
         say(&format!("{number}: dni {call}"));
         reports.push(match call.results(&folder.join(&call.name), args.quiet) {
             // What a run met is its own; the others may get on.
             Err(error) if error.is::<dni::Error>() => call::failed_report(call, &error),
+            // Another program may have been stopped by the same Ctrl-C.
+            Err(_) if call.is_peer() && stop.load(Ordering::Relaxed) => {
+                return Err(args.interrupted(number, &folder).into());
+            }
             report => report.map_err(|error| args.explained(error, &folder))?,
         });
     }
@@ -138,8 +150,9 @@ impl ReproduceArgs {
             self.budget.name(),
             folder.display()
         );
+        let mut trials = estimate::Trials::new();
         for call in &study.calls {
-            let left = estimate::left(call, &folder.join(&call.name));
+            let left = estimate::left(call, &folder.join(&call.name), &mut trials);
             let left = left.map_err(|error| self.explained(error, folder))?;
             let how_long = match left.runs {
                 0 => "done".to_string(),
@@ -152,9 +165,13 @@ impl ReproduceArgs {
         writeln!(
             text,
             "in all {}, about {} (the steps that are left, times what a step took here in a trial \
-             or in a run that has begun; without loading and evaluating)",
+             or in a run that has begun; without loading and evaluating{})",
             counted(runs),
-            estimate::in_words(time)
+            estimate::in_words(time),
+            match study.is_race() {
+                true => "; at most: what is decided is not run",
+                false => "",
+            }
         )?;
         Ok(text)
     }

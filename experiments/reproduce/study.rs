@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::call::{self, Call};
 use super::claim::{Claim, Place};
+use super::race::Race;
 use super::scope::Scope;
 use crate::stats;
 use crate::table::Table;
@@ -62,6 +63,8 @@ pub struct Figure {
     pub pointer: &'static str,
     /// What it is multiplied by.
     pub times: f64,
+    /// Which of the calls has it, if not all.
+    pub race: Option<Race>,
 }
 
 /// How the spread over seeds is told.
@@ -72,6 +75,9 @@ pub enum Spread {
     /// By all figures, which are few and whole.
     Each,
 }
+
+/// What stands for an infinite figure.
+pub const NOT_REACHED: &str = "not reached";
 
 /// The figures of every cell that has some, by row and column.
 pub type Samples = Vec<Vec<Option<Vec<f64>>>>;
@@ -93,6 +99,7 @@ impl Figure {
             of: vec![["method", method]],
             pointer,
             times: 1.0,
+            race: None,
         }
     }
 
@@ -104,15 +111,24 @@ impl Figure {
         }
     }
 
+    /// Its results in some reports.
+    pub fn results<'a>(&self, reports: &'a [Value]) -> Vec<&'a Value> {
+        let results = reports.iter();
+        let results = results.filter_map(|report| report["results"].as_array());
+        let is_wanted = |result: &&Value| self.of.iter().all(|[key, name]| result[key] == **name);
+        results.flatten().filter(is_wanted).collect()
+    }
+
     /// Its values, one for each result that has it.
     fn values(&self, reports: &[Value]) -> anyhow::Result<Vec<f64>> {
-        let reports = reports[self.calls.clone()].iter();
-        let has_failures = reports
-            .clone()
-            .any(|report| !call::failures(report).is_empty());
-        let results = reports.filter_map(|report| report["results"].as_array());
-        let is_wanted = |result: &&Value| self.of.iter().all(|[key, name]| result[key] == **name);
-        let values = results.flatten().filter(is_wanted).map(|result| {
+        if let Some(race) = &self.race {
+            let values = race.values(self, reports).into_iter();
+            return Ok(values.map(|value| self.times * value).collect());
+        }
+        let reports = &reports[self.calls.clone()];
+        let mut all = reports.iter();
+        let has_failures = all.any(|report| !call::failures(report).is_empty());
+        let values = self.results(reports).into_iter().map(|result| {
             let value = result.pointer(self.pointer).and_then(Value::as_f64);
             let value = value.with_context(|| format!("a result has no {}", self.pointer))?;
             Ok(self.times * value)
@@ -181,7 +197,9 @@ impl Study {
 
     /// The budget, and how many figures each is a mean of.
     fn caption(&self, scope: Scope, samples: &Samples) -> String {
-        let counts = samples.iter().flatten().flatten().map(Vec::len);
+        let arrived = samples.iter().flatten().flatten();
+        let arrived = arrived.filter(|values| values.iter().all(|value| value.is_finite()));
+        let counts = arrived.map(Vec::len).filter(|count| *count > 0);
         let (least, most) = (counts.clone().min(), counts.max());
         let (least, most) = (least.unwrap_or(0), most.unwrap_or(0));
         let sample = self.sample;
@@ -241,6 +259,7 @@ impl Spread {
     fn summary(self, values: &[f64], digits: usize) -> String {
         match self {
             _ if values.is_empty() => "-".to_string(),
+            _ if values.contains(&f64::INFINITY) => NOT_REACHED.to_string(),
             Self::Deviation => stats::summary(values, digits),
             Self::Each => {
                 let each: Vec<String> = values.iter().map(f64::to_string).collect();

@@ -1,8 +1,9 @@
 //! Neighbouring sections of a chain, and the decoupled step of one of them.
 
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
-use super::{Batch, Chain, NamedSection};
+use super::{Batch, Chain, NamedSection, Part};
 use crate::interface::{Interface, Prediction};
 use crate::loss::{Loss, Reduction};
 use crate::pass::{Input, Pass};
@@ -148,6 +149,44 @@ impl Group<'_> {
     /// Sends `delta` back through section `i` and updates it; what arrives below.
     pub fn give_credit(&mut self, i: usize, pass: Pass, delta: Tensor<2>) -> Option<Tensor<2>> {
         self.sections[i].give_credit(pass, delta)
+    }
+
+    /// The gradient of the loss of a whole batch at the output for a part of it, of the highest
+    /// section, which is the chain's.
+    pub fn part_gradient(&self, output: Tensor<2>, part: &Part) -> Tensor<2> {
+        let delta = self.true_gradient(output, part.batch.target.clone());
+        match self.reduction {
+            Reduction::Mean => part.weigh(delta),
+            Reduction::Sum => delta,
+        }
+    }
+
+    /// What a part of a batch adds to the mean loss of that.
+    pub fn part_loss(&self, output: Tensor<2>, part: &Part) -> Tensor<1> {
+        part.weigh(self.mean_loss(output, part.batch.target.clone()))
+    }
+
+    /// Updates section `i` by the sum of some gradients; none leave it as it is.
+    pub fn update_by_sum(&mut self, i: usize, gradients: Vec<GradientsParams>) {
+        self.sections[i].section.update_by_sum(gradients);
+    }
+
+    /// A copy of gradients of section `i`, which shares their values.
+    pub fn copy_of(&self, i: usize, gradients: &GradientsParams) -> GradientsParams {
+        self.sections[i].section.copy_of(gradients)
+    }
+
+    /// The size of gradients of section `i`.
+    pub fn bytes_of(&self, i: usize, gradients: &GradientsParams) -> usize {
+        size_of::<f32>() * self.sections[i].section.numbers_in(gradients)
+    }
+
+    /// A batch where the sections compute.
+    pub fn bring(&self, batch: Batch) -> Batch {
+        match self.device() {
+            Some(device) => batch.on(&device),
+            None => batch,
+        }
     }
 
     /// The gradient of the loss at the output of the highest section, which is the chain's.

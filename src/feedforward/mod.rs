@@ -12,6 +12,8 @@ pub(crate) use group::{Group, Sent};
 
 pub use learn::Lessons;
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 
 use crate::credit::Credit;
@@ -53,6 +55,54 @@ impl Batch {
             input: carry(self.input, device),
             target: carry(self.target, device),
             context: self.context.map(|context| carry(context, device)),
+        }
+    }
+
+    /// The batch in so many parts, as even as can be.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many examples.
+    pub(crate) fn parts(self, parts: usize) -> Vec<Part> {
+        let [examples, _] = self.input.dims();
+        assert!(
+            parts <= examples,
+            "a batch of {examples} examples cannot be split into {parts} parts; choose a larger \
+             batch or fewer parts"
+        );
+        if parts == 1 {
+            return vec![Part {
+                batch: self,
+                share: 1.0,
+            }];
+        }
+        let bound = |part| part * examples / parts;
+        let rows = (0..parts).map(|part| bound(part)..bound(part + 1));
+        let part = |rows: Range<usize>| Part {
+            share: rows.len() as f64 / examples as f64,
+            batch: Self {
+                input: self.input.clone().slice(rows.clone()),
+                target: self.target.clone().slice(rows.clone()),
+                context: self.context.clone().map(|context| context.slice(rows)),
+            },
+        };
+        rows.map(part).collect()
+    }
+}
+
+/// Some of the examples of a batch.
+pub(crate) struct Part {
+    pub batch: Batch,
+    /// How many of its examples these are, from 0 to 1.
+    pub share: f64,
+}
+
+impl Part {
+    /// A mean over these examples as a part of that over the batch.
+    pub fn weigh<const D: usize>(&self, mean: Tensor<D>) -> Tensor<D> {
+        match self.share {
+            1.0 => mean,
+            share => mean.mul_scalar(share),
         }
     }
 }

@@ -57,6 +57,11 @@ impl Presentation {
                 "steps between sending a message and getting the gradient at it",
                 false,
             ),
+            "lateness" => (
+                "seconds late",
+                "seconds between sending a message and learning from the gradient at it",
+                false,
+            ),
             "busy" => (
                 "busy",
                 "the share of the time in which a worker is at its own work",
@@ -81,7 +86,7 @@ impl Presentation {
     }
 
     /// The names of the figures of interfaces and workers in the order in which they are shown.
-    pub const OF_PARTS: [&str; 8] = [
+    pub const OF_PARTS: [&str; 9] = [
         "cosine",
         "relative_error",
         "norm",
@@ -89,6 +94,7 @@ impl Presentation {
         "input_loss",
         "auxiliary_loss",
         "staleness",
+        "lateness",
         "busy",
     ];
 }

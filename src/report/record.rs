@@ -94,11 +94,12 @@ struct Compared {
 
 impl Quantity {
     /// Names that the name of an interface, or of a worker, follows.
-    const OF_PARTS: [&str; 5] = [
+    const OF_PARTS: [&str; 6] = [
         "synthesizer_loss",
         "input_loss",
         "auxiliary_loss",
         "staleness",
+        "lateness",
         "busy",
     ];
 
@@ -289,6 +290,7 @@ mod tests {
             ("test_loss", "test_loss", None),
             ("input_loss_b_1", "input_loss", Some("b_1")),
             ("staleness_hidden1", "staleness", Some("hidden1")),
+            ("lateness_hidden1", "lateness", Some("hidden1")),
             ("busy_worker2", "busy", Some("worker2")),
         ] {
             let quantity = Quantity::named(name);

@@ -56,6 +56,12 @@ pub trait Learner: Network {
         1
     }
 
+    /// How many steps it should take before it lets itself be looked at, because a stop costs it time.
+    /// Default: one.
+    fn at_least(&self) -> usize {
+        1
+    }
+
     /// Several steps, and the figures of each. `batches` makes the batch of a step. Default: one
     /// after another.
     ///

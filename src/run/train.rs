@@ -216,8 +216,9 @@ pub fn train<L: Learner>(
     if step == 0 {
         folder.save(learner, &task.notes(), start)?;
     }
-    let is_finished = loop {
-        let burst = plan.burst(step, pace.steps(learner.at_once()));
+    let (is_finished, progress) = loop {
+        let at_once = pace.steps(learner.at_least(), learner.at_once());
+        let burst = plan.burst(step, at_once);
         let begun = Instant::now();
         let figures = learner.learn_burst(&mut |step| task.batch(step), &burst)?;
         pace.note(burst.steps.len(), begun.elapsed());
@@ -233,12 +234,14 @@ pub fn train<L: Learner>(
                 .for_each(|loss| task.hear(loss));
         }
         if !record && is_asked_to_stop {
-            break false;
+            break (false, now(step));
         }
         if !record {
             continue;
         }
-        let scalars = losses.take_means(learner, now(step));
+        // What is looked at from here on is no training.
+        let reached = now(step);
+        let scalars = losses.take_means(learner, reached);
         tell(folder, Event::Progress(scalars))?;
         if plan.evaluates_after(step) {
             let figures = task.evaluate(learner)?;
@@ -256,7 +259,7 @@ pub fn train<L: Learner>(
         }
         let is_finished = plan.is_done(now(step)) || task.is_done();
         if is_finished || stop.load(Ordering::Relaxed) {
-            break is_finished;
+            break (is_finished, reached);
         }
         if saved.elapsed() >= plan.save_every {
             check_parameters(learner, step)?;
@@ -266,7 +269,6 @@ pub fn train<L: Learner>(
         }
     };
     check_parameters(learner, step)?;
-    let progress = now(step);
     let (event, outcome) = if is_finished {
         let seconds = progress.seconds;
         (
@@ -297,10 +299,10 @@ impl Pace {
     /// Steps of a burst when nobody knows yet how long they take.
     const FIRST: usize = 10;
 
-    fn steps(&self, at_once: usize) -> usize {
+    fn steps(&self, at_least: usize, at_once: usize) -> usize {
         let steps = self.seconds_per_step.map(|seconds| Self::SECONDS / seconds);
         let steps = steps.map_or(Self::FIRST, |steps| steps as usize);
-        at_once.min(steps.max(1))
+        at_once.min(steps.max(at_least))
     }
 
     fn note(&mut self, steps: usize, time: Duration) {
@@ -327,8 +329,8 @@ mod tests {
     #[test]
     fn what_is_taken_at_once_takes_about_a_second() {
         let mut pace = Pace::default();
-        assert_eq!(pace.steps(1), 1);
-        assert_eq!(pace.steps(100), Pace::FIRST);
+        assert_eq!(pace.steps(1, 1), 1);
+        assert_eq!(pace.steps(1, 100), Pace::FIRST);
         for (steps, time, expected) in [
             (10, Duration::from_secs(10), 1),
             (1, Duration::from_secs(10), 1),
@@ -337,7 +339,7 @@ mod tests {
             (10, Duration::ZERO, 100),
         ] {
             pace.note(steps, time);
-            assert_eq!(pace.steps(100), expected);
+            assert_eq!(pace.steps(1, 100), expected);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod images;
 mod notebook;
+mod race;
 mod sequences;
 mod speed;
 
@@ -33,6 +34,8 @@ pub enum Name {
     Notebook,
     /// Training steps on the CPU backends
     Speed,
+    /// Time to an error: layers that train at the same time, and their rivals, near and far
+    Race,
 }
 
 impl Name {
@@ -47,6 +50,7 @@ impl Name {
             Self::Clocks => sequences::clocks(scope),
             Self::Notebook => notebook::notebook(scope),
             Self::Speed => speed::speed(scope),
+            Self::Race => race::race(scope),
         }
     }
 
@@ -62,6 +66,7 @@ impl Name {
             Self::Clocks => "clocks",
             Self::Notebook => "notebook",
             Self::Speed => "speed",
+            Self::Race => "race",
         }
     }
 }
@@ -147,6 +152,8 @@ mod tests {
                 let trial = match call.work {
                     Work::Training { methods, .. } => Some(call.trial(&methods[..1], 8)),
                     Work::Timing { .. } => None,
+                    // It has flags of its own.
+                    Work::Peer { .. } => continue,
                 };
                 for call in [Some(call), trial.as_ref()].into_iter().flatten() {
                     let line = format!("dni {call}");
@@ -164,7 +171,9 @@ mod tests {
                             continue;
                         };
                         let [[_, method]] = figure.of[..] else {
-                            panic!("{about}: {figure:?}");
+                            // Of one method the steps, of another the pace.
+                            assert!(figure.race.is_some(), "{about}: {figure:?}");
+                            continue;
                         };
                         assert!(methods.contains(&method), "{about}: {call} has no {method}");
                     }

@@ -32,6 +32,7 @@ pub fn speed(scope: Scope) -> Study {
                     of: vec![["backend", backend], ["method", method]],
                     pointer: "/timing/median_us",
                     times: 1.0,
+                    race: None,
                 }),
                 reference: "",
             })

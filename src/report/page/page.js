@@ -502,7 +502,7 @@ function heat(exact) {
 const charts = (isWanted) => data.charts.filter(isWanted);
 const ofGroup = (chart, group) => chart.series.find((series) => series.group === group);
 const ofParts = [...new Set(charts((chart) => chart.interface).map((chart) => chart.name))];
-const WORKERS = ["staleness", "busy"];
+const WORKERS = ["staleness", "lateness", "busy"];
 const ofWorkers = ofParts.filter((name) => WORKERS.includes(name));
 const ofInterfaces = ofParts.filter((name) => !WORKERS.includes(name));
 

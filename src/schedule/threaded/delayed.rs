@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::link::Lesson;
-use super::worker::{Halt, Recipient, Worker};
+use super::member::Halt;
+use super::worker::{Recipient, Worker};
 use crate::pass::{Input, Pass};
 use crate::run::{Doing, Figure};
 
@@ -15,18 +16,18 @@ impl Worker<'_> {
         let own = self.first..self.first + self.group.len();
         let is_top = own.end == lesson.learners.len();
         let learners = lesson.learners[own].to_vec();
-        let batch = self.bring(lesson.batch);
-        self.group.set_rate_factor(self.rate_factor);
+        let batch = self.group.bring(lesson.batch);
+        self.group.set_rate_factor(self.log.rate_factor);
         let mut input = self.receive(&batch, false)?;
         let mut passes = Vec::with_capacity(learners.len());
         for i in 0..learners.len() {
-            let begun = self.waited.trace.begin();
+            let begun = self.log.waited.trace.begin();
             let pass = self.group.pass(i, input);
             let section = self.first + i;
-            let trace = &mut self.waited.trace;
+            let trace = &mut self.log.waited.trace;
             trace.end(begun, Doing::Section, Some(section));
             let sum = pass.output.clone().sum();
-            self.notes.take(self.step, Figure::Output(section), sum);
+            self.log.note(Figure::Output(section), sum);
             input = Input::Message(pass.output.clone());
             passes.push(pass);
         }
@@ -34,12 +35,12 @@ impl Worker<'_> {
         if !is_top {
             self.send(output)?;
             self.keep(Recipient::Sections { passes, learners });
-            return self.catch_up(self.course.depth - 1);
+            return self.catch_up(self.manner.depth - 1);
         }
         let loss = self.group.mean_loss(output.clone(), batch.target.clone());
-        self.notes.take(self.step, Figure::Loss, loss);
+        self.log.note(Figure::Loss, loss);
         let delta = self.group.true_gradient(output, batch.target);
-        self.go_back(self.step, passes, &learners, Some(delta))
+        self.go_back(self.log.step, passes, &learners, Some(delta))
     }
 
     /// Sends a gradient back through the passes of a step, updates the sections on the way, and
@@ -52,12 +53,12 @@ impl Worker<'_> {
         mut delta: Option<Tensor<2>>,
     ) -> Result<(), Halt> {
         for (i, pass) in passes.into_iter().enumerate().rev() {
-            let begun = self.waited.trace.begin();
+            let begun = self.log.waited.trace.begin();
             delta = delta
                 .filter(|_| learners[i])
                 .and_then(|delta| self.group.give_credit(i, pass, delta));
             let section = Some(self.first + i);
-            self.waited.trace.end(begun, Doing::Section, section);
+            self.log.waited.trace.end(begun, Doing::Section, section);
         }
         self.answer(step, delta, None)
     }

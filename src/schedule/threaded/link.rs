@@ -1,14 +1,15 @@
 //! What workers send each other, and the queues between two neighbours.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 
+use super::member::Halt;
 use super::trace::Trace;
-use super::worker::Halt;
 use crate::feedforward::Batch;
 use crate::run::Doing;
+use crate::schedule::Link;
+use crate::schedule::queue::{Closed, Parcel, Receiver, Sender, queue};
 
 /// A step to take: every worker hears of it.
 #[derive(Clone)]
@@ -43,26 +44,60 @@ pub(super) struct Target {
     pub at: Option<Tensor<2>>,
 }
 
+impl Parcel for Lesson {
+    /// Every worker has the data.
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Parcel for Message {
+    fn bytes(&self) -> usize {
+        bytes_of(&self.output)
+    }
+}
+
+impl Parcel for Answer {
+    fn bytes(&self) -> usize {
+        let target = self.target.as_ref();
+        target.map_or(0, |Target { delta, at }| {
+            bytes_of(delta) + at.as_ref().map_or(0, bytes_of)
+        })
+    }
+}
+
+/// The size of a message or of a gradient at one.
+pub(super) fn bytes_of(tensor: &Tensor<2>) -> usize {
+    size_of::<f32>() * tensor.shape().num_elements()
+}
+
+impl From<Closed> for Halt {
+    /// Whoever had the other end of a queue has stopped.
+    fn from(_: Closed) -> Self {
+        Self::Stopped
+    }
+}
+
 /// A worker's end of the queues to the one above.
 pub(super) struct ToAbove {
-    pub messages: SyncSender<Message>,
+    pub messages: Sender<Message>,
     pub answers: Receiver<Answer>,
 }
 
 /// A worker's end of the queues to the one below.
 pub(super) struct ToBelow {
     pub messages: Receiver<Message>,
-    pub answers: SyncSender<Answer>,
+    pub answers: Sender<Answer>,
 }
 
 /// Queues between two neighbours, neither of whom lets its section at the border learn with more
 /// than `depth` of its messages unanswered, or runs it with more than `depth` guesses unconfirmed.
 ///
-/// As a message is sent before that, no more than `depth + 1` messages or answers lie in them; up to `2 depth + 1` with synthetic
-/// inputs, where the upper one may be `depth` steps ahead, too.
-pub(super) fn link(depth: usize) -> (ToAbove, ToBelow) {
-    let (up, messages) = sync_channel(2 * depth + 1);
-    let (down, answers) = sync_channel(2 * depth + 1);
+/// As a message is sent before that, no more than `depth + 1` messages or answers lie in them; up to
+/// `2 depth + 1` with synthetic inputs, where the upper one may be `depth` steps ahead, too.
+pub(super) fn queues(depth: usize, link: Option<&Link>) -> (ToAbove, ToBelow) {
+    let (up, messages) = queue(2 * depth + 1, link);
+    let (down, answers) = queue(2 * depth + 1, link);
     let above = ToAbove {
         messages: up,
         answers,
@@ -82,37 +117,36 @@ pub(super) struct Waited {
 }
 
 impl Waited {
-    /// The next thing in a queue, as soon as there is one.
+    /// The next thing in a queue, as soon as it has come.
     ///
     /// # Errors
     ///
     /// If there is none and whoever could send one has stopped.
-    pub fn receive<T>(&mut self, queue: &Receiver<T>) -> Result<T, Halt> {
-        if let Ok(received) = queue.try_recv() {
+    pub fn receive<T>(&mut self, queue: &mut Receiver<T>) -> Result<T, Halt> {
+        if let Some(received) = queue.receive_if_any() {
             return Ok(received);
         }
         let start = Instant::now();
-        let received = queue.recv();
+        let received = queue.receive();
         self.time += start.elapsed();
         let begun = self.trace.begin().map(|_| start);
         self.trace.end(begun, Doing::Waiting, None);
-        received.map_err(|_| Halt::Stopped)
+        Ok(received?)
     }
 
-    /// The next thing in a queue: if it `must` be had, as soon as there is one, otherwise if there
-    /// is one.
+    /// The next thing in a queue: if it `must` be had, as soon as it has come, otherwise if it has.
     ///
     /// # Errors
     ///
     /// As [`receive`](Self::receive), if it must be had.
     pub fn receive_if_any<T>(
         &mut self,
-        queue: &Receiver<T>,
+        queue: &mut Receiver<T>,
         must: bool,
     ) -> Result<Option<T>, Halt> {
         match must {
             true => self.receive(queue).map(Some),
-            false => Ok(queue.try_recv().ok()),
+            false => Ok(queue.receive_if_any()),
         }
     }
 }

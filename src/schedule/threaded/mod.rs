@@ -41,38 +41,51 @@
 //! passes of its sections until the true gradient comes, and takes it back through them. Then a
 //! queue of one message is backpropagation, in which workers only wait for each other; with more
 //! sections learn late themselves.
+//!
+//! Between workers that are far from each other there is a [`Link`]: what is put into a queue comes
+//! out of it later, while both go on.
+//!
+//! The rivals are here as well, on the same threads, queues and links: backpropagation in a
+//! [pipeline](Threaded::pipeline), and by workers that [share the batch](Threaded::data_parallel).
 
 mod crew;
 mod delayed;
 mod link;
+mod member;
 mod notes;
+mod parallel;
+mod pipeline;
 mod report;
 mod split;
 mod times;
 mod trace;
 mod worker;
 
-pub use report::{Report, Staleness, Workload};
+pub use report::{Report, Sharing, Staleness, Workload};
 pub use split::{check_split, even_split};
-pub use times::{locked_times, section_times};
+pub use times::{Traffic, locked_times, section_times, traffic};
 
 use std::ops::Range;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use burn::optim::{StateSink, StateSource};
 
+use crate::credit::Credit;
 use crate::error::{Error, Result};
 use crate::feedforward::{Batch, Chain, Group, Lessons};
 use crate::interface::Contract;
 use crate::run::{Activity, Burst, Figure, Figures, Learner, Network};
-use crate::schedule::Drops;
+use crate::schedule::queue::{Sender, queue};
+use crate::schedule::{Drops, Link};
 use crate::unlock::InputModel;
 
 use crew::Crew;
-use link::{Lesson, link};
-use worker::{Course, Halt, Outcome, Worker};
+use link::{Lesson, queues};
+use member::{Course, Halt, Log, Member, Outcome};
+use parallel::{Replica, peers};
+use pipeline::Stage;
+use worker::{Manner, Worker};
 
 /// Steps after which the figures of a burst are taken home.
 const MOST_STEPS: usize = 1_000;
@@ -110,8 +123,10 @@ pub struct Threaded {
     chain: Chain,
     split: Vec<usize>,
     crews: Vec<Crew>,
+    sharing: Sharing,
     depth: usize,
     is_exact: bool,
+    link: Option<Link>,
     report: Report,
     /// What the workers did in some steps of the last burst.
     timeline: Vec<Activity>,
@@ -125,18 +140,72 @@ impl Threaded {
     ///
     /// If the numbers do not add up to that of the sections, one is zero, or the operating system
     /// gives no more threads.
-    pub fn new(mut chain: Chain, split: &[usize]) -> Result<Self> {
+    pub fn new(chain: Chain, split: &[usize]) -> Result<Self> {
         check_split(split, chain.names().len())?;
+        Self::shared(chain, split, Sharing::Decoupled)
+    }
+
+    /// The same for backpropagation in a pipeline: batches go through the workers in so many
+    /// micro-batches, and the network is that of [`Chain::step`] but for rounding and the statistics
+    /// of batch norm, which are those of each micro-batch. With one it is the same bit for bit.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and if there are no micro-batches.
+    pub fn pipeline(chain: Chain, split: &[usize], micro_batches: usize) -> Result<Self> {
+        check_split(split, chain.names().len())?;
+        if micro_batches == 0 {
+            return Err(Error::Invalid(
+                "a pipeline needs at least 1 micro-batch".to_string(),
+            ));
+        }
+        Self::shared(chain, split, Sharing::Pipeline { micro_batches })
+    }
+
+    /// Gives every worker a copy of the whole chain and a share of each batch, for backpropagation by
+    /// the sum of their gradients. The network is that of [`Chain::step`] but for rounding and the
+    /// statistics of batch norm, which are those of each share; the running ones are the first
+    /// worker's. With one worker it is the same bit for bit.
+    ///
+    /// # Errors
+    ///
+    /// If there is no worker, or the operating system gives no more threads.
+    pub fn data_parallel(chain: Chain, workers: usize) -> Result<Self> {
+        if workers == 0 {
+            return Err(Error::Invalid(
+                "data-parallel training needs at least 1 worker".to_string(),
+            ));
+        }
+        let sections = chain.names().len();
+        Self::shared(chain, &vec![sections; workers], Sharing::DataParallel)
+    }
+
+    fn shared(mut chain: Chain, split: &[usize], sharing: Sharing) -> Result<Self> {
         chain.settle();
+        let sections = chain.names().len();
         Ok(Self {
             chain,
             split: split.to_vec(),
             crews: crews(split.len(), 1)?,
+            sharing,
             depth: 1,
             is_exact: false,
-            report: Report::new(split),
+            link: None,
+            report: Report::new(sharing, split, sections),
             timeline: Vec::new(),
         })
+    }
+
+    /// Puts a link between workers: what they send each other is under way as long as that says,
+    /// while they go on. Batches do not go through it: every worker has the data. Default: none, they
+    /// share the machine's memory.
+    ///
+    /// Decoupled workers need a queue for all that is under way to go on without waiting
+    /// ([`Link::queue`]).
+    pub fn with_link(mut self, link: Link) -> Self {
+        self.link = Some(link);
+        self.report.link = Some(link);
+        self
     }
 
     /// Sets how many messages a worker may have unanswered when its highest section learns, that of
@@ -154,6 +223,7 @@ impl Threaded {
             ));
         }
         (self.depth, self.is_exact) = (depth, false);
+        self.report.queue = depth;
         Ok(self)
     }
 
@@ -163,6 +233,7 @@ impl Threaded {
     /// so that its last ones are less late.
     pub fn with_lateness(mut self, steps: usize) -> Self {
         (self.depth, self.is_exact) = (steps.saturating_add(1), true);
+        self.report.queue = self.depth;
         self
     }
 
@@ -225,37 +296,55 @@ impl Threaded {
         batches: &mut dyn FnMut(usize) -> Batch,
         burst: &Burst<Lessons>,
     ) -> Vec<Outcome> {
-        let course = Course {
-            steps: burst.steps.clone(),
-            credit: burst.schedule.credit,
-            check_every: burst.check_every,
-            // More than there are steps are never unanswered.
-            depth: self.depth.min(burst.steps.len().max(1)),
-            is_exact: self.is_exact,
-        };
         let sections = self.chain.names().len();
         let rate_factor = self.chain.with_rate_factor(1.0);
-        let rests = !burst.schedule.credit.uses_synthesizers();
+        let mut teach = |lanes| teach(lanes, batches, burst, sections, rate_factor);
+        let course = Course {
+            steps: burst.steps.clone(),
+            check_every: burst.check_every,
+        };
+        let outcomes = match self.sharing {
+            Sharing::Decoupled => self.work_decoupled(&course, burst.schedule.credit, teach),
+            Sharing::Pipeline { micro_batches } => {
+                let groups = self.chain.groups(&self.split, true);
+                let (stages, lanes) = stages(&course, groups, micro_batches, self.link.as_ref());
+                at_work(&self.crews, stages, || teach(lanes))
+            }
+            Sharing::DataParallel => {
+                let workers = self.split.len();
+                let mut copies: Vec<Chain> = (1..workers).map(|_| self.chain.observer()).collect();
+                let chains = std::iter::once(&mut self.chain).chain(&mut copies);
+                let (replicas, lanes) =
+                    replicas(&course, chains, [workers, sections], self.link.as_ref());
+                at_work(&self.crews, replicas, || teach(lanes))
+            }
+        };
+        self.chain.settle();
+        outcomes
+    }
+
+    fn work_decoupled(
+        &mut self,
+        course: &Course,
+        credit: Credit,
+        teach: impl FnOnce(Vec<Sender<Lesson>>),
+    ) -> Vec<Outcome> {
+        let manner = Manner {
+            credit,
+            // More than there are steps are never unanswered.
+            depth: self.depth.min(course.steps.len().max(1)),
+            is_exact: self.is_exact,
+        };
+        let rests = !credit.uses_synthesizers();
         let mut models = self.take_input_models();
         let groups = self.chain.groups(&self.split, rests);
         let lent = models.iter_mut().map(|model| match rests {
             true => None,
             false => model.as_mut(),
         });
-        let (workers, lanes) = workers(&course, groups, lent);
-        let crews = &self.crews;
-        let outcomes = thread::scope(|scope| {
-            let work = workers.into_iter().zip(crews);
-            let work: Vec<_> = work
-                .map(|(worker, crew)| scope.spawn(move || crew.run(|| worker.run())))
-                .collect();
-            teach(lanes, batches, burst, sections, rate_factor);
-            work.into_iter()
-                .map(|work| work.join().expect("a worker catches its panics"))
-                .collect()
-        });
+        let (workers, lanes) = workers(course, manner, groups, lent, self.link.as_ref());
+        let outcomes = at_work(&self.crews, workers, || teach(lanes));
         self.put_input_models(models);
-        self.chain.settle();
         outcomes
     }
 
@@ -281,8 +370,10 @@ impl Threaded {
             workload.busy += outcome.busy;
             workload.waiting += duration.saturating_sub(outcome.busy);
         }
-        for (top, outcome) in tops(&self.split).zip(outcomes) {
-            self.report.staleness[top].add(outcome.staleness);
+        if self.sharing == Sharing::Decoupled {
+            for (top, outcome) in tops(&self.split).zip(outcomes) {
+                self.report.staleness[top].add(outcome.staleness);
+            }
         }
         let done = outcomes.iter().map(|outcome| &outcome.done[..]);
         self.timeline = trace::timeline(done, &self.chain.names());
@@ -318,7 +409,10 @@ impl Threaded {
 
     /// The names of a worker's sections.
     fn sections_of(&self, worker: usize) -> String {
-        let first: usize = self.split[..worker].iter().sum();
+        let first: usize = match self.sharing {
+            Sharing::DataParallel => 0,
+            Sharing::Decoupled | Sharing::Pipeline { .. } => self.split[..worker].iter().sum(),
+        };
         let names = self.chain.names();
         let names = &names[first..first + self.split[worker]];
         match names {
@@ -352,24 +446,44 @@ fn tops(split: &[usize]) -> impl Iterator<Item = usize> {
     })
 }
 
+/// Lets members work, each with its crew, while `teach` sends them their lessons.
+fn at_work<M: Member + Send>(
+    crews: &[Crew],
+    members: Vec<M>,
+    teach: impl FnOnce(),
+) -> Vec<Outcome> {
+    thread::scope(|scope| {
+        let work = members.into_iter().zip(crews);
+        let work: Vec<_> = work
+            .map(|(member, crew)| scope.spawn(move || crew.run(|| member::run(member))))
+            .collect();
+        teach();
+        work.into_iter()
+            .map(|work| work.join().expect("a worker catches its panics"))
+            .collect()
+    })
+}
+
 /// One worker for each group, joined by queues, and where to send them their lessons.
 fn workers<'a>(
     course: &Course,
+    manner: Manner,
     groups: Vec<Group<'a>>,
     mut input_models: impl Iterator<Item = Option<&'a mut InputModel>>,
-) -> (Vec<Worker<'a>>, Vec<SyncSender<Lesson>>) {
+    link: Option<&Link>,
+) -> (Vec<Worker<'a>>, Vec<Sender<Lesson>>) {
     let mut workers: Vec<Worker> = Vec::with_capacity(groups.len());
     let mut lanes = Vec::with_capacity(groups.len());
     let mut first = 0;
     for (below, group) in groups.into_iter().enumerate() {
         // A worker may lag so many steps behind the lowest, as each may be ahead of the next by the
         // messages between them. With shorter lanes that would have to wait for the highest.
-        let lag = below * (course.depth + 1);
-        let (lane, lessons) = sync_channel(lag + 1);
+        let lag = below * (manner.depth + 1);
+        let (lane, log) = lane(course, lag + 1);
         let sections = group.len();
-        let mut worker = Worker::new(course.clone(), group, first, lessons);
+        let mut worker = Worker::new(log, manner, group, first);
         if let Some(below) = workers.pop() {
-            let (to_above, to_below) = link(course.depth);
+            let (to_above, to_below) = queues(manner.depth, link);
             workers.push(below.below(to_above));
             worker = worker.above(to_below, input_models.next().flatten());
         }
@@ -380,10 +494,70 @@ fn workers<'a>(
     (workers, lanes)
 }
 
+/// One stage of a pipeline for each group, joined by queues.
+fn stages<'a>(
+    course: &Course,
+    groups: Vec<Group<'a>>,
+    micro_batches: usize,
+    link: Option<&Link>,
+) -> (Vec<Stage<'a>>, Vec<Sender<Lesson>>) {
+    let mut stages: Vec<Stage> = Vec::with_capacity(groups.len());
+    let mut lanes = Vec::with_capacity(groups.len());
+    let mut first = 0;
+    for group in groups {
+        let (lane, log) = lane(course, 1);
+        let below = stages.last_mut().map(|below| {
+            // All of a step are answered before the next begins.
+            let (to_above, to_below) = queues(micro_batches, link);
+            below.above = Some(to_above);
+            to_below
+        });
+        let sections = group.len();
+        stages.push(Stage {
+            log,
+            group,
+            first,
+            micro_batches,
+            below,
+            above: None,
+        });
+        lanes.push(lane);
+        first += sections;
+    }
+    (stages, lanes)
+}
+
+/// One worker for each copy of a chain, each joined to all others.
+fn replicas<'a>(
+    course: &Course,
+    chains: impl Iterator<Item = &'a mut Chain>,
+    [workers, sections]: [usize; 2],
+    link: Option<&Link>,
+) -> (Vec<Replica<'a>>, Vec<Sender<Lesson>>) {
+    let mut peers = peers(workers, sections, link).into_iter();
+    let replica = |(share, chain): (usize, &'a mut Chain)| {
+        let (lane, log) = lane(course, 1);
+        let replica = Replica {
+            log,
+            group: chain.groups(&[sections], true).swap_remove(0),
+            share,
+            peers: peers.next().unwrap_or_default(),
+        };
+        (replica, lane)
+    };
+    chains.enumerate().map(replica).unzip()
+}
+
+/// Where to send a worker its lessons, so many before it takes them, and its log.
+fn lane(course: &Course, lessons: usize) -> (Sender<Lesson>, Log) {
+    let (lane, lessons) = queue(lessons, None);
+    (lane, Log::new(course, lessons))
+}
+
 /// Sends every worker the lessons of a burst, until one of them stops. Drops of the learning rates
 /// come on top of `rate_factor`.
 fn teach(
-    lanes: Vec<SyncSender<Lesson>>,
+    mut lanes: Vec<Sender<Lesson>>,
     batches: &mut dyn FnMut(usize) -> Batch,
     burst: &Burst<Lessons>,
     sections: usize,
@@ -396,7 +570,10 @@ fn teach(
             rate_factor: rate_factor * burst.drops.factor(step),
             learners: burst.schedule.learners(step, sections),
         };
-        if lanes.iter().any(|lane| lane.send(lesson.clone()).is_err()) {
+        if lanes
+            .iter_mut()
+            .any(|lane| lane.send(lesson.clone()).is_err())
+        {
             return;
         }
     }
@@ -415,6 +592,16 @@ impl Learner for Threaded {
         MOST_STEPS
     }
 
+    /// Twenty round trips of the link: all workers come to the same step at the end, which costs one.
+    fn at_least(&self) -> usize {
+        /// No more than a twentieth of the time is lost.
+        const ROUND_TRIPS: usize = 20;
+        match (self.sharing, self.link) {
+            (Sharing::Decoupled, Some(_)) => ROUND_TRIPS.saturating_mul(self.depth),
+            _ => 1,
+        }
+    }
+
     fn timeline(&self) -> &[Activity] {
         &self.timeline
     }
@@ -424,7 +611,10 @@ impl Learner for Threaded {
         batches: &mut dyn FnMut(usize) -> Batch,
         burst: &Burst<Lessons>,
     ) -> Result<Vec<Figures>> {
-        check_lessons(burst.schedule, &self.chain)?;
+        match self.sharing {
+            Sharing::Decoupled => check_lessons(burst.schedule, &self.chain)?,
+            Sharing::Pipeline { .. } | Sharing::DataParallel => check_backprop(burst.schedule)?,
+        }
         let start = Instant::now();
         let outcomes = self.work(batches, burst);
         self.note(&outcomes, start.elapsed());
@@ -445,10 +635,29 @@ fn by_step(outcomes: Vec<Outcome>, steps: &Range<usize>) -> Vec<Figures> {
     // From the top down, so that a step's figures begin with those of the top.
     for outcome in outcomes.into_iter().rev() {
         for note in outcome.notes {
-            figures[note.step - steps.start].push((note.figure, note.value));
+            let figures = &mut figures[note.step - steps.start];
+            match figures
+                .iter_mut()
+                .find(|(figure, _)| *figure == note.figure)
+            {
+                // Each of several workers has made a part of it.
+                Some((_, value)) => *value = value.clone() + note.value,
+                None => figures.push((note.figure, note.value)),
+            }
         }
     }
     figures
+}
+
+/// Refuses what is no backpropagation.
+fn check_backprop(lessons: &Lessons) -> Result<()> {
+    match lessons.credit {
+        Credit::Backprop => Ok(()),
+        credit => Err(Error::Invalid(format!(
+            "a pipeline and data-parallel workers train by backprop, not with {credit:?}; give the \
+             chain to decoupled workers (Threaded::new)"
+        ))),
+    }
 }
 
 /// Refuses what would keep workers waiting for each other.
@@ -494,7 +703,13 @@ impl Network for Threaded {
 
     fn culprit(&self, figure: Figure) -> String {
         let what = self.chain.culprit(figure);
-        format!("{what} (worker {})", self.maker_of(figure) + 1)
+        match self.sharing {
+            // All of them make it.
+            Sharing::DataParallel => what,
+            Sharing::Decoupled | Sharing::Pipeline { .. } => {
+                format!("{what} (worker {})", self.maker_of(figure) + 1)
+            }
+        }
     }
 
     fn find_not_finite(&self) -> Option<String> {

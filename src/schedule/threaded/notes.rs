@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::worker::Halt;
+use super::member::Halt;
 use crate::place::is_remote;
 use crate::run::{Figure, side_by_side};
 

@@ -4,11 +4,34 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::schedule::Link;
+
+/// How workers share the training of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// Each has some sections, which learn without waiting for those above.
+    Decoupled,
+    /// Each has some sections, which learn by backpropagation in a pipeline.
+    Pipeline {
+        /// Pieces of a batch that go through it one after another.
+        micro_batches: usize,
+    },
+    /// Each has all sections and a share of every batch; they learn by the sum of all gradients.
+    DataParallel,
+}
+
 /// What the workers of a [`Threaded`](super::Threaded) network have done since it was made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Sections of each worker, from the bottom up.
+    /// How they share the work.
+    pub sharing: Sharing,
+    /// Sections of each worker, from the bottom up; in data-parallel training each has all.
     pub split: Vec<usize>,
+    /// What lies between them, if it is not the machine's memory.
+    pub link: Option<Link>,
+    /// How many messages of a decoupled worker may be unanswered.
+    pub queue: usize,
     /// How late the gradients at each message were, from the bottom up.
     pub staleness: Vec<Staleness>,
     /// How each worker has spent its time, from the bottom up.
@@ -16,10 +39,12 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(split: &[usize]) -> Self {
-        let sections: usize = split.iter().sum();
+    pub(super) fn new(sharing: Sharing, split: &[usize], sections: usize) -> Self {
         Self {
+            sharing,
             split: split.to_vec(),
+            link: None,
+            queue: 1,
             staleness: vec![Staleness::default(); sections - 1],
             workers: vec![Workload::default(); split.len()],
         }
@@ -36,6 +61,12 @@ pub struct Staleness {
     pub sum: usize,
     /// Later messages, at most.
     pub most: usize,
+    /// Time from a message to what is learned from its gradient, over all of them.
+    #[serde(rename = "sum_seconds", serialize_with = "as_seconds")]
+    pub sum_time: Duration,
+    /// The same at most.
+    #[serde(rename = "most_seconds", serialize_with = "as_seconds")]
+    pub most_time: Duration,
 }
 
 impl Staleness {
@@ -44,16 +75,27 @@ impl Staleness {
         self.sum as f64 / self.targets.max(1) as f64
     }
 
-    pub(super) fn note(&mut self, later: usize) {
-        self.targets += 1;
-        self.sum += later;
-        self.most = self.most.max(later);
+    /// The mean time from a message to what is learned from its gradient, zero if nothing came back.
+    pub fn mean_time(&self) -> Duration {
+        self.sum_time.div_f64(self.targets.max(1) as f64)
+    }
+
+    pub(super) fn note(&mut self, later: usize, time: Duration) {
+        self.add(Self {
+            targets: 1,
+            sum: later,
+            most: later,
+            sum_time: time,
+            most_time: time,
+        });
     }
 
     pub(super) fn add(&mut self, more: Self) {
         self.targets += more.targets;
         self.sum += more.sum;
         self.most = self.most.max(more.most);
+        self.sum_time += more.sum_time;
+        self.most_time = self.most_time.max(more.most_time);
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
+use super::link::bytes_of;
 use crate::credit::Credit;
 use crate::error::{Error, Result};
 use crate::feedforward::{Batch, Chain, Lessons, Sent};
@@ -59,6 +60,44 @@ pub fn locked_times(chain: &Chain, batch: &Batch, device: &Device) -> Result<[Ve
     let mut forward = shortest(|| time_locked_step(&mut copy, &batch))?;
     let backward = forward.split_off(chain.names().len());
     Ok([forward, backward])
+}
+
+/// What is sent in a step, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traffic {
+    /// The message of every section but the last, from the bottom up; the gradient at it is as large.
+    pub messages: Vec<usize>,
+    /// The gradients of every section's parameters, from the bottom up.
+    pub gradients: Vec<usize>,
+}
+
+/// What workers send each other in a step with a batch as large as this one, found by a step of a
+/// copy of the chain.
+///
+/// # Panics
+///
+/// As [`Chain::step`] does.
+pub fn traffic(chain: &Chain, batch: &Batch) -> Traffic {
+    let mut copy = chain.observer();
+    let sections = chain.names().len();
+    let mut groups = copy.groups(&[sections], true);
+    let group = &mut groups[0];
+    let mut traffic = Traffic {
+        messages: Vec::with_capacity(sections),
+        gradients: Vec::with_capacity(sections),
+    };
+    let mut input = Input::Data(batch.clone().off_tape().input);
+    for i in 0..sections {
+        let pass = group.pass(i, input);
+        let output = pass.output.clone();
+        let local = pass.back(output.zeros_like());
+        traffic.messages.push(bytes_of(&output));
+        traffic.gradients.push(group.bytes_of(i, &local.parameters));
+        input = Input::Message(output);
+    }
+    // What comes out at the top goes nowhere.
+    traffic.messages.pop();
+    traffic
 }
 
 /// Copies of a chain and a batch on a device.

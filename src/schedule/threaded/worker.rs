@@ -1,56 +1,40 @@
 //! A worker: neighbouring sections, the interfaces on top of them, and its steps with them.
 
-use std::any::Any;
 use std::collections::VecDeque;
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
-use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow, Waited};
-use super::notes::{Note, Notes};
-use super::report::Staleness;
-use super::trace::{Done, Trace};
+use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow};
+use super::member::{Halt, Log, Member};
 use crate::credit::Credit;
 use crate::feedforward::{Batch, Group, Sent};
 use crate::interface::Prediction;
 use crate::loss::Reduction;
 use crate::pass::{Input, Pass};
-use crate::place::{lost, to_host};
+use crate::place::to_host;
 use crate::run::{Doing, Figure};
 use crate::unlock::{GuessedMessage, InputModel};
 
-/// The steps of a burst, as all workers take them.
-#[derive(Debug, Clone)]
-pub(super) struct Course {
-    pub steps: Range<usize>,
+/// How workers learn without waiting for those above them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
     pub credit: Credit,
-    /// Steps between two looks at the figures.
-    pub check_every: usize,
     /// How many messages of a worker may be without an answer when its highest section learns.
     pub depth: usize,
     /// Whether answers are taken as late as that allows, even if they have come.
     pub is_exact: bool,
 }
 
-/// One of those who train the sections of a chain at the same time, for one burst.
+/// A worker whose sections learn without waiting for those above them.
 pub(super) struct Worker<'a> {
-    pub(super) course: Course,
+    pub(super) log: Log,
+    pub(super) manner: Manner,
     pub(super) group: Group<'a>,
     /// Its lowest section, counted from that of the chain.
     pub(super) first: usize,
-    lessons: Receiver<Lesson>,
     below: Option<Below<'a>>,
     above: Option<Above>,
-    /// The step that it is at.
-    pub(super) step: usize,
-    /// What learning rates are multiplied by in that step.
-    pub(super) rate_factor: f64,
-    pub(super) notes: Notes,
-    staleness: Staleness,
-    pub(super) waited: Waited,
 }
 
 /// The worker below, seen from here.
@@ -83,11 +67,15 @@ struct Above {
     /// A late answer is learned at this rate: it moves today's parameters, and by how much they may
     /// move is of today as well. An answer to the newest message finds the rate of its own step.
     rate_factor: f64,
+    /// When that was sent.
+    sent: Instant,
 }
 
 /// What is kept of a message until its answer comes.
 struct Kept {
     step: usize,
+    /// When the message was sent.
+    sent: Instant,
     recipient: Recipient,
 }
 
@@ -102,46 +90,15 @@ pub(super) enum Recipient {
     },
 }
 
-/// Why a worker has not come to the end of its course.
-pub(super) enum Halt {
-    /// Another one has stopped.
-    Stopped,
-    /// A figure is not finite.
-    NotFinite { step: usize, figure: Figure },
-    /// It panicked.
-    Panicked { step: usize, message: String },
-}
-
-/// What a worker leaves.
-pub(super) struct Outcome {
-    pub end: Result<(), Halt>,
-    pub notes: Vec<Note>,
-    /// Of the interface on top of it.
-    pub staleness: Staleness,
-    /// The time that it did not wait for others.
-    pub busy: Duration,
-    /// What it did in some of the steps.
-    pub done: Vec<Done>,
-}
-
 impl<'a> Worker<'a> {
-    pub fn new(course: Course, group: Group<'a>, first: usize, lessons: Receiver<Lesson>) -> Self {
-        let waited = Waited {
-            time: Duration::ZERO,
-            trace: Trace::new(&course.steps),
-        };
+    pub fn new(log: Log, manner: Manner, group: Group<'a>, first: usize) -> Self {
         Self {
-            step: course.steps.start,
-            rate_factor: 1.0,
-            course,
+            log,
+            manner,
             group,
             first,
-            lessons,
             below: None,
             above: None,
-            notes: Notes::default(),
-            staleness: Staleness::default(),
-            waited,
         }
     }
 
@@ -163,92 +120,70 @@ impl<'a> Worker<'a> {
             queues,
             kept: VecDeque::new(),
             rate_factor: 1.0,
+            sent: Instant::now(),
         });
         self
     }
+}
 
-    /// Takes all steps. If it stops before that its neighbours hear of it, as its ends of the
-    /// queues are dropped.
-    pub fn run(mut self) -> Outcome {
-        let start = Instant::now();
-        let end = catch_unwind(AssertUnwindSafe(|| match self.take_steps() {
-            // What stopped the others may have come from here.
-            Err(Halt::Stopped) => self.notes.check().and(Err(Halt::Stopped)),
-            end => end,
-        }));
-        Outcome {
-            end: end.unwrap_or_else(|panic| {
-                Err(Halt::Panicked {
-                    step: self.step,
-                    message: self.cause_of(&*panic),
-                })
-            }),
-            staleness: self.staleness,
-            notes: self.notes.into_vec(),
-            busy: start.elapsed().saturating_sub(self.waited.time),
-            done: self.waited.trace.into_done(),
+impl Member for Worker<'_> {
+    fn take_step(&mut self, lesson: Lesson) -> Result<(), Halt> {
+        match self.manner.credit {
+            Credit::Delayed => self.take_delayed_step(lesson),
+            _ => self.take_decoupled_step(lesson),
         }
     }
 
-    /// Why it panicked: because its server is lost, or else what the panic says.
-    fn cause_of(&self, panic: &(dyn Any + Send)) -> String {
-        let lost = self.group.device().and_then(|device| lost(&device));
-        lost.map_or_else(|| message_of(panic), |error| error.to_string())
-    }
-
-    fn take_steps(&mut self) -> Result<(), Halt> {
-        let Course {
-            steps, check_every, ..
-        } = self.course.clone();
-        for (taken, step) in (1_usize..).zip(steps) {
-            self.waited.trace.enter(step);
-            let lesson = self.waited.receive(&self.lessons)?;
-            (self.step, self.rate_factor) = (lesson.step, lesson.rate_factor);
-            match self.course.credit {
-                Credit::Delayed => self.take_delayed_step(lesson)?,
-                _ => self.take_step(lesson)?,
-            }
-            if taken.is_multiple_of(check_every) {
-                self.notes.check()?;
-            }
-        }
+    fn finish(&mut self) -> Result<(), Halt> {
         self.catch_up(0)?;
-        self.hear_messages(0)?;
-        self.notes.check()
+        self.hear_messages(0)
     }
 
+    fn device(&self) -> Option<Device> {
+        self.group.device()
+    }
+
+    fn log(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    fn into_log(self) -> Log {
+        self.log
+    }
+}
+
+impl Worker<'_> {
     /// One decoupled step, as [`Chain::step`](crate::Chain::step) takes it; but below the lowest
     /// section and above the highest there are other workers.
-    fn take_step(&mut self, lesson: Lesson) -> Result<(), Halt> {
+    fn take_decoupled_step(&mut self, lesson: Lesson) -> Result<(), Halt> {
         let learners = &lesson.learners[self.first..];
         let below_learns = self.first > 0 && lesson.learners[self.first - 1];
-        let batch = self.bring(lesson.batch);
-        self.group.set_rate_factor(self.rate_factor);
+        let batch = self.group.bring(lesson.batch);
+        self.group.set_rate_factor(self.log.rate_factor);
         let mut input = self.receive(&batch, below_learns)?;
         let mut below: Option<Sent> = None;
         let highest = self.group.len() - 1;
         for i in 0..=highest {
             let section = Some(self.first + i);
-            let mut begun = self.waited.trace.begin();
+            let mut begun = self.log.waited.trace.begin();
             let pass = self.group.pass(i, input);
             if i == highest {
-                self.waited.trace.end(begun, Doing::Section, section);
+                self.log.waited.trace.end(begun, Doing::Section, section);
                 self.send(pass.output.clone())?;
-                self.catch_up(self.course.depth - 1)?;
-                begun = self.waited.trace.begin();
+                self.catch_up(self.manner.depth - 1)?;
+                begun = self.log.waited.trace.begin();
             }
             let done = self.group.section_step(i, pass, &batch, learners);
-            self.waited.trace.end(begun, Doing::Section, section);
+            self.log.waited.trace.end(begun, Doing::Section, section);
             match below {
                 Some(below) => self.learn(i - 1, below, done.target, learners[i - 1]),
                 None => self.answer_now(done.target, below_learns)?,
             }
             let sum = done.output.clone().sum();
-            self.notes
-                .take(self.step, Figure::Output(self.first + i), sum);
+            self.log.note(Figure::Output(self.first + i), sum);
             let Some(sent) = done.sent else {
                 let loss = self.group.mean_loss(done.output, batch.target);
-                self.notes.take(self.step, Figure::Loss, loss);
+                self.log.note(Figure::Loss, loss);
                 return Ok(());
             };
             input = sent.received();
@@ -263,20 +198,20 @@ impl<'a> Worker<'a> {
 
     /// What the lowest section runs on: the data, a message from below, or a guess of it.
     pub(super) fn receive(&mut self, batch: &Batch, below_learns: bool) -> Result<Input, Halt> {
-        self.hear_messages(self.course.depth - 1)?;
+        self.hear_messages(self.manner.depth - 1)?;
         let Some(below) = &mut self.below else {
             return Ok(Input::Data(batch.input.clone()));
         };
         let Some(model) = &below.input_model else {
-            let message = self.waited.receive(&below.queues.messages)?;
-            assert_eq!(message.step, self.step, "messages come in order");
+            let message = self.log.waited.receive(&mut below.queues.messages)?;
+            assert_eq!(message.step, self.log.step, "messages come in order");
             return Ok(Input::Message(message.output));
         };
         let guess = model.guess(batch.input.clone());
         let message = guess.message.clone();
-        below.rate_factor = self.rate_factor;
+        below.rate_factor = self.log.rate_factor;
         below.guesses.push_back(Guess {
-            step: self.step,
+            step: self.log.step,
             guess,
             learns: below_learns,
         });
@@ -289,7 +224,7 @@ impl<'a> Worker<'a> {
         // Nothing was sent in earnest by a section that rests: what was learned is of the guess.
         let guess = newest.filter(|_| !below_learns);
         let at = guess.map(|guess| guess.guess.message.clone());
-        self.answer(self.step, target, at)
+        self.answer(self.log.step, target, at)
     }
 
     /// Sends down what the message of a step is answered with: a gradient, if its section above has
@@ -300,7 +235,7 @@ impl<'a> Worker<'a> {
         target: Option<Tensor<2>>,
         at: Option<Tensor<2>>,
     ) -> Result<(), Halt> {
-        let Some(below) = &self.below else {
+        let Some(below) = &mut self.below else {
             return Ok(());
         };
         let answer = Answer {
@@ -311,29 +246,30 @@ impl<'a> Worker<'a> {
                 at: at.map(to_host),
             }),
         };
-        let sent = below.queues.answers.send(answer);
-        sent.map_err(|_| Halt::Stopped)
+        Ok(below.queues.answers.send(answer)?)
     }
 
     /// Sends the message of this step up, if anybody is there.
     pub(super) fn send(&mut self, output: Tensor<2>) -> Result<(), Halt> {
-        let Some(above) = &self.above else {
+        let Some(above) = &mut self.above else {
             return Ok(());
         };
         let message = Message {
-            step: self.step,
+            step: self.log.step,
             output: to_host(output),
         };
-        let sent = above.queues.messages.send(message);
-        sent.map_err(|_| Halt::Stopped)
+        above.queues.messages.send(message)?;
+        above.sent = Instant::now();
+        Ok(())
     }
 
     /// Keeps who will learn from the answer to the message of this step.
     pub(super) fn keep(&mut self, recipient: Recipient) {
         if let Some(above) = &mut self.above {
-            above.rate_factor = self.rate_factor;
+            above.rate_factor = self.log.rate_factor;
             above.kept.push_back(Kept {
-                step: self.step,
+                step: self.log.step,
+                sent: above.sent,
                 recipient,
             });
         }
@@ -346,7 +282,7 @@ impl<'a> Worker<'a> {
             match (kept.recipient, answer.target) {
                 (Recipient::Sections { passes, learners }, target) => {
                     if target.is_some() {
-                        self.note_staleness();
+                        self.note_staleness(kept.sent);
                     }
                     let delta = target.map(|target| target.delta);
                     self.go_back(kept.step, passes, &learners, delta)?;
@@ -356,7 +292,7 @@ impl<'a> Worker<'a> {
                         Some(at) => prediction.at(at),
                         None => *prediction,
                     };
-                    self.note_staleness();
+                    self.note_staleness(kept.sent);
                     self.regress(kept.step, prediction, target.delta);
                 }
                 (Recipient::Synthesizer(_), _) => {}
@@ -368,25 +304,27 @@ impl<'a> Worker<'a> {
     /// Lets the synthesizer on top learn the gradient at the message of a step.
     fn regress(&mut self, step: usize, prediction: Prediction, delta: Tensor<2>) {
         let highest = self.first + self.group.len() - 1;
-        let begun = self.waited.trace.begin();
+        let begun = self.log.waited.trace.begin();
         self.group.set_rate_factor_on_top(self.rate_factor_above());
         let residual = self.group.learn_on_top(prediction, delta);
         let loss = Figure::loss_of(residual);
-        self.notes.take(step, Figure::Synthesizer(highest), loss);
-        let trace = &mut self.waited.trace;
+        self.log
+            .notes
+            .take(step, Figure::Synthesizer(highest), loss);
+        let trace = &mut self.log.waited.trace;
         trace.end(begun, Doing::Interface, Some(highest));
     }
 
-    /// Takes down how late the answer is that has been taken last.
-    fn note_staleness(&mut self) {
+    /// Takes down how late the answer is that has been taken last, to a message sent then.
+    fn note_staleness(&mut self, sent: Instant) {
         let unanswered = self.above.as_ref().map_or(0, |above| above.kept.len());
-        self.staleness.note(unanswered);
+        self.log.staleness.note(unanswered, sent.elapsed());
     }
 
     /// The rate at which an answer from above is learned.
     fn rate_factor_above(&self) -> f64 {
         let above = self.above.as_ref();
-        above.map_or(self.rate_factor, |above| above.rate_factor)
+        above.map_or(self.log.rate_factor, |above| above.rate_factor)
     }
 
     /// The next answer, with what was kept for it; none if it has not come and no more than `most`
@@ -401,10 +339,13 @@ impl<'a> Worker<'a> {
             return Ok(None);
         }
         let must = above.kept.len() > most;
-        if self.course.is_exact && !must {
+        if self.manner.is_exact && !must {
             return Ok(None);
         }
-        let answer = self.waited.receive_if_any(&above.queues.answers, must)?;
+        let answer = self
+            .log
+            .waited
+            .receive_if_any(&mut above.queues.answers, must)?;
         let found = answer.and_then(|answer| Some((above.kept.pop_front()?, answer)));
         if let Some((kept, answer)) = &found {
             assert_eq!(kept.step, answer.step, "answers come in order");
@@ -423,24 +364,25 @@ impl<'a> Worker<'a> {
         };
         while let Some(oldest) = below.guesses.front() {
             let must = below.guesses.len() > most;
-            if self.course.is_exact && !must {
+            if self.manner.is_exact && !must {
                 break;
             }
-            let messages = &below.queues.messages;
-            let Some(message) = self.waited.receive_if_any(messages, must)? else {
+            let messages = &mut below.queues.messages;
+            let Some(message) = self.log.waited.receive_if_any(messages, must)? else {
                 break;
             };
             assert_eq!(oldest.step, message.step, "messages come in order");
             let Some(guess) = below.guesses.pop_front().filter(|guess| guess.learns) else {
                 continue;
             };
-            let begun = self.waited.trace.begin();
+            let begun = self.log.waited.trace.begin();
             model.model_mut().set_rate_factor(below.rate_factor);
             let residual = model.learn(guess.guess, message.output, below.reduction);
-            let trace = &mut self.waited.trace;
+            let trace = &mut self.log.waited.trace;
             trace.end(begun, Doing::Interface, Some(self.first - 1));
             let figure = Figure::InputModel(self.first - 1);
-            self.notes
+            self.log
+                .notes
                 .take(guess.step, figure, Figure::loss_of(residual));
         }
         Ok(())
@@ -448,34 +390,18 @@ impl<'a> Worker<'a> {
 
     /// Lets the interface on top of section `i` learn, which is not the highest one.
     fn learn(&mut self, i: usize, sent: Sent, target: Option<Tensor<2>>, was_sent: bool) {
-        let begun = self.waited.trace.begin();
+        let begun = self.log.waited.trace.begin();
         let (residual, input_residual) = self.group.learn(i, sent, target, was_sent);
         let at = self.first + i;
-        self.waited.trace.end(begun, Doing::Interface, Some(at));
+        self.log.waited.trace.end(begun, Doing::Interface, Some(at));
         let losses = [
             (Figure::Synthesizer(at), residual),
             (Figure::InputModel(at), input_residual),
         ];
         for (figure, residual) in losses {
             if let Some(residual) = residual {
-                self.notes
-                    .take(self.step, figure, Figure::loss_of(residual));
+                self.log.note(figure, Figure::loss_of(residual));
             }
         }
     }
-
-    /// A batch where this worker computes, brought there once.
-    pub(super) fn bring(&self, batch: Batch) -> Batch {
-        let Some(device) = self.group.device() else {
-            return batch;
-        };
-        batch.on(&device)
-    }
-}
-
-/// What a panic says.
-fn message_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "it does not say why".to_string())
 }
