@@ -22,7 +22,7 @@ use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
-use crate::workers::MICRO_BATCHES;
+use crate::workers::{MICRO_BATCHES, most_micro_batches};
 use crate::{memory, output};
 
 /// Flags of `dni plan`.
@@ -238,7 +238,7 @@ fn check(
         ..costs.clone()
     };
     let (decoupled, delayed) = (costs.decoupled(workers)?, costs.delayed(workers)?);
-    let pieces = args.micro_batches.min(args.batch_size);
+    let pieces = args.micro_batches.min(most_micro_batches(args.batch_size));
     let pipeline = costs.pipeline(workers, pieces)?;
     let unlocked = |method, chain: Chain, prediction: Prediction, credit| {
         let learner = Threaded::new(chain, &prediction.split)?;

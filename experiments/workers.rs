@@ -18,6 +18,13 @@ use crate::token::TokenArgs;
 
 /// Pieces of a batch in a pipeline.
 pub const MICRO_BATCHES: usize = 8;
+/// Examples that batch norm needs in a piece of a batch.
+const LEAST: usize = 2;
+
+/// Pieces of a batch, as many as batch norm allows.
+pub fn most_micro_batches(batch_size: usize) -> usize {
+    (batch_size / LEAST).max(1)
+}
 
 /// Flags that share layers out among workers.
 #[derive(Debug, Clone, Args)]
@@ -220,13 +227,13 @@ impl Workers {
         }
         let (pieces, flag) = match method {
             Method::Backprop => (self.count(), "--workers"),
-            Method::Pipeline => (self.micro_batches(), "--micro-batches"),
+            Method::Pipeline => (self.micro_batches(batch_size), "--micro-batches"),
             _ => (1, ""),
         };
-        if pieces > batch_size {
+        if pieces > 1 && LEAST * pieces > batch_size {
             return misuse(format!(
-                "batches of {batch_size} cannot be split into {pieces}; choose a larger \
-                 --batch-size or a smaller {flag}"
+                "batches of {batch_size} cannot be split into {pieces} of {LEAST} examples or more, \
+                 which batch norm needs; choose a larger --batch-size or a smaller {flag}"
             ));
         }
         if method == Method::Backprop {
@@ -256,8 +263,9 @@ impl Workers {
         }
     }
 
-    fn micro_batches(&self) -> usize {
-        self.micro_batches.unwrap_or(MICRO_BATCHES)
+    fn micro_batches(&self, batch_size: usize) -> usize {
+        self.micro_batches
+            .unwrap_or_else(|| most_micro_batches(batch_size).min(MICRO_BATCHES))
     }
 
     /// Gives a chain to workers who train it by `method`, each on a thread of its own.
@@ -316,7 +324,10 @@ impl Workers {
         chain.place(&places.collect::<Vec<_>>())?;
         let shares = shares(sections, &split, times.as_deref(), self.place.as_deref());
         let threaded = match way.0 {
-            Method::Pipeline => Threaded::pipeline(chain, &split, self.micro_batches())?,
+            Method::Pipeline => {
+                let [examples, _] = batch.input.dims();
+                Threaded::pipeline(chain, &split, self.micro_batches(examples))?
+            }
             _ => {
                 let threaded = Threaded::new(chain, &split)?;
                 match self.late {

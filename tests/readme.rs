@@ -29,7 +29,12 @@ fn shortened(arguments: Vec<String>) -> Vec<String> {
         _ if LOOKS_AT_RUNS.contains(&first) => &[],
         "bench" => &[("--repetitions", "1")],
         "reproduce" => &[("--budget", "quick")],
-        "plan" => &[("--repetitions", "1"), ("--batch-size", "4")],
+        // Micro-batches of fewer examples would be too few for the batch norm of a deep network.
+        "plan" => &[
+            ("--repetitions", "1"),
+            ("--batch-size", "64"),
+            ("--depth", "16"),
+        ],
         "images" => &[
             ("--steps", "2"),
             ("--seeds", "1"),

@@ -297,7 +297,12 @@ fn measuring_the_quality_changes_nothing() {
             let file = std::fs::read(&path).expect("it can be read");
             (values(state), file)
         });
-        checks.that("as without", nets[0] == nets[1]);
+        let [(without, file), (with, watched_file)] = nets;
+        checks.all_same("as without", &[with], &[without]);
+        // Which operations wgpu fuses into a kernel depends on what else is asked for.
+        if checks.are_exact() {
+            checks.that("the checkpoint as without", file == watched_file);
+        }
     });
 }
 
