@@ -303,8 +303,8 @@ impl<S: Settings> Comparison<S> {
         let is_alone = methods.len() * seeds == 1;
         if self.settings.common().backend == Backend::Wgpu {
             self.session.say(
-                "wgpu compiles kernels for this device and finds the fastest in the first steps of \
-                 a network: that may take a minute",
+                "wgpu compiles kernels for this device in the first steps of a network: that may \
+                 take a minute",
             );
         }
         let mut outcomes = Outcomes {
