@@ -126,7 +126,7 @@ pub enum Figure {
     Loss,
 }
 
-/// Its name in a checkpoint, which [`Figure::named`] reads.
+/// Its name in a checkpoint, which `Figure::named` reads.
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

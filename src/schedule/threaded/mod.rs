@@ -37,7 +37,7 @@
 //! they cost is that synthesizers between workers learn some steps late ([`Staleness`]), and how late
 //! depends on the timing, unless [`Threaded::with_lateness`] says it.
 //!
-//! Under [`Credit::Delayed`](crate::Credit::Delayed) there are no synthesizers: a worker keeps the
+//! Under [`Credit::Delayed`] there are no synthesizers: a worker keeps the
 //! passes of its sections until the true gradient comes, and takes it back through them. Then a
 //! queue of one message is backpropagation, in which workers only wait for each other; with more
 //! sections learn late themselves.
