@@ -1,7 +1,7 @@
 //! Products of matrices in host memory, by the `gemm` crate.
 //!
-//! It reaches over nine tenths of what a core can multiply, in whatever vector instructions the
-//! processor has (`benches/product`). Only where few rows multiply a transpose it takes long, so
+//! It runs in whatever vector instructions the processor has; `benches/product` holds it against what
+//! a core can multiply. Only where few rows multiply a transpose it takes long, so
 //! these are turned around here.
 
 use std::ops::Range;
