@@ -21,6 +21,7 @@ use crate::comparison::{self, Common, Comparison, Outcomes, Run, Settings as _};
 use crate::defaults::{Defaults, DefaultsOf};
 use crate::memory::{FLOAT, OF_PARAMETER};
 use crate::method::Method;
+use crate::rates::RateSchedule;
 use crate::sections::{Sections, add_dense, layer_name, quality_of};
 use crate::stats;
 use crate::synthesizer::{Served, SynthesizerKind};
@@ -95,6 +96,11 @@ pub struct NetworkArgs {
     /// times]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     synthesizer_lr: Option<f64>,
+
+    /// When learning rates drop: constant, paper (to a tenth after 3/5 and 4/5 of the steps) or
+    /// STEP:FACTOR,... [default: constant]
+    #[arg(long, value_name = "SCHEDULE")]
+    lr_schedule: Option<RateSchedule>,
 }
 
 /// The notebook's programs.
@@ -137,6 +143,8 @@ pub struct Settings {
     lr: Option<f64>,
     synthesizer: Option<SynthesizerKind>,
     synthesizer_lr: Option<f64>,
+    #[serde(default = "RateSchedule::constant")]
+    lr_schedule: RateSchedule,
     target_scale: TargetScale,
     hidden_init: Init,
     output_init: Init,
@@ -175,6 +183,7 @@ impl Settings {
         s.lr = network.lr.or(s.lr);
         s.synthesizer_lr = network.synthesizer_lr.or(s.synthesizer_lr);
         s.synthesizer = network.synthesizer.clone().or(s.synthesizer.take());
+        set(&mut s.lr_schedule, &network.lr_schedule);
         s.run.set_epochs(length, s.examples);
         s
     }
@@ -207,6 +216,7 @@ impl Settings {
             lr: None,
             synthesizer: None,
             synthesizer_lr: None,
+            lr_schedule: RateSchedule::Constant,
             target_scale: TargetScale::PerExample,
             hidden_init: Init::He,
             output_init: Init::FanIn,
@@ -232,6 +242,7 @@ impl Settings {
             loss: Loss::SquaredError,
             reduction: Reduction::Sum,
             rule: Rule::Sgd,
+            lr_schedule: RateSchedule::Constant,
             synthesizer: Some(SynthesizerKind::Linear),
             ..standard
         }
@@ -449,6 +460,7 @@ impl Settings {
             evaluate_every: Some((self.run.steps / 10).max(1)),
             compare_every: Some(self.run.compare_every(record_every)),
             check_every: self.run.check_every(record_every),
+            drops: self.lr_schedule.drops(self.run.steps),
             save_every: std::time::Duration::from_secs(1),
             ..Plan::new(self.run.steps, method.credit())
         }

@@ -19,6 +19,11 @@ pub enum RateSchedule {
 }
 
 impl RateSchedule {
+    /// What settings mean that do not say it, as they are older than the schedule.
+    pub fn constant() -> Self {
+        Self::Constant
+    }
+
     /// The drops in a run of so many steps.
     pub fn drops(&self, steps: usize) -> Drops {
         match self {

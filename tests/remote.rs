@@ -12,6 +12,8 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use common::program::*;
+use common::slow_link::slow_link;
+use dni::schedule::Link;
 
 /// How soon a run must end after its server has.
 const SOON: Duration = Duration::from_secs(20);
@@ -138,6 +140,34 @@ fn a_remote_worker_trains_as_a_local_one() {
             let remote = trained(&format!("{flags} --place {places}"), &folder);
             assert!(remote == local, "{flags} --place {places}");
         }
+    }
+}
+
+/// With a queue for all that is under way, no step waits for the network: a single wait a step, for one
+/// way, would take longer than this.
+#[test]
+fn a_worker_far_away_keeps_nobody_waiting() {
+    const STEPS: u32 = 60;
+    const ONE_WAY: Duration = Duration::from_millis(200);
+    let place = Place::new();
+    let server = Server::start(&place, Transport::Plain);
+    let far = server.listen().parse().expect("it is an address");
+    let link = Link::new(ONE_WAY).expect("it is no long delay");
+    let far = format!("ws://{}", slow_link(link, far));
+    for places in [format!("ndarray,{far}"), format!("{far},ndarray")] {
+        let longer = TINY
+            .replace("--steps 12", &format!("--steps {STEPS}"))
+            .replace("--eval-every 6", &format!("--eval-every {STEPS}"));
+        let flags = format!("--place {places} --queue 100 --format json");
+        let report = call(&place, &format!("{longer} {flags}")).json();
+        let seconds = report["results"][0]["seconds"].as_f64();
+        let seconds = seconds.expect("a run says how long it took");
+        let locked = (STEPS * ONE_WAY).as_secs_f64();
+        assert!(seconds < locked, "--place {places}: {seconds:.1} s");
+        assert!(
+            seconds > ONE_WAY.as_secs_f64(),
+            "there is no link: {seconds:.1} s"
+        );
     }
 }
 

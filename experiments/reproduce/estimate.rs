@@ -106,7 +106,8 @@ fn step_time(folder: &Path) -> Option<Duration> {
 }
 
 /// The mean time of a step, from a table of steps and seconds. The slowest twentieth of the rows is
-/// left out: they had an evaluation.
+/// left out: they had an evaluation. Workers leave a single row in a short run, which then counts from
+/// the start.
 fn mean_step(log: &str) -> Option<Duration> {
     let lines = log.split_inclusive('\n');
     // A program that was killed may have left half a line.
@@ -118,7 +119,10 @@ fn mean_step(log: &str) -> Option<Duration> {
             let seconds: f64 = cells.next()?.parse().ok()?;
             Some((step, seconds))
         });
-    let rows: Vec<(f64, f64)> = rows.collect();
+    let mut rows: Vec<(f64, f64)> = rows.collect();
+    if rows.len() == 1 {
+        rows.insert(0, (0.0, 0.0));
+    }
     let steps = rows.windows(2).filter_map(|pair| {
         let [(step, seconds), (next_step, next_seconds)] = [pair[0], pair[1]];
         (next_step > step).then(|| (next_seconds - seconds) / (next_step - step))
@@ -200,7 +204,13 @@ mod tests {
         log += "102,1";
         let time = mean_step(&log).unwrap();
         assert!((time.as_secs_f64() - 0.1).abs() < 1e-9, "{time:?}");
-        assert_eq!(mean_step("step,seconds\n1,0.5\n"), None);
+    }
+
+    #[test]
+    fn a_single_row_counts_from_the_start() {
+        let time = mean_step("step,seconds\n4,0.5\n").unwrap();
+        assert_eq!(time, Duration::from_millis(125));
+        assert_eq!(mean_step("step,seconds\n"), None);
     }
 
     #[test]

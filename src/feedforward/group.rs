@@ -181,10 +181,12 @@ impl Group<'_> {
         size_of::<f32>() * self.sections[i].section.numbers_in(gradients)
     }
 
-    /// A batch where the sections compute.
-    pub fn bring(&self, batch: Batch) -> Batch {
+    /// A batch where the sections compute. Its input, which is most of it, stays where it is unless the
+    /// lowest of them runs on it or is given a guess by it, or an interface among them makes one.
+    pub fn bring(&self, batch: Batch, sees_input: bool) -> Batch {
+        let sees_input = sees_input || self.interfaces.iter().any(Interface::guesses);
         match self.device() {
-            Some(device) => batch.on(&device),
+            Some(device) => batch.on(&device, sees_input),
             None => batch,
         }
     }

@@ -22,7 +22,7 @@ use crate::interface::{Interface, Prediction};
 use crate::loss::{Loss, Reduction};
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, Pass, plain};
-use crate::place::carry;
+use crate::place::{carry, is_remote};
 use crate::quality::Quality;
 use crate::section::Section;
 use crate::trained::{AnySection, Trained};
@@ -49,10 +49,13 @@ impl Batch {
         }
     }
 
-    /// The same on a device.
-    pub(crate) fn on(self, device: &Device) -> Self {
+    /// The same on a device, its input only if that `is_seen` there.
+    pub(crate) fn on(self, device: &Device, is_seen: bool) -> Self {
         Self {
-            input: carry(self.input, device),
+            input: match is_seen {
+                true => carry(self.input, device),
+                false => self.input,
+            },
             target: carry(self.target, device),
             context: self.context.map(|context| carry(context, device)),
         }
@@ -364,6 +367,12 @@ impl Chain {
             interface.move_input_model_to(above)?;
         }
         Ok(())
+    }
+
+    /// Whether a part of it lies on a server.
+    pub(crate) fn is_on_servers(&self) -> bool {
+        let mut homes = self.sections.iter().filter_map(|s| s.section.home());
+        homes.any(is_remote)
     }
 
     /// Multiplies all learning rates, those of synthesizers included, by `factor` from now on. It

@@ -1,6 +1,9 @@
 //! Tensors on their way from one device to another, and from other numbers to ours.
 
-use burn::tensor::{Device, Tensor};
+use std::pin::Pin;
+
+use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
+use futures_lite::future::{block_on, poll_once};
 
 use super::is_remote;
 use crate::host::in_f32;
@@ -10,16 +13,136 @@ use crate::host::in_f32;
 pub(crate) fn carry<const D: usize>(tensor: Tensor<D>, device: &Device) -> Tensor<D> {
     let tensor = match tensor.device() {
         home if home == *device => tensor,
-        _ if is_remote(device) => to_host(tensor),
+        home if is_remote(device) && is_remote(&home) => tensor.to_device(&Device::flex()),
         _ => tensor,
     };
     in_f32(tensor.to_device(device))
 }
 
-/// A tensor on this machine: as it is, unless it lies on a server.
-pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
-    match is_remote(&tensor.device()) {
-        true => tensor.to_device(&Device::flex()),
-        false => tensor,
+/// The size of a matrix on its way.
+pub(crate) fn bytes_of(matrix: &Tensor<2>) -> usize {
+    size_of::<f32>() * matrix.shape().num_elements()
+}
+
+/// A matrix on its way to this machine. Whoever sends for it goes on, and so does whoever is to have
+/// it, until it is needed.
+pub(crate) struct Coming {
+    bytes: usize,
+    state: State,
+}
+
+enum State {
+    Here(Tensor<2>),
+    /// A server has been asked for it.
+    UnderWay(Pin<Box<dyn Future<Output = Result<TensorData, ExecutionError>> + Send>>),
+    /// The server is lost.
+    Lost,
+}
+
+impl Coming {
+    /// Sends for a matrix, if it lies on a server; otherwise it is there as it is.
+    pub fn sent_for(matrix: Tensor<2>) -> Self {
+        let bytes = bytes_of(&matrix);
+        let state = match is_remote(&matrix.device()) {
+            true => State::UnderWay(Box::pin(matrix.into_data_async())),
+            false => State::Here(matrix),
+        };
+        let mut coming = Self { bytes, state };
+        // The first look is what sends for it.
+        coming.has_come();
+        coming
+    }
+
+    /// Its size.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is nothing left to wait for.
+    pub fn has_come(&mut self) -> bool {
+        if let State::UnderWay(data) = &mut self.state
+            && let Some(data) = block_on(poll_once(data))
+        {
+            self.state = State::after(data);
+        }
+        !matches!(self.state, State::UnderWay(_))
+    }
+
+    /// Waits until it is here, or its server is lost.
+    pub fn wait(&mut self) {
+        if let State::UnderWay(data) = &mut self.state {
+            self.state = State::after(block_on(data));
+        }
+    }
+
+    /// The matrix, when it has come; none if its server is lost.
+    pub fn matrix(mut self) -> Option<Tensor<2>> {
+        self.wait();
+        match self.state {
+            State::Here(matrix) => Some(matrix),
+            State::UnderWay(_) | State::Lost => None,
+        }
+    }
+}
+
+impl State {
+    fn after(data: Result<TensorData, ExecutionError>) -> Self {
+        data.map_or(Self::Lost, |data| {
+            Self::Here(Tensor::from_data(data, &Device::flex()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_this_machine_is_there_at_once() {
+        let matrix = Tensor::from_floats([[1.0, 2.0, 3.0]], &Device::flex());
+        let mut coming = Coming::sent_for(matrix);
+        assert!(coming.has_come());
+        assert_eq!(coming.bytes(), 12);
+        let matrix = coming.matrix().expect("no server can be lost");
+        assert_eq!(
+            matrix.into_data().try_into_vec::<f32>().unwrap(),
+            [1.0, 2.0, 3.0]
+        );
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_under_way_before_it_is_needed() {
+        let (answer, asked) = std::sync::mpsc::channel::<()>();
+        // It is ready when looked at after the answer, as a reply of a server is.
+        let data = std::future::poll_fn(move |_| match asked.try_recv() {
+            Ok(()) => std::task::Poll::Ready(Ok(TensorData::from([[7.0_f32]]))),
+            Err(_) => std::task::Poll::Pending,
+        });
+        let mut coming = Coming {
+            bytes: 4,
+            state: State::UnderWay(Box::pin(data)),
+        };
+        assert!(!coming.has_come());
+        answer.send(()).expect("somebody asks");
+        assert!(coming.has_come());
+        assert_eq!(
+            coming.matrix().expect("it has come").into_scalar::<f32>(),
+            7.0
+        );
+    }
+
+    #[test]
+    fn what_a_lost_server_had_never_comes() {
+        let error = ExecutionError::Generic {
+            reason: "the server is gone".to_string(),
+            backtrace: burn::tensor::backtrace::BackTrace::capture(),
+        };
+        let mut coming = Coming {
+            bytes: 4,
+            state: State::UnderWay(Box::pin(async { Err(error) })),
+        };
+        coming.wait();
+        assert!(coming.has_come());
+        assert!(coming.matrix().is_none());
     }
 }

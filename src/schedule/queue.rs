@@ -13,6 +13,14 @@ use super::Link;
 pub(super) trait Parcel {
     /// Its size on a link.
     fn bytes(&self) -> usize;
+
+    /// Whether all of it is on this machine, as it is unless it comes from a server.
+    fn has_come(&mut self) -> bool {
+        true
+    }
+
+    /// Waits until it is.
+    fn wait(&mut self) {}
 }
 
 /// The other end of a queue is gone.
@@ -98,25 +106,26 @@ impl Line {
     }
 }
 
-impl<T> Receiver<T> {
+impl<T: Parcel> Receiver<T> {
     /// The next thing, as soon as it has arrived.
     ///
     /// # Errors
     ///
     /// If there is none and nobody can send one any more.
     pub fn receive(&mut self) -> Result<T, Closed> {
-        let next = match self.next.take() {
+        let mut next = match self.next.take() {
             Some(next) => next,
             None => self.queue.recv().map_err(|_| Closed)?,
         };
         thread::sleep(next.time_left());
+        next.thing.wait();
         Ok(next.thing)
     }
 
     /// The next thing, if it has arrived.
     pub fn receive_if_any(&mut self) -> Option<T> {
-        let next = self.next.take().or_else(|| self.queue.try_recv().ok())?;
-        if next.time_left() > Duration::ZERO {
+        let mut next = self.next.take().or_else(|| self.queue.try_recv().ok())?;
+        if next.time_left() > Duration::ZERO || !next.thing.has_come() {
             self.next = Some(next);
             return None;
         }

@@ -6,6 +6,7 @@
 
 pub mod program;
 pub mod server;
+pub mod slow_link;
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};

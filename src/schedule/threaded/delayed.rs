@@ -16,7 +16,7 @@ impl Worker<'_> {
         let own = self.first..self.first + self.group.len();
         let is_top = own.end == lesson.learners.len();
         let learners = lesson.learners[own].to_vec();
-        let batch = self.group.bring(lesson.batch);
+        let batch = self.group.bring(lesson.batch, self.sees_input());
         self.group.set_rate_factor(self.log.rate_factor);
         let mut input = self.receive(&batch, false)?;
         let mut passes = Vec::with_capacity(learners.len());

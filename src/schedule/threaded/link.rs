@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use super::member::Halt;
 use super::trace::Trace;
 use crate::feedforward::Batch;
+use crate::place::Coming;
 use crate::run::Doing;
 use crate::schedule::Link;
 use crate::schedule::queue::{Closed, Parcel, Receiver, Sender, queue};
@@ -26,7 +27,7 @@ pub(super) struct Lesson {
 pub(super) struct Message {
     pub step: usize,
     /// `h`, `[batch, features]`
-    pub output: Tensor<2>,
+    pub output: Coming,
 }
 
 /// What comes down for every message, once and in the order of the messages.
@@ -39,9 +40,9 @@ pub(super) struct Answer {
 /// The gradient at a message.
 pub(super) struct Target {
     /// `delta`, `[batch, features]`
-    pub delta: Tensor<2>,
+    pub delta: Coming,
     /// Where it was taken, if not at the message but at a guess of it.
-    pub at: Option<Tensor<2>>,
+    pub at: Option<Coming>,
 }
 
 impl Parcel for Lesson {
@@ -53,7 +54,15 @@ impl Parcel for Lesson {
 
 impl Parcel for Message {
     fn bytes(&self) -> usize {
-        bytes_of(&self.output)
+        self.output.bytes()
+    }
+
+    fn has_come(&mut self) -> bool {
+        self.output.has_come()
+    }
+
+    fn wait(&mut self) {
+        self.output.wait();
     }
 }
 
@@ -61,14 +70,35 @@ impl Parcel for Answer {
     fn bytes(&self) -> usize {
         let target = self.target.as_ref();
         target.map_or(0, |Target { delta, at }| {
-            bytes_of(delta) + at.as_ref().map_or(0, bytes_of)
+            delta.bytes() + at.as_ref().map_or(0, Coming::bytes)
         })
+    }
+
+    fn has_come(&mut self) -> bool {
+        self.matrices().all(Coming::has_come)
+    }
+
+    fn wait(&mut self) {
+        self.matrices().for_each(Coming::wait);
     }
 }
 
-/// The size of a message or of a gradient at one.
-pub(super) fn bytes_of(tensor: &Tensor<2>) -> usize {
-    size_of::<f32>() * tensor.shape().num_elements()
+impl Answer {
+    fn matrices(&mut self) -> impl Iterator<Item = &mut Coming> {
+        let target = self.target.as_mut();
+        target
+            .into_iter()
+            .flat_map(|Target { delta, at }| std::iter::once(delta).chain(at))
+    }
+}
+
+/// What has been sent.
+///
+/// # Errors
+///
+/// If the server that it was to come from is lost: whoever computes there says so.
+pub(super) fn matrix(coming: Coming) -> Result<Tensor<2>, Halt> {
+    coming.matrix().ok_or(Halt::Stopped)
 }
 
 impl From<Closed> for Halt {
@@ -122,7 +152,7 @@ impl Waited {
     /// # Errors
     ///
     /// If there is none and whoever could send one has stopped.
-    pub fn receive<T>(&mut self, queue: &mut Receiver<T>) -> Result<T, Halt> {
+    pub fn receive<T: Parcel>(&mut self, queue: &mut Receiver<T>) -> Result<T, Halt> {
         if let Some(received) = queue.receive_if_any() {
             return Ok(received);
         }
@@ -139,7 +169,7 @@ impl Waited {
     /// # Errors
     ///
     /// As [`receive`](Self::receive), if it must be had.
-    pub fn receive_if_any<T>(
+    pub fn receive_if_any<T: Parcel>(
         &mut self,
         queue: &mut Receiver<T>,
         must: bool,

@@ -71,8 +71,8 @@ pub(super) enum Halt {
     Stopped,
     /// A figure is not finite.
     NotFinite { step: usize, figure: Figure },
-    /// It panicked.
-    Panicked { step: usize, message: String },
+    /// It has panicked, or its server is lost.
+    Failed { step: usize, message: String },
 }
 
 /// What a worker leaves.
@@ -121,11 +121,11 @@ pub(super) fn run(mut member: impl Member) -> Outcome {
     let start = Instant::now();
     let end = catch_unwind(AssertUnwindSafe(|| match take_steps(&mut member) {
         // What stopped the others may have come from here.
-        Err(Halt::Stopped) => member.log().notes.check().and(Err(Halt::Stopped)),
+        Err(Halt::Stopped) => why_stopped(&mut member),
         end => end,
     }));
     let end = end.unwrap_or_else(|panic| {
-        Err(Halt::Panicked {
+        Err(Halt::Failed {
             step: member.log().step,
             message: cause_of(&member, &*panic),
         })
@@ -151,6 +151,21 @@ fn take_steps(member: &mut impl Member) -> Result<(), Halt> {
     }
     member.finish()?;
     member.log().notes.check()
+}
+
+/// What a member that others have stopped may have stopped them by.
+///
+/// # Errors
+///
+/// With that, or if there is nothing, that they have stopped.
+fn why_stopped(member: &mut impl Member) -> Result<(), Halt> {
+    if let Some(error) = member.device().and_then(|device| lost(&device)) {
+        return Err(Halt::Failed {
+            step: member.log().step,
+            message: error.to_string(),
+        });
+    }
+    member.log().notes.check().and(Err(Halt::Stopped))
 }
 
 /// Why a member panicked: because its server is lost, or else what the panic says.

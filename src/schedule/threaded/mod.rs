@@ -391,7 +391,7 @@ impl Threaded {
                     };
                     ((*step, Some(*figure)), error)
                 }
-                Halt::Panicked { step, message } => {
+                Halt::Failed { step, message } => {
                     let error = Error::Worker {
                         worker: i + 1,
                         sections: self.sections_of(i),
@@ -592,13 +592,15 @@ impl Learner for Threaded {
         MOST_STEPS
     }
 
-    /// Twenty round trips of the link: all workers come to the same step at the end, which costs one.
+    /// Where workers are far from each other, twenty round trips: all of them come to the same step at
+    /// the end, which costs one.
     fn at_least(&self) -> usize {
         /// No more than a twentieth of the time is lost.
         const ROUND_TRIPS: usize = 20;
-        match (self.sharing, self.link) {
-            (Sharing::Decoupled, Some(_)) => ROUND_TRIPS.saturating_mul(self.depth),
-            _ => 1,
+        let is_far = self.link.is_some() || self.chain.is_on_servers();
+        match self.sharing == Sharing::Decoupled && is_far {
+            true => ROUND_TRIPS.saturating_mul(self.depth),
+            false => 1,
         }
     }
 

@@ -20,11 +20,11 @@ use std::time::Instant;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
-use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow};
+use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow, matrix};
 use super::member::{Halt, Log, Member};
 use crate::feedforward::{Group, Part};
 use crate::pass::{Input, Pass};
-use crate::place::to_host;
+use crate::place::Coming;
 use crate::run::{Doing, Figure};
 
 /// A worker of a pipeline: neighbouring sections.
@@ -42,7 +42,8 @@ impl Member for Stage<'_> {
     fn take_step(&mut self, lesson: Lesson) -> Result<(), Halt> {
         let learners = &lesson.learners[self.first..];
         self.group.set_rate_factor(self.log.rate_factor);
-        let parts = self.group.bring(lesson.batch).parts(self.micro_batches);
+        let batch = self.group.bring(lesson.batch, self.below.is_none());
+        let parts = batch.parts(self.micro_batches);
         let mut runs = Vec::with_capacity(parts.len());
         for part in &parts {
             runs.push(self.forward(part)?);
@@ -78,7 +79,10 @@ impl Stage<'_> {
     /// Runs all sections on a micro-batch or what has come of it, and sends up what comes out.
     fn forward(&mut self, part: &Part) -> Result<Vec<Pass>, Halt> {
         let mut input = match &mut self.below {
-            Some(below) => Input::Message(self.log.waited.receive(&mut below.messages)?.output),
+            Some(below) => {
+                let message = self.log.waited.receive(&mut below.messages)?;
+                Input::Message(matrix(message.output)?)
+            }
             None => Input::Data(part.batch.input.clone()),
         };
         let mut passes = Vec::with_capacity(self.group.len());
@@ -93,7 +97,7 @@ impl Stage<'_> {
             let (output, _) = input.into_parts();
             above.messages.send(Message {
                 step: self.log.step,
-                output: to_host(output),
+                output: Coming::sent_for(output),
             })?;
         }
         Ok(passes)
@@ -111,7 +115,8 @@ impl Stage<'_> {
         let mut delta = match &mut self.above {
             Some(above) => {
                 let answer = self.log.waited.receive(&mut above.answers)?;
-                answer.target.map(|target| target.delta)
+                let delta = answer.target.map(|target| matrix(target.delta));
+                delta.transpose()?
             }
             None => Some(self.group.part_gradient(output_of(&passes), &part)),
         };
@@ -129,7 +134,7 @@ impl Stage<'_> {
             below.answers.send(Answer {
                 step: self.log.step,
                 target: delta.map(|delta| Target {
-                    delta: to_host(delta),
+                    delta: Coming::sent_for(delta),
                     at: None,
                 }),
             })?;

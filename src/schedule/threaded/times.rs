@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
-use super::link::bytes_of;
 use crate::credit::Credit;
 use crate::error::{Error, Result};
 use crate::feedforward::{Batch, Chain, Lessons, Sent};
 use crate::pass::Input;
+use crate::place::bytes_of;
 
 /// Steps that are timed, after two that are not: the first ones also allocate what later ones use
 /// again.
@@ -104,7 +104,7 @@ pub fn traffic(chain: &Chain, batch: &Batch) -> Traffic {
 fn on(device: &Device, chain: &Chain, batch: &Batch) -> Result<(Chain, Batch)> {
     let mut copy = chain.observer();
     copy.place(&vec![device.clone(); chain.names().len()])?;
-    Ok((copy, batch.clone().off_tape().on(device)))
+    Ok((copy, batch.clone().off_tape().on(device, true)))
 }
 
 /// The shortest time of each part over a few steps.

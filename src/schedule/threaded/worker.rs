@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 
-use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow};
+use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow, matrix};
 use super::member::{Halt, Log, Member};
 use crate::credit::Credit;
 use crate::feedforward::{Batch, Group, Sent};
 use crate::interface::Prediction;
 use crate::loss::Reduction;
 use crate::pass::{Input, Pass};
-use crate::place::to_host;
+use crate::place::Coming;
 use crate::run::{Doing, Figure};
 use crate::unlock::{GuessedMessage, InputModel};
 
@@ -158,7 +158,7 @@ impl Worker<'_> {
     fn take_decoupled_step(&mut self, lesson: Lesson) -> Result<(), Halt> {
         let learners = &lesson.learners[self.first..];
         let below_learns = self.first > 0 && lesson.learners[self.first - 1];
-        let batch = self.group.bring(lesson.batch);
+        let batch = self.group.bring(lesson.batch, self.sees_input());
         self.group.set_rate_factor(self.log.rate_factor);
         let mut input = self.receive(&batch, below_learns)?;
         let mut below: Option<Sent> = None;
@@ -196,6 +196,12 @@ impl Worker<'_> {
         Ok(())
     }
 
+    /// Whether it needs the input of the network.
+    pub(super) fn sees_input(&self) -> bool {
+        let below = self.below.as_ref();
+        below.is_none_or(|below| below.input_model.is_some())
+    }
+
     /// What the lowest section runs on: the data, a message from below, or a guess of it.
     pub(super) fn receive(&mut self, batch: &Batch, below_learns: bool) -> Result<Input, Halt> {
         self.hear_messages(self.manner.depth - 1)?;
@@ -205,7 +211,7 @@ impl Worker<'_> {
         let Some(model) = &below.input_model else {
             let message = self.log.waited.receive(&mut below.queues.messages)?;
             assert_eq!(message.step, self.log.step, "messages come in order");
-            return Ok(Input::Message(message.output));
+            return Ok(Input::Message(matrix(message.output)?));
         };
         let guess = model.guess(batch.input.clone());
         let message = guess.message.clone();
@@ -240,10 +246,9 @@ impl Worker<'_> {
         };
         let answer = Answer {
             step,
-            // Read here, so that a server that dies stops this worker and not a neighbour.
             target: target.map(|delta| Target {
-                delta: to_host(delta),
-                at: at.map(to_host),
+                delta: Coming::sent_for(delta),
+                at: at.map(Coming::sent_for),
             }),
         };
         Ok(below.queues.answers.send(answer)?)
@@ -256,7 +261,7 @@ impl Worker<'_> {
         };
         let message = Message {
             step: self.log.step,
-            output: to_host(output),
+            output: Coming::sent_for(output),
         };
         above.queues.messages.send(message)?;
         above.sent = Instant::now();
@@ -284,16 +289,16 @@ impl Worker<'_> {
                     if target.is_some() {
                         self.note_staleness(kept.sent);
                     }
-                    let delta = target.map(|target| target.delta);
+                    let delta = target.map(|target| matrix(target.delta)).transpose()?;
                     self.go_back(kept.step, passes, &learners, delta)?;
                 }
                 (Recipient::Synthesizer(Some(prediction)), Some(target)) => {
                     let prediction = match target.at {
-                        Some(at) => prediction.at(at),
+                        Some(at) => prediction.at(matrix(at)?),
                         None => *prediction,
                     };
                     self.note_staleness(kept.sent);
-                    self.regress(kept.step, prediction, target.delta);
+                    self.regress(kept.step, prediction, matrix(target.delta)?);
                 }
                 (Recipient::Synthesizer(_), _) => {}
             }
@@ -377,7 +382,8 @@ impl Worker<'_> {
             };
             let begun = self.log.waited.trace.begin();
             model.model_mut().set_rate_factor(below.rate_factor);
-            let residual = model.learn(guess.guess, message.output, below.reduction);
+            let message = matrix(message.output)?;
+            let residual = model.learn(guess.guess, message, below.reduction);
             let trace = &mut self.log.waited.trace;
             trace.end(begun, Doing::Interface, Some(self.first - 1));
             let figure = Figure::InputModel(self.first - 1);
