@@ -72,7 +72,7 @@ pub struct NetworkArgs {
 
     /// Shape of the synthesizers: linear, linear:RANK, rls:RANK (of that rank by recursive least
     /// squares), label or mlp:UNITS, with x between several hidden layers [default: linear with
-    /// labels, mlp:256 without]
+    /// labels, without mlp:128 with one interface and mlp:128x128 with more]
     #[arg(long, value_name = "KIND")]
     synthesizer: Option<SynthesizerKind>,
 
@@ -88,17 +88,18 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "N", value_parser = positive)]
     batch_size: Option<usize>,
 
-    /// Learning rate of the layers [default: 0.004, without labels 0.0003]
+    /// Learning rate of the layers [default: 0.004, without labels 0.002 with one interface and
+    /// 0.0005 with more]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     lr: Option<f64>,
 
-    /// Learning rate of the synthesizers [default: 3 times that of the layers, without labels 10
-    /// times]
+    /// Learning rate of the synthesizers [default: 3 times that of the layers, without labels 1.5
+    /// times with one interface and 4 times with more]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     synthesizer_lr: Option<f64>,
 
-    /// When learning rates drop: constant, paper (to a tenth after 3/5 and 4/5 of the steps) or
-    /// STEP:FACTOR,... [default: constant]
+    /// Drops of all learning rates: constant, end (a tenth in the last tenth of the steps), paper (a
+    /// tenth after 3/5 of the steps and again after 4/5) or STEP:FACTOR,... [default: end]
     #[arg(long, value_name = "SCHEDULE")]
     lr_schedule: Option<RateSchedule>,
 }
@@ -216,7 +217,7 @@ impl Settings {
             lr: None,
             synthesizer: None,
             synthesizer_lr: None,
-            lr_schedule: RateSchedule::Constant,
+            lr_schedule: RateSchedule::End,
             target_scale: TargetScale::PerExample,
             hidden_init: Init::He,
             output_init: Init::FanIn,
@@ -348,23 +349,30 @@ impl Settings {
         Order::new(self.examples, self.run.batch_size, shuffle)
     }
 
-    /// The learning rate of the layers. Synthesizers without labels are so far behind that layers
-    /// must learn more slowly.
+    /// What a method learns with where nobody says it: the rate of the layers, by how much that of the
+    /// synthesizers is higher, and their shape. Synthesizers without labels are so far behind that
+    /// layers must learn more slowly, the more so where one learns from another.
+    fn standard_of(&self, method: Method) -> (f64, f64, SynthesizerKind) {
+        match (method.learns_blindly(), self.sections_of(method).len()) {
+            (false, _) => (4e-3, 3.0, SynthesizerKind::Linear),
+            (true, ..=2) => (2e-3, 1.5, SynthesizerKind::Mlp(vec![128])),
+            (true, _) => (5e-4, 4.0, SynthesizerKind::Mlp(vec![128, 128])),
+        }
+    }
+
     fn lr_of(&self, method: Method) -> f64 {
         let known = self.defaults.get(method).map(|known| known.lr);
-        let default = if method.learns_blindly() { 3e-4 } else { 4e-3 };
-        self.lr.or(known).unwrap_or(default)
+        self.lr.or(known).unwrap_or(self.standard_of(method).0)
     }
 
     fn synthesizer_lr_of(&self, method: Method) -> f64 {
-        let times = if method.learns_blindly() { 10.0 } else { 3.0 };
         let of_kind = self.synthesizer_of(method).own_rate();
         let known = self
             .defaults
             .get(method)
             .and_then(|known| known.synthesizer_lr);
         let rate = self.synthesizer_lr.or(known).or(of_kind);
-        rate.unwrap_or(times * self.lr_of(method))
+        rate.unwrap_or(self.standard_of(method).1 * self.lr_of(method))
     }
 
     /// What a method learns with.
@@ -382,11 +390,7 @@ impl Settings {
         self.synthesizer
             .clone()
             .or(known.and_then(|known| known.synthesizer.clone()))
-            .unwrap_or(if method.learns_blindly() {
-                SynthesizerKind::Mlp(vec![256])
-            } else {
-                SynthesizerKind::Linear
-            })
+            .unwrap_or(self.standard_of(method).2)
     }
 
     fn optimizer(&self, lr: f64) -> Optimizer {

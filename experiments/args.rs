@@ -1,6 +1,7 @@
 //! Flags that every experiment has, and how flags are read.
 
 use std::fmt;
+use std::num::IntErrorKind;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -93,6 +94,11 @@ pub struct OutputArgs {
     /// No progress and no messages on stderr, but for errors
     #[arg(long, short)]
     pub quiet: bool,
+
+    /// Runs at the same time, each on processors of its own [default: as many as the machine has
+    /// processors for; one with workers, on wgpu and with --dashboard]
+    #[arg(long, value_name = "N", value_parser = threads, help_heading = "Machine")]
+    pub jobs: Option<usize>,
 }
 
 /// How long it learns, and from which seeds.
@@ -100,11 +106,11 @@ pub struct OutputArgs {
 #[command(next_help_heading = "Length")]
 pub struct LengthArgs {
     /// Training steps [default: adder 20000, images 2500, or as the preset says]
-    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "epochs")]
+    #[arg(long, value_name = "N", value_parser = length, conflicts_with = "epochs")]
     pub steps: Option<usize>,
 
     /// Training length in passes through the examples, instead of steps
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = length)]
     pub epochs: Option<usize>,
 
     #[command(flatten)]
@@ -130,18 +136,40 @@ pub fn set<T: Clone>(setting: &mut T, flag: &Option<T>) {
     }
 }
 
-/// A whole number from 1, and up to the largest that a file of settings can hold.
+/// More of anything than memory holds, and so few that sums of such numbers, and products of two of
+/// them, are numbers still: what is too much is refused where it is known why.
+const MOST: usize = 1_000_000_000;
+
+/// More steps than a hundred years have time for.
+pub const MOST_STEPS: usize = 10_u64.pow(15) as usize;
+
+/// How many there are of something, at least one.
 pub fn positive(text: &str) -> Result<usize, String> {
-    const MOST: usize = i64::MAX as usize;
-    match text.parse() {
-        Ok(0) => Err("it must be at least 1".to_string()),
-        Ok(number) if number > MOST => Err(format!("choose up to {MOST}")),
-        Ok(number) => Ok(number),
-        Err(_) => Err("it must be a whole number from 1".to_string()),
+    whole_from(1, MOST, text)
+}
+
+/// How many there are of something that may be missing.
+pub fn whole(text: &str) -> Result<usize, String> {
+    whole_from(0, MOST, text)
+}
+
+/// How long something lasts, in steps or passes.
+pub fn length(text: &str) -> Result<usize, String> {
+    whole_from(1, MOST_STEPS, text)
+}
+
+fn whole_from(least: usize, most: usize, text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(number) if number < least => Err(format!("it must be at least {least}")),
+        Ok(number) if number <= most => Ok(number),
+        Err(error) if *error.kind() != IntErrorKind::PosOverflow => {
+            Err(format!("it must be a whole number from {least}"))
+        }
+        _ => Err(format!("choose up to {most}")),
     }
 }
 
-/// A number of threads of the CPU backends.
+/// A number of threads.
 pub fn threads(text: &str) -> Result<usize, String> {
     let threads = positive(text)?;
     check_threads(threads).map_err(|misuse| misuse.0)?;
@@ -153,7 +181,7 @@ pub fn check_threads(threads: usize) -> Result<(), Misuse> {
     const MOST: usize = 1_024;
     match threads > MOST {
         true => Err(Misuse(format!(
-            "{threads} kernel threads are too many; choose up to {MOST}"
+            "{threads} threads are too many; choose up to {MOST}"
         ))),
         false => Ok(()),
     }
@@ -193,4 +221,29 @@ pub fn check_rates(rates: &[Option<f64>]) -> Result<(), Misuse> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_have_both_bounds() {
+        for (text, expected) in [
+            ("1", Ok(1)),
+            ("1000000000", Ok(MOST)),
+            ("0", Err("it must be at least 1")),
+            ("1000000001", Err("choose up to 1000000000")),
+            ("99999999999999999999999", Err("choose up to 1000000000")),
+            ("-1", Err("it must be a whole number from 1")),
+            ("1.5", Err("it must be a whole number from 1")),
+            ("", Err("it must be a whole number from 1")),
+        ] {
+            assert_eq!(positive(text), expected.map_err(String::from), "{text}");
+        }
+        assert_eq!(whole("0"), Ok(0));
+        assert!(whole("1000000001").is_err());
+        assert_eq!(length("1000000000000000"), Ok(MOST_STEPS));
+        assert!(length("1000000000000001").is_err());
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::args::{MachineArgs, SeedArgs};
+use crate::args::{MOST_STEPS, MachineArgs, SeedArgs, length};
 use crate::comparison::Common;
 
 /// How long it learns, and from which seeds.
@@ -102,15 +102,18 @@ impl FromStr for Budget {
         const MOST_MINUTES: f64 = 5e7;
         let budget = match text.strip_suffix('m') {
             Some(minutes) => minutes.parse().ok().map(Self::Minutes),
-            None => text.parse().ok().map(Self::Steps),
+            None => length(text).ok().map(Self::Steps),
         };
         budget
             .filter(|budget| match *budget {
-                Self::Steps(steps) => steps > 0,
+                Self::Steps(_) => true,
                 Self::Minutes(minutes) => minutes > 0.0 && minutes <= MOST_MINUTES,
             })
             .ok_or_else(|| {
-                "choose a number of steps, as 20000, or of minutes, as 5m, above 0".to_string()
+                format!(
+                    "choose a number of steps, as 20000, or of minutes, as 5m, above 0 and up to \
+                     {MOST_STEPS} steps or {MOST_MINUTES} minutes"
+                )
             })
     }
 }
@@ -143,7 +146,18 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for name in [
-            "", "0", "-1", "m", "0m", "-1m", "NaNm", "infm", "1e9m", "5 m", "5h",
+            "",
+            "0",
+            "-1",
+            "1000000000000001",
+            "m",
+            "0m",
+            "-1m",
+            "NaNm",
+            "infm",
+            "1e9m",
+            "5 m",
+            "5h",
         ] {
             assert!(name.parse::<Budget>().is_err(), "{name}");
         }

@@ -24,7 +24,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{
-    MachineArgs, Misuse, OutputArgs, SeedArgs, check_rates, positive, rate, scale, set,
+    MachineArgs, Misuse, OutputArgs, SeedArgs, check_rates, length, positive, rate, scale, set,
 };
 use crate::comparison::{self, Common, Comparison, Outcomes, Run, Settings as _};
 use crate::memory::{FLOAT, OF_PARAMETER};
@@ -110,11 +110,11 @@ pub struct TrainingArgs {
 #[command(next_help_heading = "Length")]
 pub struct StepsArgs {
     /// Training steps, of T^2 digits of every stream each [default: 3000]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = length)]
     steps: Option<usize>,
 
     /// Steps between two looks at the test stream [default: a tenth of all]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = length)]
     eval_every: Option<usize>,
 
     #[command(flatten)]

@@ -2,7 +2,10 @@
 //! another, in a folder that can be resumed.
 
 use std::fmt::Display;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 use anyhow::bail;
 use burn::tensor::Device;
@@ -21,12 +24,12 @@ use crate::{dashboard, memory, output};
 
 /// The settings of an experiment: everything that decides what happens, written to the folder, and
 /// enough to repeat it.
-pub trait Settings: Clone + PartialEq + Serialize + DeserializeOwned {
+pub trait Settings: Clone + PartialEq + Serialize + DeserializeOwned + Sync {
     /// The name of the experiment.
     const NAME: &'static str;
 
     /// The ways to train that it compares.
-    type Method: Copy + PartialEq + Display;
+    type Method: Copy + PartialEq + Display + Sync;
 
     fn common(&self) -> &Common<Self::Method>;
     fn common_mut(&mut self) -> &mut Common<Self::Method>;
@@ -36,6 +39,11 @@ pub trait Settings: Clone + PartialEq + Serialize + DeserializeOwned {
 
     /// Bytes that a run needs at the very least.
     fn memory(&self) -> u128;
+
+    /// Whether a run takes the machine for itself. Default: on wgpu.
+    fn is_alone(&self) -> bool {
+        self.common().backend == Backend::Wgpu
+    }
 
     /// Takes over how long `other` is to train.
     fn set_length(&mut self, other: &Self) {
@@ -67,6 +75,16 @@ pub struct Common<M> {
 }
 
 impl<M: PartialEq + Display> Common<M> {
+    /// Methods and seeds of all runs.
+    fn runs(&self) -> Vec<(M, u64)>
+    where
+        M: Copy,
+    {
+        let seeds = self.seed..self.seed + self.seeds as u64;
+        let of_method = |&method: &M| seeds.clone().map(move |seed| (method, seed));
+        self.methods.iter().flat_map(of_method).collect()
+    }
+
     /// The method and the seed of the settings of a single run.
     pub fn only(&self) -> Result<(M, u64), Misuse>
     where
@@ -181,6 +199,8 @@ pub struct Comparison<S> {
     pub settings: S,
     pub device: Device,
     session: Session,
+    /// Runs at the same time.
+    jobs: usize,
 }
 
 /// The folder of a run in that of its call.
@@ -250,7 +270,8 @@ impl<S: Settings> Comparison<S> {
         settings.check()?;
         settings.resolve();
         let backend = settings.common().backend;
-        memory::check(settings.memory(), backend)?;
+        let jobs = jobs(&settings, output)?;
+        memory::check(settings.memory().saturating_mul(jobs as u128), backend)?;
         // Two at work in one folder would spoil each other's files.
         let resumed = output.resume.clone().map(new_session).transpose()?;
         if let Some(folder) = &output.run_dir {
@@ -262,7 +283,7 @@ impl<S: Settings> Comparison<S> {
         let session = match resumed {
             Some(session) => {
                 if saved.is_some_and(|saved| settings.is_longer_than(&saved)) {
-                    session.write_settings(&text)?;
+                    session.lengthen(text);
                 }
                 session
             }
@@ -284,68 +305,94 @@ impl<S: Settings> Comparison<S> {
             settings,
             device,
             session,
+            jobs,
         };
         Ok((comparison, prepared))
     }
 
-    /// Runs every method from every seed. One that fails among several does not keep the others from
-    /// theirs.
-    pub fn run<R>(
+    /// Runs every method from every seed, some at the same time. One that fails among several does not
+    /// keep the others from theirs.
+    pub fn run<R: Send>(
         &self,
-        one: impl Fn(&Run<S>) -> anyhow::Result<R>,
+        one: impl Fn(&Run<S>) -> anyhow::Result<R> + Sync,
     ) -> anyhow::Result<Outcomes<R>> {
-        let Common {
-            methods,
-            seed,
-            seeds,
-            ..
-        } = self.settings.common();
-        let is_alone = methods.len() * seeds == 1;
         if self.settings.common().backend == Backend::Wgpu {
             self.session.say(
                 "wgpu compiles kernels for this device in the first steps of a network: that may \
                  take a minute",
             );
         }
+        let runs = self.settings.common().runs();
+        let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        // Takes one run after another until there are none.
+        let work = || {
+            let mut done = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                let Some(&(method, seed)) = runs.get(i) else {
+                    break;
+                };
+                let run = self.one(method, seed, runs.len() == 1);
+                let outcome = match self.session.is_to_stop() {
+                    true => {
+                        let at = format!("the beginning of {}", run.label);
+                        Err(self.session.interrupted(at).into())
+                    }
+                    false => one(&run),
+                };
+                if let Err(error) = &outcome {
+                    match runs.len() == 1 || ends_all(error) {
+                        true => is_over.store(true, Ordering::Relaxed),
+                        false => {
+                            let error = output::told(error);
+                            output::say(&format!("{} is given up: {error}", run.label));
+                        }
+                    }
+                }
+                done.push((i, run.label, outcome));
+            }
+            done
+        };
+        let mut done = match self.jobs.min(runs.len()) {
+            0 | 1 => work(),
+            jobs => on_threads(jobs, self.settings.common().kernel_threads, work)?,
+        };
+        done.sort_by_key(|(i, _, _)| *i);
         let mut outcomes = Outcomes {
             results: Vec::new(),
             failures: Vec::new(),
         };
-        for &method in methods {
-            for seed in *seed..seed + *seeds as u64 {
-                let mut settings = self.settings.clone();
-                let common = settings.common_mut();
-                (common.methods, common.seed, common.seeds) = (vec![method], seed, 1);
-                settings.resolve();
-                let run = Run {
-                    settings,
-                    method,
-                    seed,
-                    device: &self.device,
-                    folder: run_folder(&self.session.folder, method, seed, is_alone),
-                    label: format!("{method}, seed {seed}"),
-                    session: &self.session,
-                };
-                if self.session.is_to_stop() {
-                    let at = format!("the beginning of {}", run.label);
-                    return Err(self.session.interrupted(at).into());
-                }
-                match one(&run) {
-                    Ok(result) => outcomes.results.push(result),
-                    Err(error) if is_alone || ends_all(&error) => return Err(error),
-                    Err(error) => {
-                        let error = output::told(&error);
-                        output::say(&format!("{} is given up: {error}", run.label));
-                        let run = run.label;
-                        outcomes.failures.push(Failure { run, error });
-                    }
+        for (_, run, outcome) in done {
+            match outcome {
+                Ok(result) => outcomes.results.push(result),
+                Err(error) if runs.len() == 1 || ends_all(&error) => return Err(error),
+                Err(error) => {
+                    let error = output::told(&error);
+                    outcomes.failures.push(Failure { run, error });
                 }
             }
         }
-        if !is_alone && !outcomes.results.is_empty() {
+        if runs.len() > 1 && !outcomes.results.is_empty() {
             self.session.draw_curves()?;
         }
         Ok(outcomes)
+    }
+
+    /// One run of the call, which may be its only one.
+    fn one(&self, method: S::Method, seed: u64, is_only: bool) -> Run<'_, S> {
+        let mut settings = self.settings.clone();
+        let common = settings.common_mut();
+        (common.methods, common.seed, common.seeds) = (vec![method], seed, 1);
+        settings.resolve();
+        Run {
+            settings,
+            method,
+            seed,
+            device: &self.device,
+            folder: run_folder(&self.session.folder, method, seed, is_only),
+            label: format!("{method}, seed {seed}"),
+            session: &self.session,
+        }
     }
 
     /// Has the command that goes on have another flag, if it was given, with a word as a shell reads
@@ -392,6 +439,46 @@ impl<R> Outcomes<R> {
             }
         }
     }
+}
+
+/// How many runs are to be made at the same time.
+fn jobs<S: Settings>(settings: &S, output: &OutputArgs) -> Result<usize, Misuse> {
+    let common = settings.common();
+    let is_alone = settings.is_alone() || output.dashboard;
+    match output.jobs {
+        Some(2..) if is_alone => Err(Misuse(
+            "--jobs is for runs on flex and ndarray without workers and --dashboard; others take the \
+             machine, or the terminal, for themselves"
+                .to_string(),
+        )),
+        Some(jobs) => Ok(jobs.min(common.runs().len())),
+        None if is_alone => Ok(1),
+        None => {
+            let most = dni::backend::processors() / common.kernel_threads.max(1);
+            Ok(most.clamp(1, common.runs().len()))
+        }
+    }
+}
+
+/// Lets so many threads work, each with as many kernel threads; what they have done.
+fn on_threads<R: Send>(
+    threads: usize,
+    kernel_threads: usize,
+    work: impl Fn() -> Vec<R> + Sync,
+) -> anyhow::Result<Vec<R>> {
+    let work = || -> anyhow::Result<Vec<R>> {
+        dni::backend::set_kernel_threads(kernel_threads)?;
+        Ok(work())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = Vec::new();
+        for thread in threads {
+            let own = thread.join();
+            done.extend(own.unwrap_or_else(|panic| resume_unwind(panic))?);
+        }
+        Ok(done)
+    })
 }
 
 /// Whether an error leaves nothing to the runs that would follow.

@@ -8,6 +8,7 @@ use dni::run::Checkpoint;
 use serde::Serialize;
 
 use crate::args::{Format, MachineArgs, Misuse};
+use crate::session::Damaged;
 use crate::source::TestDataArgs;
 use crate::table::Table;
 use crate::{adder, clocks, copy, images, output, session, text};
@@ -41,17 +42,35 @@ struct Evaluation {
 /// `dni eval`.
 pub fn run(args: EvalArgs) -> anyhow::Result<()> {
     session::prepare_kernels(args.machine.kernel_threads.unwrap_or(1))?;
-    let mut evaluations = Vec::new();
-    for run in session::find_runs(&args.runs)? {
-        evaluations.push(evaluate(&run, &args)?);
+    let runs = session::find_runs(&args.runs)?;
+    let (mut evaluations, mut failures) = (Vec::new(), Vec::new());
+    for run in &runs {
+        match evaluate(run, &args) {
+            Ok(evaluation) => evaluations.push(evaluation),
+            // What is wrong with the call is wrong for all.
+            Err(error) if error.is::<Misuse>() || runs.len() == 1 => return Err(error),
+            Err(error) => failures.push((run, error)),
+        }
     }
+    for (run, error) in &failures {
+        output::say(&format!(
+            "left out: '{}': {}",
+            run.display(),
+            output::told(error)
+        ));
+    }
+    let damaged = Damaged {
+        damaged: failures.len(),
+        all: runs.len(),
+    };
     match args.format {
         Format::Json => {
             let report = BTreeMap::from([("results", evaluations)]);
-            output::print(&(serde_json::to_string(&report)? + "\n"))
+            output::print(&(serde_json::to_string(&report)? + "\n"))?;
         }
-        Format::Text => output::print(&table(&evaluations).to_text()),
+        Format::Text => output::print(&table(&evaluations).to_text())?,
     }
+    damaged.check()
 }
 
 /// Measures the network of one run.

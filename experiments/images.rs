@@ -18,7 +18,8 @@ use dni::{Backend, Batch, Chain, Lessons, Place, Quality, Sparse, TargetScale};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{
-    LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, positive, probability, rate, set,
+    LengthArgs, MachineArgs, Misuse, OutputArgs, check_rates, length, positive, probability, rate,
+    set,
 };
 use crate::comparison::{self, Common, Comparison, Outcomes, Run, Settings as _, check_every};
 use crate::defaults::{Defaults, DefaultsOf};
@@ -48,7 +49,7 @@ pub struct ImagesArgs {
     length: LengthArgs,
     /// Steps between two looks at the test set [default: a quarter of all, 250 at
     /// least]
-    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Length")]
+    #[arg(long, value_name = "N", value_parser = length, help_heading = "Length")]
     eval_every: Option<usize>,
     #[command(flatten)]
     workers: WorkerArgs,
@@ -134,8 +135,8 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     synthesizer_lr: Option<f64>,
 
-    /// Drops of all learning rates: constant, paper (a tenth after 3/5 of the steps and again after
-    /// 4/5) or STEP:FACTOR,... [default: paper]
+    /// Drops of all learning rates: constant, end (a tenth in the last tenth of the steps), paper (a
+    /// tenth after 3/5 of the steps and again after 4/5) or STEP:FACTOR,... [default: paper]
     #[arg(long, value_name = "SCHEDULE")]
     lr_schedule: Option<RateSchedule>,
 
@@ -225,6 +226,10 @@ impl Settings {
         set(&mut s.update_probability, &training.update_probability);
         s.eval_every = args.eval_every.or(s.eval_every);
         s.workers.set(&args.workers);
+        if base.is_none() {
+            // Runs that are older than this go on without: their checkpoints know nothing of it.
+            s.workers.resolve(s.run.batch_size);
+        }
         if base.is_none() && s.preset.is_none() && args.network.sections.is_none() {
             s.sections = s.sections_of_workers();
         }
@@ -348,8 +353,10 @@ impl Settings {
 
     /// Interfaces only where two workers meet, or everywhere if there are none.
     fn sections_of_workers(&self) -> Sections {
+        let (network, shape) = (&self.network, self.shape());
+        let work = network.check(shape);
+        let work = work.and_then(|()| network.work(shape, Source::CLASSES));
         // Without work, because the network is refused.
-        let work = self.network.work(self.shape(), Source::CLASSES);
         self.workers.sections(&work.unwrap_or_default())
     }
 
@@ -541,6 +548,10 @@ impl comparison::Settings for Settings {
             ));
         }
         Ok(())
+    }
+
+    fn is_alone(&self) -> bool {
+        self.workers.are_wanted() || self.run.backend == Backend::Wgpu
     }
 
     fn memory(&self) -> u128 {

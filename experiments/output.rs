@@ -6,6 +6,8 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use crate::progress::beside_bars;
+
 /// Prints a text that ends in a line break.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
@@ -17,7 +19,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 
 /// Says something on stderr. That nobody listens there is no reason to stop.
 pub fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = beside_bars(|| writeln!(io::stderr().lock(), "{text}"));
 }
 
 /// Whether the reader of stdout has gone, as `head` does: no failure of ours.

@@ -14,7 +14,7 @@ use dni::schedule::{Link, Threaded};
 use dni::{Backend, Batch, Chain, Credit, Drops};
 use serde::Serialize;
 
-use crate::args::{BackendChoice, Format, Misuse, positive};
+use crate::args::{BackendChoice, Format, Misuse, positive, whole};
 use crate::comparison::Settings as _;
 use crate::images::{NetworkArgs, Settings, with_label};
 use crate::method::Method;
@@ -43,8 +43,8 @@ pub struct PlanArgs {
     link: Option<Link>,
 
     /// Microseconds that a worker needs to get a message [default: measured, the time of a copy]
-    #[arg(long, value_name = "N")]
-    message_us: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = whole)]
+    message_us: Option<usize>,
 
     /// Images in a batch
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = positive)]
@@ -177,7 +177,7 @@ fn measure(
 ) -> anyhow::Result<Costs> {
     let [forward, backward] = locked_times(locked, batch, device)?;
     let message = match args.message_us {
-        Some(microseconds) => Duration::from_micros(microseconds),
+        Some(microseconds) => Duration::from_micros(microseconds as u64),
         None => message_time(decoupled, args.batch_size, device)?,
     };
     Ok(Costs {

@@ -35,7 +35,8 @@ pub fn run(args: PlotArgs) -> anyhow::Result<()> {
             .into());
         }
     };
-    let groups = report::read(&session::find_runs(&args.runs)?)?;
+    let (groups, damaged) = session::read_runs(&args.runs)?;
     dni::run::write_atomically(path, &encode(report::plot(&groups)))?;
-    output::print(&format!("plot: {}\n", path.display()))
+    output::print(&format!("plot: {}\n", path.display()))?;
+    damaged.check()
 }

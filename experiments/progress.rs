@@ -1,13 +1,22 @@
 //! A progress bar on stderr.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use dni::Result;
 use dni::data::fetch::Fetched;
 use dni::run::{Event, Listener};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::output;
+
+/// The bars of all runs that are made at the same time, one below the other.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Lets something else be written on stderr, where bars may be.
+pub fn beside_bars<R>(write: impl FnOnce() -> R) -> R {
+    BARS.suspend(write)
+}
 
 /// Shows a run's progress with its rate, time left and loss, if stderr is a terminal.
 pub struct Bar {
@@ -19,10 +28,10 @@ pub struct Bar {
 impl Bar {
     pub fn new(label: &str, quiet: bool) -> Self {
         let style = style("{prefix} {bar:30} {pos}/{len} steps, {rate}, {eta} left{msg}");
+        let bar = ProgressBar::with_draw_target(None, target(quiet));
+        let bar = if quiet { bar } else { BARS.add(bar) };
         Self {
-            bar: ProgressBar::with_draw_target(None, target(quiet))
-                .with_style(style)
-                .with_prefix(label.to_string()),
+            bar: bar.with_style(style).with_prefix(label.to_string()),
             label: label.to_string(),
             quiet,
         }
@@ -53,7 +62,7 @@ impl Listener for Bar {
                     .collect();
                 if !self.quiet {
                     let line = format!("{} step {step}: {}", self.label, figures.join(", "));
-                    self.bar.suspend(|| output::say(&line));
+                    output::say(&line);
                 }
             }
             Event::Compared { .. } | Event::Traced { .. } | Event::Saved { .. } => {}

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum RateSchedule {
     /// Never.
     Constant,
+    /// To a tenth for the last tenth of the steps.
+    End,
     /// To a tenth after three fifths of the steps, and again after four fifths.
     Paper,
     /// From these steps on by these factors.
@@ -28,6 +30,7 @@ impl RateSchedule {
     pub fn drops(&self, steps: usize) -> Drops {
         match self {
             Self::Constant => Drops::default(),
+            Self::End => Drops::at_end(steps),
             Self::Paper => Drops::paper(steps),
             Self::Drops(drops) => drops.clone(),
         }
@@ -38,6 +41,7 @@ impl fmt::Display for RateSchedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Constant => f.pad("constant"),
+            Self::End => f.pad("end"),
             Self::Paper => f.pad("paper"),
             Self::Drops(drops) => {
                 let drops = drops.as_slice().iter();
@@ -54,6 +58,7 @@ impl FromStr for RateSchedule {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "constant" => return Ok(Self::Constant),
+            "end" => return Ok(Self::End),
             "paper" => return Ok(Self::Paper),
             _ => {}
         }
@@ -65,7 +70,7 @@ impl FromStr for RateSchedule {
             })
             .collect();
         let drops = drops.ok_or(
-            "choose constant, paper or STEP:FACTOR,... as in 3000:0.1,4000:0.1".to_string(),
+            "choose constant, end, paper or STEP:FACTOR,... as in 3000:0.1,4000:0.1".to_string(),
         )?;
         let drops = Drops::new(drops).map_err(|error| error.to_string())?;
         Ok(Self::Drops(drops))
@@ -92,7 +97,7 @@ mod tests {
 
     #[test]
     fn names_read_back_as_what_they_name() {
-        for name in ["constant", "paper", "300:0.1", "300:0.1,400:0.5"] {
+        for name in ["constant", "end", "paper", "300:0.1", "300:0.1,400:0.5"] {
             assert_eq!(name.parse::<RateSchedule>().unwrap().to_string(), name);
         }
     }

@@ -28,7 +28,8 @@ pub fn run(args: ReportArgs) -> anyhow::Result<()> {
         (None, [folder]) => folder.join(NAME),
         (None, _) => PathBuf::from(NAME),
     };
-    let groups = report::read(&session::find_runs(&args.runs)?)?;
+    let (groups, damaged) = session::read_runs(&args.runs)?;
     dni::run::write_atomically(&path, report::html(&groups).as_bytes())?;
-    output::print(&format!("report: {}\n", path.display()))
+    output::print(&format!("report: {}\n", path.display()))?;
+    damaged.check()
 }

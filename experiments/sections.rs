@@ -7,7 +7,7 @@ use dni::schedule::threaded::check_split;
 use dni::{Chain, Dense, Mlp, Optimizer, Quality};
 use serde::{Deserialize, Serialize};
 
-use crate::args::Misuse;
+use crate::args::{Misuse, positive};
 
 /// The layers of each section. Interfaces stand between sections only.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -63,12 +63,12 @@ impl FromStr for Sections {
         if text == "every" {
             return Ok(Self::Every);
         }
-        let sizes = text.split(',').map(|size| size.parse().ok());
-        let sizes: Option<Vec<usize>> = sizes.map(|size| size.filter(|size| *size > 0)).collect();
-        sizes.map(Self::Layers).ok_or_else(|| {
-            "say how many layers each section has, from the bottom up, as in 2,2, or every for one \
-             each"
-                .to_string()
+        let sizes: Result<Vec<usize>, String> = text.split(',').map(positive).collect();
+        sizes.map(Self::Layers).map_err(|error| {
+            format!(
+                "{error}; say how many layers each section has, from the bottom up, as in 2,2, or \
+                 every for one each"
+            )
         })
     }
 }
@@ -127,7 +127,7 @@ mod tests {
         for text in ["every", "4", "4,4", "1,2,3"] {
             assert_eq!(text.parse::<Sections>().unwrap().to_string(), text);
         }
-        for nonsense in ["", "all", "2,", "0", "2,0", "-1", "2 2"] {
+        for nonsense in ["", "all", "2,", "0", "2,0", "-1", "2 2", "2,9999999999"] {
             assert!(nonsense.parse::<Sections>().is_err(), "{nonsense}");
         }
     }
@@ -141,5 +141,6 @@ mod tests {
         }
         assert!(sections("2,2").check(5).is_err());
         assert!(sections("2,4").check(5).is_err());
+        assert!(Sections::Layers(vec![usize::MAX, 6]).check(5).is_err());
     }
 }

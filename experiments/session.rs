@@ -1,10 +1,9 @@
 //! What surrounds the training of every experiment: folders, resuming, Ctrl-C, progress.
 
-use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Once, OnceLock};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
@@ -15,7 +14,7 @@ use dni::run::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::{Format, Misuse, OutputArgs};
+use crate::args::{Format, Misuse, OutputArgs, check_threads};
 use crate::dashboard::{self, Dashboard};
 use crate::origin::origin;
 use crate::progress::Bar;
@@ -33,7 +32,9 @@ pub struct Session {
     flags: String,
     stop: &'static AtomicBool,
     /// Held until a run in this very folder takes it.
-    lock: RefCell<Option<FolderLock>>,
+    lock: Mutex<Option<FolderLock>>,
+    /// The settings of a longer call, until a run goes on by them.
+    longer: Mutex<Option<String>>,
 }
 
 /// A run was asked to stop, and has saved: no failure of its own.
@@ -54,9 +55,7 @@ impl Session {
         folder: PathBuf,
         output: &OutputArgs,
     ) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create the folder '{}'", folder.display()))?;
-        let lock = FolderLock::take(&folder)?;
+        let lock = take(&folder)?;
         let mut flags = String::new();
         let given = [
             ("--tensorboard", output.tensorboard),
@@ -74,7 +73,8 @@ impl Session {
             dashboard: output.dashboard,
             flags,
             stop: asked_to_stop(output.quiet)?,
-            lock: RefCell::new(Some(lock)),
+            lock: Mutex::new(Some(lock)),
+            longer: Mutex::new(None),
         })
     }
 
@@ -84,10 +84,14 @@ impl Session {
         self.write_settings(settings)
     }
 
-    /// Writes the settings, which may replace others.
-    pub fn write_settings(&self, settings: &str) -> anyhow::Result<()> {
+    fn write_settings(&self, settings: &str) -> anyhow::Result<()> {
         dni::run::write_atomically(&self.folder.join(RunFolder::SETTINGS), settings.as_bytes())?;
         Ok(())
+    }
+
+    /// Replaces the settings as soon as a run goes on by them: if none can, they stay as they are.
+    pub fn lengthen(&self, settings: String) {
+        held(&self.longer).replace(settings);
     }
 
     /// Has the command that goes on have another flag, if it was given, with a word as a shell reads
@@ -125,7 +129,7 @@ impl Session {
         plan: &Plan<L::Schedule>,
     ) -> anyhow::Result<Progress> {
         if folder == self.folder {
-            self.lock.take();
+            held(&self.lock).take();
         }
         let (mut run_folder, start) = match RunFolder::open(folder, saved, learner)? {
             Some((mut run_folder, checkpoint)) => {
@@ -140,6 +144,9 @@ impl Session {
                 Progress::default(),
             ),
         };
+        if let Some(settings) = held(&self.longer).take() {
+            self.write_settings(&settings)?;
+        }
         let mut progress: Box<dyn Listener> = match self.dashboard {
             true => Box::new(
                 Dashboard::open(label, &write_settings(settings)?, self.stop)
@@ -192,6 +199,11 @@ impl Session {
     }
 }
 
+/// What several runs at the same time share. It is whole whatever panicked: it is only taken or put.
+fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Whether Ctrl-C has asked the runs of this process to stop. The first call begins to listen.
 pub fn asked_to_stop(quiet: bool) -> anyhow::Result<&'static AtomicBool> {
     /// A terminal that is closed sends its signal twice.
@@ -216,6 +228,13 @@ pub fn asked_to_stop(quiet: bool) -> anyhow::Result<&'static AtomicBool> {
         bail!("cannot listen for Ctrl-C: {error}");
     }
     Ok(&ASKED)
+}
+
+/// Takes a folder, made if there is none, in which no other process may be at work from now on.
+pub fn take(folder: &Path) -> anyhow::Result<FolderLock> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create the folder '{}'", folder.display()))?;
+    Ok(FolderLock::take(folder)?)
 }
 
 /// Refuses a folder for a new session in which something is already.
@@ -271,6 +290,7 @@ pub fn make_folder(experiment: &str) -> anyhow::Result<PathBuf> {
 /// anything starts a thread. It holds for all experiments of the process.
 pub fn prepare_kernels(threads: usize) -> anyhow::Result<()> {
     static FIRST: Once = Once::new();
+    check_threads(threads)?;
     // SAFETY: the program has started no other thread yet that could read the environment.
     FIRST.call_once(|| unsafe { std::env::set_var("MATMUL_NUM_THREADS", threads.to_string()) });
     dni::backend::set_kernel_threads(threads)?;
@@ -319,6 +339,38 @@ pub fn find_runs(folders: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         ));
     }
     Ok(found.runs)
+}
+
+/// The runs in some folders, read. One that is damaged does not keep the others from being shown:
+/// [`Damaged::check`] is for the end.
+pub fn read_runs(folders: &[PathBuf]) -> anyhow::Result<(Vec<report::Group>, Damaged)> {
+    let runs = find_runs(folders)?;
+    let (groups, mut errors) = report::read_each(&runs);
+    if groups.is_empty() && !errors.is_empty() {
+        return Err(errors.swap_remove(0).into());
+    }
+    for error in &errors {
+        output::say(&format!("left out: {error}"));
+    }
+    let (damaged, all) = (errors.len(), runs.len());
+    Ok((groups, Damaged { damaged, all }))
+}
+
+/// How many runs could not be used.
+pub struct Damaged {
+    pub damaged: usize,
+    pub all: usize,
+}
+
+impl Damaged {
+    /// Refuses to take it for a success if there are any.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let Self { damaged, all } = self;
+        match damaged {
+            0 => Ok(()),
+            _ => bail!("{damaged} of {all} runs were left out; what is said above says why"),
+        }
+    }
 }
 
 /// Refuses a folder of several runs where one is wanted.

@@ -11,7 +11,7 @@ use dni::{
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::args::Misuse;
+use crate::args::{Misuse, positive};
 use crate::method::Method;
 
 /// The shape of a synthesizer.
@@ -54,13 +54,12 @@ fn joined(sizes: &[usize]) -> String {
 }
 
 /// Sizes from 1, with x between them.
-fn separated(sizes: &str) -> Option<Vec<usize>> {
-    let sizes = sizes.split('x');
-    sizes.map(positive).collect()
+fn separated(sizes: &str) -> Result<Vec<usize>, String> {
+    sizes.split('x').map(size).collect()
 }
 
-fn positive(size: &str) -> Option<usize> {
-    size.parse().ok().filter(|&size| size > 0)
+fn size(text: &str) -> Result<usize, String> {
+    positive(text).map_err(|error| format!("the size '{text}': {error}"))
 }
 
 impl FromStr for SynthesizerKind {
@@ -68,19 +67,21 @@ impl FromStr for SynthesizerKind {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let kind = match text.split_once(':') {
-            None if text == "linear" => Some(Self::Linear),
-            None if text == "label" => Some(Self::Label),
-            Some(("linear", rank)) => positive(rank).map(Self::LowRank),
-            Some(("rls", rank)) => positive(rank).map(Self::Rls),
-            Some(("probe", rank)) => positive(rank).map(Self::Probe),
+            None if text == "linear" => Ok(Self::Linear),
+            None if text == "label" => Ok(Self::Label),
+            Some(("linear", rank)) => size(rank).map(Self::LowRank),
+            Some(("rls", rank)) => size(rank).map(Self::Rls),
+            Some(("probe", rank)) => size(rank).map(Self::Probe),
             Some(("mlp", units)) => separated(units).map(Self::Mlp),
             Some(("conv", channels)) => separated(channels).map(Self::Conv),
-            _ => None,
+            _ => Err("there is no such synthesizer".to_string()),
         };
-        kind.ok_or_else(|| {
-            "choose linear, linear:RANK, rls:RANK, probe:RANK, label, mlp:UNITS or conv:CHANNELS, \
-             with x between the sizes of several hidden layers, as in mlp:256x256"
-                .to_string()
+        kind.map_err(|error| {
+            format!(
+                "{error}; choose linear, linear:RANK, rls:RANK, probe:RANK, label, mlp:UNITS or \
+                 conv:CHANNELS, with x between the sizes of several hidden layers, as in \
+                 mlp:256x256"
+            )
         })
     }
 }
@@ -165,10 +166,10 @@ impl SynthesizerKind {
             // Its kernels alone.
             Self::Conv(hidden) => {
                 let pairs = hidden.windows(2);
-                let products =
-                    pairs.map(|pair| 25 * (pair[0] as u128).saturating_mul(pair[1] as u128));
-                let ends = hidden.iter().map(|&channels| 25 * channels as u128);
-                products.chain(ends).fold(0, u128::saturating_add)
+                let products = pairs.map(|pair| pair[0] as u128 * pair[1] as u128);
+                let ends = hidden.iter().map(|&channels| channels as u128);
+                let kernels = products.chain(ends).fold(0, u128::saturating_add);
+                kernels.saturating_mul(25)
             }
         }
     }
@@ -262,10 +263,39 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for name in [
-            "", "mlp", "mlp:", "mlp:0", "mlp:64x", "mlp:-1", "conv", "linear:", "linear:0",
-            "label:1", "rls", "probe:0",
+            "",
+            "mlp",
+            "mlp:",
+            "mlp:0",
+            "mlp:64x",
+            "mlp:-1",
+            "conv",
+            "linear:",
+            "linear:0",
+            "label:1",
+            "rls",
+            "probe:0",
+            "linear:9999999999",
+            "mlp:8x9999999999",
         ] {
             assert!(name.parse::<SynthesizerKind>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_size_is_too_large_to_be_counted() {
+        use SynthesizerKind::*;
+        let most = usize::MAX;
+        for kind in [
+            Linear,
+            LowRank(most),
+            Rls(most),
+            Probe(most),
+            Label,
+            Mlp(vec![most; 3]),
+            Conv(vec![most; 3]),
+        ] {
+            assert!(kind.values(most, most) > u128::from(u64::MAX), "{kind}");
         }
     }
 }

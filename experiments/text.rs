@@ -20,7 +20,7 @@ use dni::{Backend, Loss, Quality, Recurrent, Sequence, Window};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::args::{Format, MachineArgs, Misuse, OutputArgs, positive, set};
+use crate::args::{Format, MachineArgs, Misuse, OutputArgs, length, positive, set};
 use crate::budget::{Budget, BudgetArgs};
 use crate::comparison::{self, Common, Comparison, Outcomes, Run, Settings as _};
 use crate::output;
@@ -44,10 +44,10 @@ pub struct TextArgs {
     #[command(flatten)]
     length: BudgetArgs,
     /// Steps between two looks at the validation text [default: a twentieth of the steps]
-    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Length")]
+    #[arg(long, value_name = "N", value_parser = length, help_heading = "Length")]
     eval_every: Option<usize>,
     /// Looks at the validation text without a new best one after which a run ends [default: 10]
-    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Length")]
+    #[arg(long, value_name = "N", value_parser = length, help_heading = "Length")]
     patience: Option<usize>,
     #[command(flatten)]
     machine: MachineArgs,
@@ -130,6 +130,11 @@ fn files(words: &[PathBuf]) -> Vec<PathBuf> {
 /// Characters of the language to validate with, and to test with.
 const HELD_OUT: usize = 50_000;
 
+/// Whether a file is one that a process has open, as in `--corpus <(cat a.txt)`.
+fn is_of_a_process(file: &Path) -> bool {
+    file.starts_with("/dev") || file.starts_with("/proc")
+}
+
 impl Settings {
     /// `base`, or else the default, changed by the flags that were given.
     fn from_args(base: Option<&Self>, args: &TextArgs) -> Self {
@@ -180,17 +185,25 @@ impl Settings {
         }
     }
 
-    fn corpus(&self, data_dir: Option<&Path>, seed: u64, quiet: bool) -> dni::Result<Corpus> {
+    fn corpus(&self, data_dir: Option<&Path>, seed: u64, quiet: bool) -> anyhow::Result<Corpus> {
         if !self.corpus.is_empty() {
-            return Corpus::read(&self.corpus);
+            let corpus = Corpus::read(&self.corpus);
+            return match self.corpus.iter().any(|file| is_of_a_process(file)) {
+                true => corpus.context(
+                    "the text came from a pipe, which is gone: only runs on files can go on and be \
+                     measured again",
+                ),
+                false => Ok(corpus?),
+            };
         }
-        match self.source {
+        let corpus = match self.source {
             Source::Language => Ok(Language.corpus([self.characters, HELD_OUT, HELD_OUT], seed)),
             Source::Shakespeare => {
                 let mut bar = DownloadBar::new(quiet);
                 shakespeare(&places(data_dir), &mut |fetched| bar.show(fetched))
             }
-        }
+        };
+        Ok(corpus?)
     }
 
     /// Whether every seed has a text of its own.

@@ -11,7 +11,7 @@ use dni::schedule::{Link, Threaded};
 use dni::{Backend, Batch, Chain, Lessons, Place};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{Misuse, positive};
+use crate::args::{Misuse, positive, whole};
 use crate::method::Method;
 use crate::sections::{Sections, layer_name};
 use crate::token::TokenArgs;
@@ -31,7 +31,8 @@ pub fn most_micro_batches(batch_size: usize) -> usize {
 #[command(next_help_heading = "Workers")]
 pub struct WorkerArgs {
     /// Threads that train the layers at the same time, each some neighbouring ones; a short warm-up
-    /// shares them out evenly [default: one thread, layer after layer]
+    /// shares them out evenly, and interfaces stand where workers meet unless --sections says where
+    /// [default: one thread, layer after layer]
     #[arg(long, value_name = "N", value_parser = positive)]
     workers: Option<usize>,
 
@@ -61,7 +62,7 @@ pub struct WorkerArgs {
 
     /// Steps that gradients come late from one worker to the one below, neither more nor less, so
     /// that the result does not depend on the timing; instead of --queue
-    #[arg(long, value_name = "STEPS", conflicts_with = "queue")]
+    #[arg(long, value_name = "STEPS", value_parser = whole, conflicts_with = "queue")]
     late: Option<usize>,
 
     /// Delay one way of what workers send each other, its bandwidth in each direction and a jitter, as
@@ -75,8 +76,11 @@ pub struct WorkerArgs {
     micro_batches: Option<usize>,
 }
 
-/// Messages of a queue, which has room for all of them from the beginning.
+/// Messages of a queue, which has room for all of them from the beginning, and steps that gradients
+/// may be late.
 const MOST_QUEUE: usize = 1 << 16;
+/// Threads of workers, more than any machine is quick with.
+const MOST_WORKERS: usize = 1_024;
 
 /// Who trains which layers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -88,13 +92,13 @@ pub struct Workers {
     split: Option<Vec<usize>>,
     /// None for the run's backend.
     place: Option<Vec<Place>>,
-    /// None for the default.
+    /// None over a link for as many as are under way; else as for the micro-batches.
     queue: Option<usize>,
     /// None if the timing and the queue say it.
     late: Option<usize>,
     /// None for the machine's memory.
     link: Option<Link>,
-    /// None for the default.
+    /// None for the default, in settings from before it was written down, or without workers.
     micro_batches: Option<usize>,
 }
 
@@ -117,6 +121,18 @@ impl Workers {
         self.micro_batches = args.micro_batches.or(self.micro_batches);
     }
 
+    /// Writes down what is used where nothing was said, so that another default tomorrow changes no run
+    /// of today: but for a queue over a link, which depends on how long steps take.
+    pub fn resolve(&mut self, batch_size: usize) {
+        if !self.are_wanted() {
+            return;
+        }
+        self.micro_batches = Some(self.micro_batches(batch_size));
+        if self.late.is_none() && self.link.is_none() {
+            self.queue = self.queue.or(Some(1));
+        }
+    }
+
     /// Whether there are any.
     pub fn are_wanted(&self) -> bool {
         self.count() > 0
@@ -132,14 +148,17 @@ impl Workers {
     /// Sections whose layers are those of each worker, if there are any: by the split, or else evenly
     /// by the `work` of every layer, from the bottom up.
     pub fn sections(&self, work: &[Duration]) -> Sections {
+        // What is refused has no work to be shared out, or more workers than memory.
+        if self.check(work.len()).is_err() {
+            return Sections::Every;
+        }
         match (&self.split, self.count()) {
             (Some(split), _) => Sections::Layers(split.clone()),
             (None, 0) => Sections::Every,
-            (None, workers) => match even_split(&vec![work.to_vec(); workers]) {
-                Ok(split) => Sections::Layers(split),
-                // There are more workers than layers, which is refused.
-                Err(_) => Sections::Every,
-            },
+            (None, workers) => {
+                let split = even_split(&vec![work.to_vec(); workers]);
+                split.map_or(Sections::Every, Sections::Layers)
+            }
         }
     }
 
@@ -168,6 +187,11 @@ impl Workers {
                 "a queue of so many messages never fills; choose --queue up to {MOST_QUEUE}"
             )));
         }
+        if self.late.is_some_and(|late| late > MOST_QUEUE) {
+            return Err(Misuse(format!(
+                "gradients that come so late teach nothing; choose --late up to {MOST_QUEUE}"
+            )));
+        }
         if let Some(split) = &self.split {
             check_split(split, layers).map_err(|error| Misuse(error.to_string()))?;
         }
@@ -175,6 +199,12 @@ impl Workers {
             return Err(Misuse(format!(
                 "every worker needs a layer, and there are {layers}; choose --workers {layers} at \
                  most"
+            )));
+        }
+        if self.count() > MOST_WORKERS {
+            return Err(Misuse(format!(
+                "{} workers are too many; choose up to {MOST_WORKERS}",
+                self.count()
             )));
         }
         let places = self.place.iter().flatten();
@@ -230,7 +260,7 @@ impl Workers {
             Method::Pipeline => (self.micro_batches(batch_size), "--micro-batches"),
             _ => (1, ""),
         };
-        if pieces > 1 && LEAST * pieces > batch_size {
+        if pieces > 1 && pieces > batch_size / LEAST {
             return misuse(format!(
                 "batches of {batch_size} cannot be split into {pieces} of {LEAST} examples or more, \
                  which batch norm needs; choose a larger --batch-size or a smaller {flag}"

@@ -454,14 +454,15 @@ fn wrong_use_is_told_from_failure_and_names_the_culprit() {
         ("--bits 1", vec!["1 bits", "from 2 to 24"]),
         ("--bits 99", vec!["99 bits", "from 2 to 24"]),
         (
-            "--bits 24 --examples 10000000000000",
-            vec!["10000000000000 examples", "choose from 1"],
+            "--bits 24 --examples 1000000000",
+            vec!["1000000000 examples", "choose from 1"],
         ),
+        ("--layers 1000000000", vec!["parameters", "fewer units"]),
+        ("--synthesizer mlp:1000000000", vec!["fewer units"]),
         (
-            "--layers 9223372036854775807",
-            vec!["parameters", "fewer units"],
+            "--synthesizer mlp:99999999999",
+            vec!["'99999999999'", "choose up to 1000000000"],
         ),
-        ("--synthesizer mlp:99999999999", vec!["fewer units"]),
         ("--examples 0", vec!["'0'", "--examples", "at least 1"]),
         ("--examples -1", vec!["'-1'", "--examples", "whole number"]),
         ("--batch-size 0", vec!["'0'", "--batch-size", "at least 1"]),
@@ -945,9 +946,10 @@ fn a_killed_run_goes_on_as_if_nothing_had_happened() {
 
 #[test]
 fn a_session_that_was_killed_in_its_second_run_finishes_both() {
-    let call = LONG
-        .replace("--steps 40000", "--steps 8000")
-        .replace("--method dni", "--method backprop,dni --run-dir it");
+    let call = LONG.replace("--steps 40000", "--steps 8000").replace(
+        "--method dni",
+        "--method backprop,dni --run-dir it --jobs 1",
+    );
     let undisturbed = Place::new();
     let expected = undisturbed.results(&call);
 
@@ -970,6 +972,56 @@ fn a_session_that_was_killed_in_its_second_run_finishes_both() {
         assert_same_run(&place.path(run), &undisturbed.path(run));
     }
     assert_eq!(place.results("--resume it"), resumed);
+}
+
+#[test]
+fn runs_at_the_same_time_end_as_one_after_another() {
+    let call = format!("{TINY} --method backprop,dni,cdni --seeds 2 --run-dir it");
+    let [one, many] = [Place::new(), Place::new()];
+    let expected = timeless(one.results(&format!("{call} --jobs 1")));
+    assert_eq!(
+        timeless(many.results(&format!("{call} --jobs 4"))),
+        expected
+    );
+    for method in ["backprop", "dni", "cdni"] {
+        for seed in [1, 2] {
+            let run = format!("it/{method}-seed{seed}");
+            assert_same_run(&many.path(&run), &one.path(&run));
+        }
+    }
+    for call in [
+        format!("{TINY} --method none --seeds 2 --backend wgpu"),
+        "images --steps 1 --method cdni --seeds 2 --workers 2".to_string(),
+    ] {
+        let call = format!("{call} --jobs 2");
+        many.run(&call).fails(2, &["--jobs", "workers"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn runs_at_the_same_time_stop_and_go_on_together() {
+    let call = LONG.replace("--method dni", "--method dni,none --run-dir it");
+    let [place, undisturbed] = [Place::new(), Place::new()];
+    undisturbed.run(&call).succeeds();
+    let mut child = place.start(&format!("{call} --jobs 2"));
+    let runs = ["it/dni-seed1", "it/none-seed1"];
+    wait_until(&mut child, || {
+        let mut runs = runs.iter();
+        runs.all(|run| saved_step(&place.path(run)).is_some())
+    });
+    ask_to_stop(&child);
+    let output = child.wait_with_output().expect("a child can be waited for");
+    assert_eq!(output.status.code(), Some(1));
+    for run in runs {
+        let events = events(&place.path(run));
+        let last = events.last().expect("there are events");
+        assert_eq!(last["event"], "interrupted", "{run}");
+    }
+    place.run("--resume it --jobs 2").succeeds();
+    for run in runs {
+        assert_same_run(&place.path(run), &undisturbed.path(run));
+    }
 }
 
 #[cfg(unix)]

@@ -235,11 +235,18 @@ fn another_text_is_refused_by_name() {
         ("CRC-32", "ba\n".repeat(200)),
     ] {
         write("a.txt", &text);
-        for command in ["text --resume run --quiet", "eval run"] {
+        for command in [
+            "text --resume run --quiet",
+            "text --resume run --quiet --budget 4",
+            "eval run",
+        ] {
             let words = ["a.txt", "is not what this network was trained on", what];
             place.run(command).fails(1, &words);
         }
     }
+    // What was refused has changed nothing.
+    let after = fs::read_to_string(place.path("run/settings.toml")).expect("it is still there");
+    assert_eq!(after, settings);
 }
 
 /// One rule for all who use a trained network: the best one that the run has kept.

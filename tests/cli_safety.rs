@@ -86,6 +86,14 @@ fn outputs_that_are_no_files_are_written_through() {
     }
     let done = place.run("report run --output /dev/null").succeeds();
     assert_eq!(done.stdout, "report: /dev/null\n");
+    let line = "echo before > log; dni report run --output /dev/stdout >> log; cat log";
+    let log = shell(&place, line).succeeds().stdout;
+    assert!(log.starts_with("before\n<!"), "{log}");
+
+    // Only that very file is replaced.
+    fs::write(place.path("page.html.new"), "mine").expect("a file can be written");
+    place.run("report run --output page.html").succeeds();
+    assert_eq!(read(place.path("page.html.new")), "mine");
 
     // A link stays one, and a file keeps who may read it.
     fs::write(place.path("page.html"), "old").expect("a file can be written");
@@ -342,15 +350,93 @@ fn a_start_that_fails_leaves_no_folder() {
     }
 }
 
+// Numbers.
+
+/// The largest numbers of 64 bits, with and without a sign, and one that is only too large for anything
+/// that lies in memory.
+const TOO_MUCH: [&str; 3] = ["18446744073709551615", "9223372036854775807", "10000000000"];
+
+/// Flags for which the smallest of these is not too much: nothing lies in memory for it.
+const WITHOUT_MEMORY: [&str; 6] = [
+    "--steps",
+    "--epochs",
+    "--budget",
+    "--eval-every",
+    "--patience",
+    "--seed",
+];
+
+/// The flags of a command that have a value, and what its help calls that.
+fn flags(place: &Place, command: &str) -> Vec<(String, String)> {
+    let help = place.run(&format!("{command} --help")).succeeds().stdout;
+    let flag = |line: &str| {
+        // What a flag does stands further to the right.
+        line.starts_with(' ').then_some(())?;
+        let indent = line.len() - line.trim_start().len();
+        let mut words = line.split_whitespace();
+        let name = words.find(|word| word.starts_with("--"))?;
+        let value = words.next()?.strip_prefix('<')?.strip_suffix('>')?;
+        (indent <= 6).then(|| (name.to_string(), value.to_string()))
+    };
+    help.lines().filter_map(flag).collect()
+}
+
+/// How a value that a help calls so may say a number, which stands for `#`.
+fn forms(value: &str) -> &'static [&'static str] {
+    match value {
+        "N" | "T" | "STEPS" | "N|Nm" => &["#"],
+        "LAYERS" | "UNITS" | "NUMBERS" => &["#", "#,#,4"],
+        "KIND" => &["linear:#", "rls:#", "probe:#", "mlp:#x#", "conv:#x#"],
+        "METHODS" => &["dni@#", "cdni@#"],
+        "PLACES" => &["flex,wgpu:#"],
+        "ADDRESS" => &["127.0.0.1:#"],
+        "RATE" | "SCHEDULE" | "X" | "P" | "BOOL" | "DELAY[,BANDWIDTH][,JITTER]" => &[],
+        "DIR" | "FILE" | "FILES" | "RUN" => &[],
+        "BACKEND" | "BACKENDS" | "CORE" | "DATA" | "FORMAT" | "MODEL" | "PRESET" | "SOURCE" => &[],
+        other => panic!("'{other}' is new: can it say a whole number, and how?"),
+    }
+}
+
+/// How a call ends that must do so within some seconds.
+fn soon(place: &Place, call: &str, seconds: u32) -> Done {
+    shell(
+        place,
+        &format!("timeout -s KILL {seconds} {PROGRAM} {call}"),
+    )
+}
+
 /// Numbers of any size are refused in words, not by a panic or the end of all memory.
 #[test]
 fn numbers_have_their_bounds() {
     let place = Place::new();
-    const MOST: &str = "18446744073709551615";
     for (call, words) in [
         (
             "images --method cdni --workers 2 --queue 100000",
             ["--queue", "65536"],
+        ),
+        (
+            "images --method cdni --workers 2 --late 100000",
+            ["--late", "65536"],
+        ),
+        (
+            "images --method cdni --workers 1000000000",
+            ["there are 4", "--workers 4"],
+        ),
+        (
+            "images --method cdni --workers 2000 --depth 3000 --units 1",
+            ["2000 workers", "1024"],
+        ),
+        (
+            "images --method pipeline --workers 2 --micro-batches 1000000000",
+            ["1000000000", "--micro-batches"],
+        ),
+        (
+            "images --method cdni --split 1000000000,1000000000,4",
+            ["1000000000,1000000000,4", "has 4"],
+        ),
+        (
+            "images --method cdni@18446744073709551615",
+            ["18446744073709551615", "there are 3"],
         ),
         (
             "images --method cdni --synthesizer probe:10000000",
@@ -365,6 +451,14 @@ fn numbers_have_their_bounds() {
             ["--depth", "100000"],
         ),
         (
+            "images --depth 1000000000 --workers 2",
+            ["parameters", "layers"],
+        ),
+        (
+            "images --model cnn --channels 1000000000 --workers 2",
+            ["parameters", "channels"],
+        ),
+        (
             "images --model cnn --depth 2 --synthesizer conv:100000000x100000000",
             ["memory", "GB"],
         ),
@@ -372,20 +466,23 @@ fn numbers_have_their_bounds() {
             "images --batch-size 60000 --depth 100000 --units 50",
             ["memory", "GB"],
         ),
-        ("copy --batch-size 1000000000000", ["memory", "GB"]),
-        ("copy --units 10000000000", ["8192", "fewer"]),
-        ("clocks --batch-size 1000000000000", ["memory", "GB"]),
+        ("copy --batch-size 1000000000", ["memory", "GB"]),
+        ("copy --units 1000000000", ["8192", "fewer"]),
+        ("clocks --batch-size 1000000000", ["memory", "GB"]),
         (
-            "text --batch-size 1000000000000 --corpus none",
+            "text --batch-size 1000000000 --corpus none",
             ["memory", "GB"],
         ),
-        ("text --characters 1000000000000000", ["memory", "GB"]),
-        ("text --sample 1000000000000", ["--sample", "up to"]),
+        ("text --sample 1000000000", ["--sample", "up to"]),
         (
             "adder --synthesizer rls:10000000 --method dni",
             ["parameters", "fewer"],
         ),
-        ("adder --seeds 9223372036854775806", ["--seeds", "1000000"]),
+        ("adder --seeds 1000000000", ["--seeds", "1000000"]),
+        (
+            "adder --seed 9223372036854775807",
+            ["9223372036854775807", "choose seeds below"],
+        ),
         (
             "adder --kernel-threads 100000",
             ["--kernel-threads", "1024"],
@@ -398,42 +495,167 @@ fn numbers_have_their_bounds() {
             "bench --synthesizer rls:10000000 --method dni",
             ["parameters", "fewer"],
         ),
-        ("plan --batch-size 1000000000000", ["batch of", "from 1 to"]),
+        ("plan --batch-size 1000000000", ["batch of", "from 1 to"]),
+        (
+            "plan --sections 1000000000,1000000000,4",
+            ["1000000000,1000000000,4", "4 layers"],
+        ),
     ] {
         place.run(call).fails(2, &words);
     }
-    // All others have the largest number that a file of settings can hold.
-    for call in [
-        "adder --steps",
-        "adder --epochs",
-        "adder --seeds",
-        "adder --examples",
-        "adder --batch-size",
-        "adder --layers",
-        "adder --bits",
-        "adder --kernel-threads",
-        "images --depth",
-        "images --units",
-        "images --channels",
-        "images --input-units",
-        "images --pool-stride",
-        "images --eval-every",
-        "images --test-examples",
-        "images --workers",
-        "images --split",
-        "images --queue",
-        "copy --unroll",
-        "copy --batch-size",
-        "clocks --period",
-        "text --characters",
-        "text --patience",
-        "bench --repetitions",
-        "plan --micro-batches",
-        "plan --workers",
+    assert_eq!(entries(&place.path("")), Vec::<String>::new());
+}
+
+/// Whatever flag they come by, one that is new as well.
+#[test]
+fn numbers_that_nothing_can_have_are_refused() {
+    let place = Place::new();
+    for command in [
+        "adder",
+        "images",
+        "copy",
+        "clocks",
+        "text",
+        "bench",
+        "plan",
+        "eval none",
+        "serve",
     ] {
-        place
-            .run(&format!("{call} {MOST}"))
-            .fails(2, &["choose up to 9223372036854775807"]);
+        let mut numbers = 0;
+        for (flag, value) in flags(&place, command) {
+            let largest = match WITHOUT_MEMORY.contains(&flag.as_str()) {
+                true => &TOO_MUCH[..2],
+                false => &TOO_MUCH[..],
+            };
+            for (form, number) in forms(&value)
+                .iter()
+                .flat_map(|form| largest.iter().map(move |number| (form, number)))
+            {
+                let call = format!("{command} {flag} {}", form.replace('#', number));
+                let done = soon(&place, &call, 10);
+                assert!(matches!(done.code, Some(1 | 2)), "{done}");
+                assert!(done.stderr.contains("error: "), "{done}");
+                numbers += 1;
+            }
+        }
+        assert!(numbers > 0, "the help of {command} names no number");
     }
     assert_eq!(entries(&place.path("")), Vec::<String>::new());
+}
+
+/// The largest number that a flag takes is refused if it is too much, and else it makes a run no longer.
+#[test]
+fn the_largest_numbers_that_flags_take_do_no_harm() {
+    const LARGEST: &str = "1000000000";
+    /// Flags by which a call takes as long as they say.
+    const LONG: [&str; 2] = ["--repetitions", "--characters"];
+    let images =
+        "--steps 2 --method cdni --depth 3 --batch-size 8 --examples 64 --test-examples 16";
+    let place = Place::new();
+    for (command, few) in [
+        (
+            "adder",
+            "--steps 2 --method dni --layers 4 --bits 3 --examples 16 --batch-size 8",
+        ),
+        ("images", images),
+        ("images", &format!("{images} --workers 2")),
+        (
+            "images",
+            &format!("{images} --model cnn --channels 2 --unlock"),
+        ),
+        ("copy", "--budget 2 --method dni --batch-size 2"),
+        (
+            "clocks",
+            "--steps 1 --method coupled --period 2 --units 4 --batch-size 2 --examples 64 \
+             --test-examples 16",
+        ),
+        (
+            "text",
+            "--budget 1 --method dni --units 4 --unroll 3 --batch-size 2 --characters 2000",
+        ),
+        (
+            "bench",
+            "--backends flex --method backprop --layers 4 --repetitions 1",
+        ),
+        (
+            "plan",
+            "--depth 3 --batch-size 8 --workers 1 --repetitions 1",
+        ),
+    ] {
+        for (flag, value) in flags(&place, command) {
+            let is_long = WITHOUT_MEMORY.iter().chain(&LONG).any(|long| *long == flag);
+            if is_long || value == "PLACES" {
+                continue;
+            }
+            let words: Vec<&str> = few.split_whitespace().collect();
+            // A flag is given once.
+            let at = words.iter().position(|word| *word == flag);
+            let others: Vec<&str> = match at {
+                Some(at) => [&words[..at], &words[at + 2..]].concat(),
+                None => words,
+            };
+            for form in forms(&value) {
+                let number = form.replace('#', LARGEST);
+                let call = format!("{command} {} {flag} {number}", others.join(" "));
+                let done = soon(&place, &call, 60);
+                assert!(matches!(done.code, Some(0..=2)), "{done}");
+            }
+        }
+    }
+}
+
+/// A file of settings that was edited may say what no flag does.
+#[test]
+fn numbers_in_a_file_of_settings_have_their_bounds() {
+    const MOST: &str = "9223372036854775807";
+    let place = Place::new();
+    for (command, few) in [
+        (
+            "adder",
+            "--steps 2 --method dni --layers 4,4 --bits 3 --examples 16 --batch-size 8",
+        ),
+        (
+            "images",
+            "--steps 2 --method pipeline --depth 3 --units 4 --batch-size 8 --examples 64 \
+             --test-examples 16 --split 1,2",
+        ),
+        ("copy", "--budget 2 --method bptt --units 4 --batch-size 2"),
+        (
+            "clocks",
+            "--steps 1 --method coupled --period 2 --units 4 --batch-size 2 --examples 64 \
+             --test-examples 16",
+        ),
+        (
+            "text",
+            "--budget 1 --method bptt --units 4 --unroll 3 --batch-size 2 --characters 2000",
+        ),
+    ] {
+        place
+            .run(&format!("{command} {few} --run-dir {command}"))
+            .succeeds();
+        let path = place.path(command).join("settings.toml");
+        let settings = read(&path);
+        for (i, line) in settings.lines().enumerate() {
+            let Some((name, value)) = line.split_once(" = ") else {
+                continue;
+            };
+            let is_whole = |value: &str| value.trim().parse::<u64>().is_ok();
+            let list = value.strip_prefix('[').and_then(|l| l.strip_suffix(']'));
+            let edited = match list {
+                Some(list) if list.split(',').all(is_whole) => format!("[{MOST}, {MOST}]"),
+                None if is_whole(value) => MOST.to_string(),
+                _ => continue,
+            };
+            // A longer run is what anybody may wish for.
+            if name == "steps" {
+                continue;
+            }
+            let mut lines: Vec<&str> = settings.lines().collect();
+            let edited = format!("{name} = {edited}");
+            lines[i] = &edited;
+            fs::write(&path, lines.join("\n")).expect("it can be written");
+            let done = soon(&place, &format!("{command} --resume {command}"), 20);
+            assert!(matches!(done.code, Some(1 | 2)), "{edited}: {done}");
+        }
+    }
 }

@@ -91,6 +91,14 @@ fn a_corpus_may_be_a_pipe() {
     );
     let done = Done::of(place.prepare(command.args(["-c", &line])));
     assert_eq!(done.json()["results"].as_array().map(Vec::len), Some(2));
+
+    // It is gone when runs are to go on.
+    let line = format!("cat a | {PROGRAM} {TEXT} --corpus /dev/stdin --method dni --run-dir run");
+    let mut command = std::process::Command::new("sh");
+    Done::of(place.prepare(command.args(["-c", &line]))).succeeds();
+    for call in ["text --resume run --budget 3", "eval run"] {
+        place.run(call).fails(1, &["came from a pipe", "on files"]);
+    }
 }
 
 #[test]
@@ -182,6 +190,38 @@ fn a_folder_without_runs_is_said_and_left_out() {
     // One that is not there is a mistake.
     let done = place.run("report runs missing").fails(1, &["'missing'"]);
     assert_eq!(done.stderr.matches("os error").count(), 1, "{done}");
+}
+
+/// One that is damaged does not hide the others.
+#[test]
+fn a_damaged_run_is_said_and_left_out() {
+    let place = Place::new();
+    place
+        .run(&format!("{TINY} --method dni,none --run-dir runs"))
+        .succeeds();
+    write(
+        &place,
+        "runs/dni-seed1/scalars.csv",
+        b"step,seconds\nno,numbers\n",
+    );
+    write(&place, "runs/dni-seed1/checkpoint.bpk", b"no checkpoint");
+    for call in ["report", "plot -o p.svg", "eval"] {
+        place
+            .run(&format!("{call} runs"))
+            .fails(1, &["left out: ", "dni-seed1", "1 of 2 runs"]);
+        place
+            .run(&format!("{call} runs/dni-seed1"))
+            .fails(1, &["dni-seed1"]);
+    }
+    assert!(read(place.path("runs/report.html")).contains("runs/none-seed1"));
+    let done = place.run("eval runs --format json");
+    let report: serde_json::Value =
+        serde_json::from_str(&done.stdout).expect("the others are measured");
+    assert_eq!(
+        report["results"].as_array().map(Vec::len),
+        Some(1),
+        "{done}"
+    );
 }
 
 /// Names are bytes.

@@ -263,6 +263,57 @@ fn a_link_is_recorded_and_its_queue_is_chosen() {
     assert_eq!(workers["sharing"], sharing);
 }
 
+/// What nobody said is written down when a run is made, but for what depends on the timing: another
+/// default tomorrow changes no run of today. Settings that are older go on without it.
+#[test]
+fn settings_say_how_workers_talk() {
+    let place = Place::new();
+    let call = TINY.replace("--batch-size 8", "--batch-size 16");
+    for (i, (flags, said, unsaid)) in [
+        (
+            "--method pipeline --workers 2",
+            &["micro_batches = 8", "queue = 1"][..],
+            "late",
+        ),
+        ("--method cdni --split 2,4", &["queue = 1"], "late"),
+        (
+            "--method cdni --workers 2 --queue 3 --micro-batches 2",
+            &["queue = 3", "micro_batches = 2"],
+            "late",
+        ),
+        ("--method cdni --workers 2 --late 3", &["late = 3"], "queue"),
+        (
+            "--method cdni --workers 2 --link 1ms",
+            &["link = \"1ms\""],
+            "queue",
+        ),
+        ("--method cdni", &[], "micro_batches"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        place
+            .run(&format!("{call} {flags} --run-dir run{i}"))
+            .succeeds();
+        let settings = read(place.path(&format!("run{i}/settings.toml")));
+        for line in said {
+            assert!(settings.contains(line), "no {line} by {flags}: {settings}");
+        }
+        let unsaid = format!("{unsaid} = ");
+        assert!(!settings.contains(&unsaid), "{flags}: {settings}");
+    }
+    // A run that was stopped before its first checkpoint.
+    let path = place.path("run0/settings.toml");
+    let settings = read(&path);
+    let old = settings.replace("micro_batches = 8\n", "");
+    let old = old.replace("queue = 1\n", "");
+    assert!(old.len() + 28 == settings.len(), "{settings}");
+    std::fs::write(&path, &old).expect("it can be written");
+    std::fs::remove_file(place.path("run0/checkpoint.bpk")).expect("it is there");
+    place.run("images --resume run0").succeeds();
+    assert_eq!(read(&path), old);
+}
+
 /// A run that blows up says where and when, and everything ends.
 #[test]
 fn a_figure_that_is_not_finite_names_its_worker() {

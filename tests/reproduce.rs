@@ -4,6 +4,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::process::Child;
 use std::sync::LazyLock;
 
 use common::program::*;
@@ -80,6 +81,32 @@ fn it_goes_on_where_it_was_interrupted() {
         let expected = undisturbed.path(FOLDER).join(run);
         assert_same_run(&place.path("my-run").join(run), &expected);
     }
+}
+
+/// Two would spoil each other's runs. Who only asks what is left is not in the way.
+#[test]
+fn only_one_process_makes_a_table_in_a_folder() {
+    const LONG: &str = "reproduce notebook --run-dir my-run";
+    let place = Place::new();
+    let steps = || -> usize {
+        let runs = (1..=5).map(|seed| format!("my-run/backprop/backprop-seed{seed}"));
+        runs.filter_map(|run| saved_step(&place.path(&run))).sum()
+    };
+    let kill = |mut child: Child| {
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+    };
+    let mut child = place.start(LONG);
+    wait_until(&mut child, || steps() > 0);
+    let busy = ["another process is at work", "my-run"];
+    place.run(LONG).fails(1, &busy);
+    place.run(&format!("{LONG} --plan")).succeeds();
+    kill(child);
+    // What the operating system has taken back from the dead is free again.
+    let before = steps();
+    let mut child = place.start(LONG);
+    wait_until(&mut child, || steps() > before);
+    kill(child);
 }
 
 /// A folder with the results of another one's finished table.

@@ -128,6 +128,8 @@ impl Call {
         let mut words: Vec<_> = line.split(' ').map(Into::into).collect();
         if let Work::Training { .. } = self.work {
             words.extend([place.into(), folder.as_os_str().to_owned()]);
+            // Its seconds are figures.
+            words.extend(["--jobs", "1"].map(Into::into));
         }
         words.extend(quiet.then(|| "--quiet".into()));
         let program = std::ffi::OsString::from("dni");

@@ -88,6 +88,8 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
     if args.plan {
         return output::print(&args.plan(&study, &folder)?);
     }
+    // Two at work on one table would spoil each other's runs.
+    let _lock = session::take(&folder)?;
     if !args.quiet {
         say("timing a step of each kind that has not run yet");
         say(args.plan(&study, &folder)?.trim_end());

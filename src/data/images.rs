@@ -31,9 +31,11 @@ impl fmt::Display for ImageShape {
 }
 
 impl ImageShape {
-    /// Values of one image.
+    /// Values of one image, or [`usize::MAX`] if there is no such number.
     pub fn len(self) -> usize {
-        self.channels * self.height * self.width
+        self.channels
+            .saturating_mul(self.height)
+            .saturating_mul(self.width)
     }
 
     /// Whether there are none.
@@ -63,11 +65,11 @@ impl Images {
         shape: ImageShape,
         classes: usize,
     ) -> Result<Self> {
-        if pixels.len() != labels.len() * shape.len() {
+        let needed = labels.len().saturating_mul(shape.len());
+        if pixels.len() != needed {
             return Err(Error::Invalid(format!(
-                "{} labels need {} pixels, there are {}",
+                "{} labels need {needed} pixels, there are {}",
                 labels.len(),
-                labels.len() * shape.len(),
                 pixels.len()
             )));
         }
@@ -160,4 +162,20 @@ pub struct ImageSet {
     pub train: Images,
     /// Images to test with.
     pub test: Images,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_may_be_larger_than_any_memory() {
+        let shape = ImageShape {
+            channels: usize::MAX / 2,
+            height: 28,
+            width: 28,
+        };
+        assert_eq!(shape.len(), usize::MAX);
+        assert!(Images::new(vec![0; 4], vec![0; 4], shape, 10).is_err());
+    }
 }

@@ -28,26 +28,30 @@ pub(crate) fn bytes_of(matrix: &Tensor<2>) -> usize {
 /// it, until it is needed.
 pub(crate) struct Coming {
     bytes: usize,
-    state: State,
+    /// What a server has been asked for; none when it has answered, or is lost.
+    answer: Option<Answer>,
+    /// None before, and if the server is lost.
+    matrix: Option<Tensor<2>>,
 }
 
-enum State {
-    Here(Tensor<2>),
-    /// A server has been asked for it.
-    UnderWay(Pin<Box<dyn Future<Output = Result<TensorData, ExecutionError>> + Send>>),
-    /// The server is lost.
-    Lost,
-}
+type Answer = Pin<Box<dyn Future<Output = Result<TensorData, ExecutionError>> + Send>>;
 
 impl Coming {
     /// Sends for a matrix, if it lies on a server; otherwise it is there as it is.
     pub fn sent_for(matrix: Tensor<2>) -> Self {
         let bytes = bytes_of(&matrix);
-        let state = match is_remote(&matrix.device()) {
-            true => State::UnderWay(Box::pin(matrix.into_data_async())),
-            false => State::Here(matrix),
+        if !is_remote(&matrix.device()) {
+            return Self {
+                bytes,
+                answer: None,
+                matrix: Some(matrix),
+            };
+        }
+        let mut coming = Self {
+            bytes,
+            answer: Some(Box::pin(matrix.into_data_async())),
+            matrix: None,
         };
-        let mut coming = Self { bytes, state };
         // The first look is what sends for it.
         coming.has_come();
         coming
@@ -60,42 +64,47 @@ impl Coming {
 
     /// Whether there is nothing left to wait for.
     pub fn has_come(&mut self) -> bool {
-        if let State::UnderWay(data) = &mut self.state
-            && let Some(data) = block_on(poll_once(data))
-        {
-            self.state = State::after(data);
-        }
-        !matches!(self.state, State::UnderWay(_))
+        let answer = self.answer.as_mut();
+        let data = answer.and_then(|answer| block_on(poll_once(answer)));
+        self.take_in(data);
+        self.answer.is_none()
     }
 
     /// Waits until it is here, or its server is lost.
     pub fn wait(&mut self) {
-        if let State::UnderWay(data) = &mut self.state {
-            self.state = State::after(block_on(data));
-        }
+        let data = self.answer.as_mut().map(block_on);
+        self.take_in(data);
     }
 
     /// The matrix, when it has come; none if its server is lost.
     pub fn matrix(mut self) -> Option<Tensor<2>> {
         self.wait();
-        match self.state {
-            State::Here(matrix) => Some(matrix),
-            State::UnderWay(_) | State::Lost => None,
-        }
+        self.matrix
     }
-}
 
-impl State {
-    fn after(data: Result<TensorData, ExecutionError>) -> Self {
-        data.map_or(Self::Lost, |data| {
-            Self::Here(Tensor::from_data(data, &Device::flex()))
-        })
+    fn take_in(&mut self, data: Option<Result<TensorData, ExecutionError>>) {
+        if let Some(data) = data {
+            self.answer = None;
+            self.matrix = data
+                .ok()
+                .map(|data| Tensor::from_data(data, &Device::flex()));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn under_way(
+        answer: impl Future<Output = Result<TensorData, ExecutionError>> + Send + 'static,
+    ) -> Coming {
+        Coming {
+            bytes: 4,
+            answer: Some(Box::pin(answer)),
+            matrix: None,
+        }
+    }
 
     #[test]
     fn what_is_on_this_machine_is_there_at_once() {
@@ -118,10 +127,7 @@ mod tests {
             Ok(()) => std::task::Poll::Ready(Ok(TensorData::from([[7.0_f32]]))),
             Err(_) => std::task::Poll::Pending,
         });
-        let mut coming = Coming {
-            bytes: 4,
-            state: State::UnderWay(Box::pin(data)),
-        };
+        let mut coming = under_way(data);
         assert!(!coming.has_come());
         answer.send(()).expect("somebody asks");
         assert!(coming.has_come());
@@ -133,14 +139,10 @@ mod tests {
 
     #[test]
     fn what_a_lost_server_had_never_comes() {
-        let error = ExecutionError::Generic {
+        let error = ExecutionError::WithContext {
             reason: "the server is gone".to_string(),
-            backtrace: burn::tensor::backtrace::BackTrace::capture(),
         };
-        let mut coming = Coming {
-            bytes: 4,
-            state: State::UnderWay(Box::pin(async { Err(error) })),
-        };
+        let mut coming = under_way(async { Err(error) });
         coming.wait();
         assert!(coming.has_come());
         assert!(coming.matrix().is_none());

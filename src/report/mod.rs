@@ -27,9 +27,10 @@ pub use record::{NotCompared, Quantity, Record, Timeline};
 
 use std::path::PathBuf;
 
+use rayon::iter::Either;
 use rayon::prelude::*;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Points of a curve, at most, where there are not so many curves that less must do.
 const MOST_POINTS: usize = 512;
@@ -41,10 +42,20 @@ const MOST_POINTS: usize = 512;
 ///
 /// If there is no run in any of them, or a run cannot be read.
 pub fn read(folders: &[PathBuf]) -> Result<Vec<Group>> {
-    let records: Result<Vec<Record>> = find(folders)?
-        .runs
-        .par_iter()
-        .map(|folder| Record::read(folder, MOST_POINTS))
-        .collect();
+    let records: Result<Vec<Record>> = records(&find(folders)?.runs).collect();
     Ok(Group::of(records?))
+}
+
+/// Reads runs of which some may be damaged: those that can be read, and why the others cannot.
+pub fn read_each(runs: &[PathBuf]) -> (Vec<Group>, Vec<Error>) {
+    let (records, errors): (Vec<_>, Vec<_>) = records(runs).partition_map(|record| match record {
+        Ok(record) => Either::Left(record),
+        Err(error) => Either::Right(error),
+    });
+    (Group::of(records), errors)
+}
+
+fn records(runs: &[PathBuf]) -> impl ParallelIterator<Item = Result<Record>> {
+    let runs = runs.par_iter();
+    runs.map(|folder| Record::read(folder, MOST_POINTS))
 }

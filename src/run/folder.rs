@@ -359,7 +359,7 @@ fn sync(log: &mut BufWriter<File>, path: &Path) -> Result<u64> {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let outcome = match is_stream(path) {
         true => OpenOptions::new()
-            .write(true)
+            .append(true)
             .open(path)
             .and_then(|mut stream| stream.write_all(bytes)),
         false => replace(path, bytes),
@@ -367,16 +367,21 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     outcome.map_err(Error::io("write", path))
 }
 
-/// Whether something is there that has no content to be replaced, as a pipe or a device.
+/// Whether something is there that has no content to be replaced: a pipe, a device, or by `/dev/stdout`
+/// and the like what another program has opened for this one.
 pub fn is_stream(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+    let is_open = ["/dev", "/proc"]
+        .iter()
+        .any(|files| path.starts_with(files));
+    fs::metadata(path).is_ok_and(|found| !found.is_dir() && (is_open || !found.is_file()))
 }
 
 /// Puts a new file in the place of what a path names, links followed.
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let mut unfinished = target.as_os_str().to_owned();
-    unfinished.push(".new");
+    // A name that no file of the user's has.
+    unfinished.push(".dni-unfinished");
     let unfinished = PathBuf::from(unfinished);
     let outcome = File::create(&unfinished)
         .and_then(|mut file| {

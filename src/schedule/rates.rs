@@ -44,6 +44,11 @@ impl Drops {
         }
     }
 
+    /// A schedule that ends quietly: a tenth in the last tenth of so many steps.
+    pub fn at_end(steps: usize) -> Self {
+        Self(vec![(steps - steps / 10, 0.1)])
+    }
+
     /// By what rates are multiplied in a step, counted from 0.
     pub fn factor(&self, step: usize) -> f64 {
         let passed = self.0.iter().take_while(|(at, _)| *at <= step);
@@ -89,6 +94,13 @@ mod tests {
             assert!((Drops::paper(steps).factor(steps) - 0.01).abs() < 1e-12);
         }
         assert_eq!(Drops::default().factor(1_000), 1.0);
+    }
+
+    #[test]
+    fn the_last_tenth_is_quiet() {
+        let drops = Drops::at_end(20_000);
+        assert_eq!((drops.factor(17_999), drops.factor(18_000)), (1.0, 0.1));
+        assert_eq!(Drops::at_end(5).factor(4), 1.0);
     }
 
     #[test]

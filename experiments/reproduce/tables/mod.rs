@@ -34,8 +34,11 @@ pub enum Name {
     Notebook,
     /// Training steps on the CPU backends
     Speed,
-    /// Time to an error: layers that train at the same time, and their rivals, near and far
+    /// Time to an error of a dense network: layers that train at the same time, and their rivals, near
+    /// and far
     Race,
+    /// The same for a convolutional network
+    RaceCnn,
 }
 
 impl Name {
@@ -50,7 +53,8 @@ impl Name {
             Self::Clocks => sequences::clocks(scope),
             Self::Notebook => notebook::notebook(scope),
             Self::Speed => speed::speed(scope),
-            Self::Race => race::race(scope),
+            Self::Race => race::dense(scope),
+            Self::RaceCnn => race::convolutional(scope),
         }
     }
 
@@ -67,6 +71,7 @@ impl Name {
             Self::Notebook => "notebook",
             Self::Speed => "speed",
             Self::Race => "race",
+            Self::RaceCnn => "race-cnn",
         }
     }
 }

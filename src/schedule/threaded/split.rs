@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 ///
 /// If they do not add up to that, or one is zero.
 pub fn check_split(split: &[usize], sections: usize) -> Result<()> {
-    let sum = split.iter().sum::<usize>();
+    let sum = split
+        .iter()
+        .fold(0, |sum: usize, own| sum.saturating_add(*own));
     if split.contains(&0) || sum != sections {
         let numbers: Vec<String> = split.iter().map(usize::to_string).collect();
         return Err(Error::Invalid(format!(
@@ -42,29 +44,48 @@ pub fn even_split(times: &[Vec<Duration>]) -> Result<Vec<usize>> {
              {sections}"
         )));
     }
-    // slowest[w][n]: the time of the slowest of w + 1 workers who share the first n sections, and
-    // how many of these the last worker has.
-    let sum = |w: usize, first: usize, end: usize| times[w][first..end].iter().sum::<Duration>();
-    let alone = (0..=sections).map(|n| (sum(0, 0, n), n)).collect();
-    let mut slowest: Vec<Vec<(Duration, usize)>> = vec![alone];
-    for w in 1..workers {
+    // The time of the slowest of the workers so far, if they share the first n sections, for every n;
+    // and for each of these workers, how many of them the last one has.
+    let mut slowest = sums(&times[0]);
+    let mut shares: Vec<Vec<usize>> = vec![(0..=sections).collect()];
+    for (w, times) in times.iter().enumerate().skip(1) {
+        let sums = sums(times);
         let best = |n: usize| {
-            let shares = 1..=n.saturating_sub(w);
-            let with = shares.map(|own| (slowest[w - 1][n - own].0.max(sum(w, n - own, n)), own));
-            with.min().unwrap_or((Duration::MAX, 0))
+            let (mut best, mut share) = (Duration::MAX, 0);
+            for own in 1..=n.saturating_sub(w) {
+                let last = sums[n] - sums[n - own];
+                // With more of them it only takes longer.
+                if last >= best {
+                    break;
+                }
+                let slowest = slowest[n - own].max(last);
+                if slowest < best {
+                    (best, share) = (slowest, own);
+                }
+            }
+            (best, share)
         };
-        let best = (0..=sections).map(best).collect();
-        slowest.push(best);
+        let (best, share): (Vec<_>, Vec<_>) = (0..=sections).map(best).unzip();
+        slowest = best;
+        shares.push(share);
     }
     let mut split = Vec::with_capacity(workers);
     let mut rest = sections;
-    for best in slowest.iter().rev() {
-        let (_, own) = best[rest];
-        split.push(own);
-        rest -= own;
+    for share in shares.iter().rev() {
+        split.push(share[rest]);
+        rest -= share[rest];
     }
     split.reverse();
     Ok(split)
+}
+
+/// The sum of the first n times, for every n from 0.
+fn sums(times: &[Duration]) -> Vec<Duration> {
+    let sums = times.iter().scan(Duration::ZERO, |sum, time| {
+        *sum += *time;
+        Some(*sum)
+    });
+    std::iter::once(Duration::ZERO).chain(sums).collect()
 }
 
 #[cfg(test)]
@@ -125,12 +146,45 @@ mod tests {
     }
 
     #[test]
+    fn it_is_the_best_of_all_splits_whatever_the_workers_are_good_at() {
+        const SECTIONS: usize = 7;
+        let time = |i: usize, modulus| Duration::from_micros((i * 7919 % 101 % modulus) as u64);
+        for (seed, modulus) in (0..50).zip([3, 5, 40].into_iter().cycle()) {
+            let own = |w: usize| -> Vec<Duration> {
+                let numbers = (0..SECTIONS).map(|i| seed * 21 + w * SECTIONS + i + 1);
+                numbers.map(|i| time(i, modulus)).collect()
+            };
+            let times = [own(0), own(1), own(2)];
+            let slowest = |split: &[usize]| {
+                let ends = [split[0], split[0] + split[1], SECTIONS];
+                let firsts = [0, ends[0], ends[1]];
+                let sum = |w: usize| times[w][firsts[w]..ends[w]].iter().sum::<Duration>();
+                sum(0).max(sum(1)).max(sum(2))
+            };
+            let all = (1..SECTIONS - 1)
+                .flat_map(|a| (1..SECTIONS - a).map(move |b| vec![a, b, SECTIONS - a - b]));
+            let best = all.map(|split| slowest(&split)).min();
+            let found = even_split(&times).expect("there are enough sections");
+            assert_eq!(Some(slowest(&found)), best, "{times:?}");
+        }
+    }
+
+    /// Hundreds of workers share thousands of layers in the blink of an eye.
+    #[test]
+    fn many_sections_are_shared_out_at_once() {
+        let times = vec![vec![Duration::from_micros(3); 4_000]; 200];
+        assert_eq!(even_split(&times).expect("there are enough"), [20; 200]);
+    }
+
+    #[test]
     fn too_many_workers_and_splits_that_do_not_add_up_are_refused() {
         assert!(even_split(&vec![vec![Duration::ZERO; 2]; 3]).is_err());
         assert!(even_split(&[]).is_err());
         for wrong in [&[][..], &[3], &[1, 2, 2], &[0, 4], &[2, 0, 2]] {
             assert!(check_split(wrong, 4).is_err(), "{wrong:?}");
         }
+        // Whose sum is no number.
+        assert!(check_split(&[usize::MAX, usize::MAX, 6], 4).is_err());
         assert!(check_split(&[1, 3], 4).is_ok());
     }
 }
