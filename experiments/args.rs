@@ -121,7 +121,7 @@ pub struct LengthArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct SeedArgs {
     /// Seed of everything random [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed)]
     pub seed: Option<u64>,
 
     /// Runs of each method, with consecutive seeds [default: 1]
@@ -156,6 +156,11 @@ pub fn whole(text: &str) -> Result<usize, String> {
 /// How long something lasts, in steps or passes.
 pub fn length(text: &str) -> Result<usize, String> {
     whole_from(1, MOST_STEPS, text)
+}
+
+/// A seed that a file of settings can hold.
+fn seed(text: &str) -> Result<u64, String> {
+    whole_from(0, i64::MAX as usize, text).map(|seed| seed as u64)
 }
 
 fn whole_from(least: usize, most: usize, text: &str) -> Result<usize, String> {
@@ -245,5 +250,7 @@ mod tests {
         assert!(whole("1000000001").is_err());
         assert_eq!(length("1000000000000000"), Ok(MOST_STEPS));
         assert!(length("1000000000000001").is_err());
+        assert_eq!(seed("9223372036854775807"), Ok(i64::MAX as u64));
+        assert!(seed("9223372036854775808").is_err());
     }
 }

@@ -353,10 +353,8 @@ impl<S: Settings> Comparison<S> {
             }
             done
         };
-        let mut done = match self.jobs.min(runs.len()) {
-            0 | 1 => work(),
-            jobs => on_threads(jobs, self.settings.common().kernel_threads, work)?,
-        };
+        // On threads of this call: those of an earlier one of the process have its kernel threads.
+        let mut done = on_threads(self.jobs, self.settings.common().kernel_threads, work)?;
         done.sort_by_key(|(i, _, _)| *i);
         let mut outcomes = Outcomes {
             results: Vec::new(),

@@ -135,7 +135,7 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     synthesizer_lr: Option<f64>,
 
-    /// Drops of all learning rates: constant, end (a tenth in the last tenth of the steps), paper (a
+    /// Drops of all learning rates: constant, end (a tenth in the last fifth of the steps), paper (a
     /// tenth after 3/5 of the steps and again after 4/5) or STEP:FACTOR,... [default: paper]
     #[arg(long, value_name = "SCHEDULE")]
     lr_schedule: Option<RateSchedule>,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum RateSchedule {
     /// Never.
     Constant,
-    /// To a tenth for the last tenth of the steps.
+    /// To a tenth for the last fifth of the steps.
     End,
     /// To a tenth after three fifths of the steps, and again after four fifths.
     Paper,

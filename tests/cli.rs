@@ -596,7 +596,7 @@ fn only_a_folder_of_a_run_under_its_own_settings_can_be_resumed() {
         ("batch_size = 16", "batch_size = 0", "batch size"),
         ("batch_size = 16", "batch_size = -1", "it/settings.toml"),
         ("bits = 4", "bits = 40", "from 2 to 24"),
-        ("lr = 0.0003", "lr = nan", "above 0"),
+        ("lr = 0.0005", "lr = nan", "above 0"),
         ("[\"dni\"]", "[\"bp\"]", "choose from backprop"),
         ("steps = 20", "steps = 20\nmomentum = 0.9", "momentum"),
     ] {

@@ -44,9 +44,9 @@ impl Drops {
         }
     }
 
-    /// A schedule that ends quietly: a tenth in the last tenth of so many steps.
+    /// A schedule that ends quietly: a tenth in the last fifth of so many steps.
     pub fn at_end(steps: usize) -> Self {
-        Self(vec![(steps - steps / 10, 0.1)])
+        Self(vec![(steps - steps / 5, 0.1)])
     }
 
     /// By what rates are multiplied in a step, counted from 0.
@@ -97,10 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn the_last_tenth_is_quiet() {
+    fn the_last_fifth_is_quiet() {
         let drops = Drops::at_end(20_000);
-        assert_eq!((drops.factor(17_999), drops.factor(18_000)), (1.0, 0.1));
-        assert_eq!(Drops::at_end(5).factor(4), 1.0);
+        assert_eq!((drops.factor(15_999), drops.factor(16_000)), (1.0, 0.1));
+        assert_eq!(Drops::at_end(4).factor(3), 1.0);
     }
 
     #[test]

@@ -118,6 +118,19 @@ impl Done {
     pub fn fails(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{self}");
         assert_eq!(self.stdout, "", "{self}");
+        self.says_why(words)
+    }
+
+    /// It gave results, but not all: it failed, with an error on stderr that says all of this.
+    #[track_caller]
+    pub fn fails_in_part(self, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(1), "{self}");
+        assert_ne!(self.stdout, "", "{self}");
+        self.says_why(words)
+    }
+
+    #[track_caller]
+    fn says_why(self, words: &[&str]) -> Self {
         assert!(
             self.stderr.lines().any(|line| line.starts_with("error: ")),
             "{self}"
