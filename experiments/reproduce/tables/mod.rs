@@ -227,7 +227,7 @@ mod tests {
             let study = name.study(Scope::Standard);
             // Of the many runs of a race the command itself says which it makes.
             let lines: Vec<String> = match study.is_race() {
-                true => vec![format!("$ cargo run -- reproduce {} ", name.name())],
+                true => vec![format!("$ cargo run -- reproduce {}\n", name.name())],
                 false => {
                     let calls = study.calls.iter();
                     calls
