@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use dni::data::{
     Alphabet, Corpus, Fingerprint, Lanes, Language, Reading, Stream, generator, shakespeare,
 };
-use dni::run::{Checkpoint, Notes, Plan, Progress, RunFolder, Task};
+use dni::run::{Checkpoint, Notes, Plan, Progress, RunFolder, Task, is_of_a_process};
 use dni::{Backend, Loss, Quality, Recurrent, Sequence, Window};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -129,11 +129,6 @@ fn files(words: &[PathBuf]) -> Vec<PathBuf> {
 
 /// Characters of the language to validate with, and to test with.
 const HELD_OUT: usize = 50_000;
-
-/// Whether a file is one that a process has open, as in `--corpus <(cat a.txt)`.
-fn is_of_a_process(file: &Path) -> bool {
-    file.starts_with("/dev") || file.starts_with("/proc")
-}
 
 impl Settings {
     /// `base`, or else the default, changed by the flags that were given.

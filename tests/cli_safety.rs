@@ -90,7 +90,7 @@ fn outputs_that_are_no_files_are_written_through() {
     let log = shell(&place, line).succeeds().stdout;
     assert!(log.starts_with("before\n<!"), "{log}");
 
-    // Only that very file is replaced.
+    // Only that very file is replaced, wherever it lies.
     fs::write(place.path("page.html.new"), "mine").expect("a file can be written");
     place.run("report run --output page.html").succeeds();
     assert_eq!(read(place.path("page.html.new")), "mine");

@@ -370,10 +370,21 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Whether something is there that has no content to be replaced: a pipe, a device, or by `/dev/stdout`
 /// and the like what another program has opened for this one.
 pub fn is_stream(path: &Path) -> bool {
-    let is_open = ["/dev", "/proc"]
-        .iter()
-        .any(|files| path.starts_with(files));
+    let is_open = is_of_a_process(path);
     fs::metadata(path).is_ok_and(|found| !found.is_dir() && (is_open || !found.is_file()))
+}
+
+/// Whether a path names what a process has open, as `/dev/stdout` and a shell's `<(...)` do.
+pub fn is_of_a_process(path: &Path) -> bool {
+    let mut names = [
+        "/dev/fd",
+        "/dev/stdin",
+        "/dev/stdout",
+        "/dev/stderr",
+        "/proc",
+    ]
+    .iter();
+    names.any(|name| path.starts_with(name))
 }
 
 /// Puts a new file in the place of what a path names, links followed.
@@ -397,4 +408,25 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         let _ = fs::remove_file(&unfinished);
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file in memory is a file: it is replaced, and never added to.
+    #[test]
+    fn only_what_a_process_has_open_is_written_through() {
+        for name in [
+            "/dev/stdout",
+            "/dev/stderr",
+            "/dev/fd/63",
+            "/proc/self/fd/1",
+        ] {
+            assert!(is_of_a_process(Path::new(name)), "{name}");
+        }
+        for name in ["/dev/shm/report.html", "report.html", "/development/a"] {
+            assert!(!is_of_a_process(Path::new(name)), "{name}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) use losses::side_by_side;
 pub use checkpoint::{Checkpoint, Notes};
 pub use date::utc;
 pub use event::{Event, Listener, Scalars};
-pub use folder::{FolderLock, RunFolder, is_stream, write_atomically};
+pub use folder::{FolderLock, RunFolder, is_of_a_process, is_stream, write_atomically};
 pub use network::{Burst, Figure, Figures, Learner, Network};
 pub use origin::Origin;
 pub use settings::Settings;
