@@ -2,12 +2,12 @@
 //! another, in a folder that can be resumed.
 
 use std::fmt::Display;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use burn::tensor::Device;
 use dni::Backend;
 use dni::run::{Checkpoint, Learner, Plan, Progress, RunFolder, Task};
@@ -338,7 +338,7 @@ impl<S: Settings> Comparison<S> {
                         let at = format!("the beginning of {}", run.label);
                         Err(self.session.interrupted(at).into())
                     }
-                    false => one(&run),
+                    false => caught(|| one(&run)),
                 };
                 if let Err(error) = &outcome {
                     match runs.len() == 1 || ends_all(error) {
@@ -479,6 +479,16 @@ fn on_threads<R: Send>(
     })
 }
 
+/// What a run does, whose panic is an error, so that it ends no other run.
+fn caught<R>(run: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Result<R> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let message = dni::error::message_of(&*panic);
+        Err(anyhow!(
+            "it panicked: {message}; that is a fault of dni, please report it with the command"
+        ))
+    })
+}
+
 /// Whether an error leaves nothing to the runs that would follow.
 fn ends_all(error: &anyhow::Error) -> bool {
     error.is::<Interrupted>() || error.is::<Lost>() || error.is::<Misuse>()
@@ -543,4 +553,26 @@ fn resumed<S: Settings>(saved: &S, from_flags: impl Fn(Option<&S>) -> S) -> anyh
         .into());
     }
     Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_of_its_run() {
+        let error = caught::<()>(|| panic!("lost at step {}", 3)).expect_err("it panics");
+        assert!(error.to_string().contains("lost at step 3"), "{error}");
+        assert!(!ends_all(&error));
+        let stopped = || Interrupted {
+            at: "step 3".to_string(),
+            command: "dni".to_string(),
+        };
+        let error = caught::<()>(|| Err(stopped().into()));
+        assert!(
+            error.is_err_and(|error| ends_all(&error)),
+            "errors stay what they are"
+        );
+        assert_eq!(caught(|| Ok(3)).ok(), Some(3));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use dni::report;
 
 use crate::args::Misuse;
@@ -16,27 +16,41 @@ pub struct PlotArgs {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
-    /// The picture to write, ending in .svg or .png
+    /// What curves are drawn over
+    #[arg(long, value_enum, value_name = "AXIS", default_value_t)]
+    over: Axis,
+
+    /// The picture to write, ending in .svg
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Axis {
+    /// Training steps
+    #[default]
+    Steps,
+    /// Seconds of training
+    Seconds,
 }
 
 /// `dni plot`.
 pub fn run(args: PlotArgs) -> anyhow::Result<()> {
     let path = &args.output;
-    let encode = match output::ending(path).as_deref() {
-        Some("svg") => |drawing: report::Drawing| drawing.to_svg().into_bytes(),
-        Some("png") => |drawing: report::Drawing| drawing.to_png(),
-        _ => {
-            return Err(Misuse(format!(
-                "cannot tell the form of '{}' by its name; end it in .svg or .png",
-                path.display()
-            ))
-            .into());
-        }
+    if output::ending(path).as_deref() != Some("svg") {
+        return Err(Misuse(format!(
+            "'{}' would be an SVG file by another name; end it in .svg",
+            path.display()
+        ))
+        .into());
+    }
+    let over = match args.over {
+        Axis::Steps => report::Over::Steps,
+        Axis::Seconds => report::Over::Seconds,
     };
     let (groups, damaged) = session::read_runs(&args.runs)?;
-    dni::run::write_atomically(path, &encode(report::plot(&groups)))?;
+    let drawing = report::plot(&groups, over).to_svg();
+    dni::run::write_atomically(path, drawing.as_bytes())?;
     output::print(&format!("plot: {}\n", path.display()))?;
     damaged.check()
 }

@@ -186,7 +186,7 @@ impl Session {
     /// Draws the curves of all runs together.
     pub fn draw_curves(&self) -> anyhow::Result<()> {
         let groups = report::read(std::slice::from_ref(&self.folder))?;
-        let drawing = report::plot(&groups).to_svg();
+        let drawing = report::plot(&groups, report::Over::Steps).to_svg();
         dni::run::write_atomically(&self.folder.join(RunFolder::CURVES), drawing.as_bytes())?;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What can go wrong in the library, and what to do about it.
 
+use std::any::Any;
 use std::path::PathBuf;
 
 use crate::place::Address;
@@ -244,6 +245,13 @@ pub enum Error {
     /// A value that makes no sense.
     #[error("{0}")]
     Invalid(String),
+}
+
+/// What a panic says, for those who [catch](std::panic::catch_unwind) it.
+pub fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it does not say why".to_string())
 }
 
 fn listed(folders: &[PathBuf]) -> String {

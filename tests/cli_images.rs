@@ -423,32 +423,35 @@ fn other_images_under_the_same_name_are_refused() {
             fs::write(path, bytes).expect("a file can be written");
         }
     };
-    write("train", 0);
-    write("t10k", 0);
-    let call = "images --data mnist --depth 2 --units 4 --batch-size 4 --steps 2 --method cdni";
-    let resume = "images --resume run --data-dir data --quiet";
-    let eval = "eval run --data-dir data";
-    place
-        .run(&format!("{call} --data-dir data --run-dir run --quiet"))
-        .succeeds();
-    place.run(resume).succeeds();
-    place.run(eval).succeeds();
-    write("t10k", 1);
-    let words = [
-        "mnist in data",
-        "is not what this network was trained on",
-        "test",
-    ];
-    place.run(resume).fails(1, &words);
-    place.run(eval).fails(1, &words);
-    write("t10k", 0);
-    write("train", 1);
-    place
-        .run(resume)
-        .fails(1, &["mnist", "the part to train with"]);
-    place
-        .run(eval)
-        .fails(1, &["mnist", "the part to train with"]);
-    let others = format!("{eval} --data glyphs --test-examples 10");
-    place.run(&others).succeeds();
+    let images = "images --depth 2 --units 4 --steps 2 --method cdni";
+    let clocks = "clocks --period 2 --units 4 --steps 2 --method decoupled";
+    for (i, call) in [images, &format!("{images} --workers 2"), clocks]
+        .into_iter()
+        .enumerate()
+    {
+        let (command, _) = call.split_once(' ').expect("there are flags");
+        let resume = &format!("{command} --resume run{i} --data-dir data --quiet");
+        let eval = &format!("eval run{i} --data-dir data");
+        write("train", 0);
+        write("t10k", 0);
+        let flags = format!("--data mnist --data-dir data --batch-size 4 --run-dir run{i} --quiet");
+        place.run(&format!("{call} {flags}")).succeeds();
+        place.run(resume).succeeds();
+        place.run(eval).succeeds();
+        write("t10k", 1);
+        let words = [
+            "mnist in data",
+            "is not what this network was trained on",
+            "test",
+        ];
+        place.run(resume).fails(1, &words);
+        place.run(eval).fails(1, &words);
+        write("t10k", 0);
+        write("train", 1);
+        let words = ["mnist", "the part to train with"];
+        place.run(resume).fails(1, &words);
+        place.run(eval).fails(1, &words);
+        let others = format!("{eval} --data glyphs --test-examples 10");
+        place.run(&others).succeeds();
+    }
 }

@@ -6,14 +6,16 @@ mod common;
 use burn::module::{Module, ParamGroup, ParamId};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor};
-use common::{Checks, Gated, Watched, floats, on_devices, parameters, random, seeded, values};
+use common::{
+    Checks, Gated, Watched, floats, on_devices, on_every_device, parameters, random, seeded, values,
+};
 use dni::data::ImageShape;
 use dni::recurrent::{Core, Deltas, GruConfig, LstmConfig, Sequence};
 use dni::{
     Backend, Batch, Chain, Conv, ConvConfig, ConvSynthesizerConfig, Credit, Dense, DenseConfig,
-    Init, Input, Interface, LabelSynthesizerConfig, LeastSquaresSynthesizerConfig,
+    Drops, Init, Input, Interface, LabelSynthesizerConfig, LeastSquaresSynthesizerConfig,
     LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, Mlp, MlpSynthesizerConfig, Optimizer,
-    Pass, Section, Synthesizer,
+    Pass, Section, Synthesizer, Threaded,
 };
 
 const BATCH: usize = 5;
@@ -264,15 +266,55 @@ fn a_frozen_norm_keeps_its_statistics() {
     });
 }
 
+/// Takes three steps on a batch.
+type Train = fn(Chain, &Batch) -> Chain;
+
+fn step_by_step(credit: Credit, mut chain: Chain, batch: &Batch) -> Chain {
+    for _ in 0..3 {
+        chain.step(batch.clone(), credit);
+    }
+    chain
+}
+
+fn by_workers(threaded: dni::Result<Threaded>, credit: Credit, batch: &Batch) -> Chain {
+    let mut threaded = threaded.expect("the split is right");
+    threaded
+        .train(0..3, &credit.into(), &Drops::default(), |_| batch.clone())
+        .expect("nothing goes wrong");
+    threaded.into_chain()
+}
+
+/// Every way to train a chain of three sections.
+const WAYS: [(&str, Train); 6] = [
+    ("backprop", |chain, batch| {
+        step_by_step(Credit::Backprop, chain, batch)
+    }),
+    ("synthetic", |chain, batch| {
+        step_by_step(Credit::Synthetic, chain, batch)
+    }),
+    ("mixed", |chain, batch| {
+        step_by_step(Credit::Mixed { lambda: 0.5 }, chain, batch)
+    }),
+    ("workers", |chain, batch| {
+        by_workers(Threaded::new(chain, &[1; 3]), Credit::Synthetic, batch)
+    }),
+    ("pipeline", |chain, batch| {
+        by_workers(
+            Threaded::pipeline(chain, &[1; 3], 2),
+            Credit::Backprop,
+            batch,
+        )
+    }),
+    ("data-parallel", |chain, batch| {
+        by_workers(Threaded::data_parallel(chain, 2), Credit::Backprop, batch)
+    }),
+];
+
 /// Whole sections and a synthesizer, in a chain: what is above and between them goes on learning.
 #[test]
 fn what_is_frozen_in_a_chain_stays() {
-    on_devices(&BACKENDS, |device, checks| {
-        for credit in [
-            Credit::Backprop,
-            Credit::Synthetic,
-            Credit::Mixed { lambda: 0.5 },
-        ] {
+    on_every_device(|device, checks| {
+        for (way, train) in WAYS {
             let rng = &mut seeded(1);
             let [value, gate] = [(); 2].map(|()| DenseConfig::new(3, 4).linear().init(rng, device));
             let gated = Gated { value, gate }.freeze();
@@ -281,7 +323,7 @@ fn what_is_frozen_in_a_chain_stays() {
             half.bias = half.bias.map(|bias| bias.no_grad());
             let synthesizer = LinearSynthesizerConfig::new(4).init(rng, device);
             let (frozen, notes) = Watched::new(synthesizer.clone().no_grad());
-            let mut chain = Chain::new(Loss::SquaredError)
+            let chain = Chain::new(Loss::SquaredError)
                 .section("gated", gated.clone(), Optimizer::adam(0.1))
                 .interface(Interface::new(frozen, Optimizer::adam(0.1)))
                 .section("half", half.clone(), Optimizer::adam(0.1))
@@ -292,24 +334,19 @@ fn what_is_frozen_in_a_chain_stays() {
                 target: random([BATCH, 4], rng, device),
                 context: None,
             };
-            for _ in 0..3 {
-                chain.step(batch.clone(), credit);
-            }
+            let chain = train(chain, &batch);
             let now = chain.get::<Gated>("gated").expect("it is one");
             let is_same = all_values(now) == all_values(&gated);
-            checks.that(format!("{credit:?}: a frozen section learned"), is_same);
+            checks.that(format!("{way}: a frozen section learned"), is_same);
             let now = chain.get::<Dense>("top").expect("it is one");
             let is_same = all_values(now) == all_values(&top);
-            checks.that(format!("{credit:?}: the frozen top learned"), is_same);
+            checks.that(format!("{way}: the frozen top learned"), is_same);
             let now = all_values(chain.get::<Dense>("half").expect("it is one"));
             let before = all_values(&half);
-            checks.that(format!("{credit:?}: a weight rests"), now[0] != before[0]);
-            checks.that(
-                format!("{credit:?}: a frozen bias learned"),
-                now[1] == before[1],
-            );
+            checks.that(format!("{way}: a weight rests"), now[0] != before[0]);
+            checks.that(format!("{way}: a frozen bias learned"), now[1] == before[1]);
             let zeros = notes.read().concat().iter().all(|&value| value == 0.0);
-            checks.that(format!("{credit:?}: a frozen synthesizer learned"), zeros);
+            checks.that(format!("{way}: a frozen synthesizer learned"), zeros);
         }
     });
 }

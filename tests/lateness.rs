@@ -287,6 +287,20 @@ fn delayed_gradients_move_the_parameters_of_the_step_they_come_in() {
     }
 }
 
+/// At the end of a burst nothing is late: where that is must not depend on how fast the machine is.
+#[test]
+fn bursts_of_late_gradients_are_as_long_on_every_machine() {
+    let workers = || workers(Parts::new().chain(false));
+    for late in [1, 4] {
+        let threaded = workers().with_lateness(late);
+        assert_eq!(threaded.at_once(), threaded.at_least());
+        assert!(threaded.at_once() >= 20 * late);
+    }
+    for prompt in [workers().with_lateness(0), workers()] {
+        assert!(prompt.at_once() > prompt.at_least());
+    }
+}
+
 /// Nothing late is nothing but backpropagation, also in steps in which some sections rest.
 #[test]
 fn delayed_gradients_that_are_not_late_are_backpropagation() {

@@ -12,7 +12,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use common::program::*;
-use common::slow_link::slow_link;
+use common::slow_link::{slow_tcp, slow_udp};
 use dni::schedule::Link;
 
 /// How soon a run must end after its server has.
@@ -150,11 +150,24 @@ fn a_worker_far_away_keeps_nobody_waiting() {
     const STEPS: u32 = 60;
     const ONE_WAY: Duration = Duration::from_millis(200);
     let place = Place::new();
-    let server = Server::start(&place, Transport::Plain);
-    let far = server.listen().parse().expect("it is an address");
     let link = Link::new(ONE_WAY).expect("it is no long delay");
-    let far = format!("ws://{}", slow_link(link, far));
-    for places in [format!("ndarray,{far}"), format!("{far},ndarray")] {
+    let servers = Transport::ALL.map(|transport| {
+        let server = Server::start(&place, transport);
+        let to = server.listen().parse().expect("it is an address");
+        let far = match transport {
+            Transport::Plain => slow_tcp(link, to),
+            Transport::Encrypted => slow_udp(link, to),
+        };
+        let address = server.address.replace(server.listen(), &far.to_string());
+        (server, address)
+    });
+    let [(_plain, plain), (_encrypted, encrypted)] = servers;
+    for places in [
+        format!("ndarray,{plain}"),
+        format!("{plain},ndarray"),
+        format!("ndarray,{encrypted}"),
+        format!("{encrypted},ndarray"),
+    ] {
         let longer = TINY
             .replace("--steps 12", &format!("--steps {STEPS}"))
             .replace("--eval-every 6", &format!("--eval-every {STEPS}"));

@@ -1,4 +1,4 @@
-//! A drawing: simple shapes on a plane, which become an SVG or a PNG file.
+//! A drawing: simple shapes on a plane, which become an SVG file.
 
 /// Shapes in the order in which they are painted.
 #[derive(Debug, Clone, PartialEq)]

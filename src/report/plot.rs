@@ -3,7 +3,7 @@
 use super::drawing::{Anchor, Drawing, Paint, Shape};
 use super::quantity::Presentation;
 use super::scale::Axis;
-use super::{Curve, Group, Quantity};
+use super::{Curve, Group, Point, Quantity};
 
 /// The sizes of a panel and what surrounds it.
 const WIDTH: f64 = 420.0;
@@ -20,26 +20,53 @@ const COLUMNS: usize = 2;
 /// Names in the legend, at most.
 const LEGEND: usize = 24;
 
+/// What curves are drawn over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Over {
+    /// Training steps.
+    #[default]
+    Steps,
+    /// Seconds of training.
+    Seconds,
+}
+
+impl Over {
+    fn of(self, point: &Point) -> f64 {
+        match self {
+            Self::Steps => point.step,
+            Self::Seconds => point.seconds,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Steps => "steps",
+            Self::Seconds => "seconds",
+        }
+    }
+}
+
 /// One coordinate system with its curves.
 struct Panel<'a> {
     title: String,
+    over: Over,
     factor: f64,
     logarithmic: bool,
     curves: Vec<(Paint, &'a Curve)>,
 }
 
 /// The curves of all groups: what they recorded of the network, the cosines of their synthetic
-/// gradients, over steps.
+/// gradients.
 ///
 /// Of a single group each interface has a colour, of several each group; of many interfaces
 /// the lowest, the middle and the highest are then shown.
-pub fn plot(groups: &[Group]) -> Drawing {
+pub fn plot(groups: &[Group], over: Over) -> Drawing {
     let quantities = shown(groups);
     let (names, panels) = match groups {
-        [group] => of_one(group, &quantities),
+        [group] => of_one(group, &quantities, over),
         groups => (
             groups.iter().map(|group| group.label.clone()).collect(),
-            of_several(groups, &quantities),
+            of_several(groups, &quantities, over),
         ),
     };
     arrange(&panels, &names)
@@ -59,14 +86,18 @@ fn shown(groups: &[Group]) -> Vec<Quantity> {
 }
 
 /// A panel for each figure of the network, and one for the cosines of all interfaces.
-fn of_one<'a>(group: &'a Group, quantities: &[Quantity]) -> (Vec<String>, Vec<Panel<'a>>) {
+fn of_one<'a>(
+    group: &'a Group,
+    quantities: &[Quantity],
+    over: Over,
+) -> (Vec<String>, Vec<Panel<'a>>) {
     let (network, interfaces): (Vec<_>, Vec<_>) =
         quantities.iter().partition(|q| q.interface.is_none());
     let names = interfaces.iter().filter_map(|q| q.interface.clone());
     let names = names.collect();
     let alone = |quantity: &Quantity| {
         let curve = group.curve(quantity).map(|curve| (Paint::Ink, curve));
-        Panel::new(quantity, curve.into_iter())
+        Panel::new(quantity, over, curve.into_iter())
     };
     let mut panels: Vec<Panel> = network.into_iter().map(alone).collect();
     if let Some(cosine) = interfaces.first() {
@@ -74,7 +105,7 @@ fn of_one<'a>(group: &'a Group, quantities: &[Quantity]) -> (Vec<String>, Vec<Pa
         let curves = curves
             .enumerate()
             .filter_map(|(i, curve)| Some((Paint::Curve(i), curve?)));
-        let mut panel = Panel::new(cosine, curves);
+        let mut panel = Panel::new(cosine, over, curves);
         panel.title = Presentation::of(&cosine.name).title;
         panels.push(panel);
     }
@@ -82,7 +113,7 @@ fn of_one<'a>(group: &'a Group, quantities: &[Quantity]) -> (Vec<String>, Vec<Pa
 }
 
 /// A panel for each quantity.
-fn of_several<'a>(groups: &'a [Group], quantities: &[Quantity]) -> Vec<Panel<'a>> {
+fn of_several<'a>(groups: &'a [Group], quantities: &[Quantity], over: Over) -> Vec<Panel<'a>> {
     const MOST_INTERFACES: usize = 4;
     let first = quantities
         .iter()
@@ -97,13 +128,17 @@ fn of_several<'a>(groups: &'a [Group], quantities: &[Quantity]) -> Vec<Panel<'a>
         let curves = groups.iter().enumerate();
         let curves =
             curves.filter_map(|(i, group)| Some((Paint::Curve(i), group.curve(quantity)?)));
-        Panel::new(quantity, curves)
+        Panel::new(quantity, over, curves)
     };
     network.iter().chain(interfaces).map(panel).collect()
 }
 
 impl<'a> Panel<'a> {
-    fn new(quantity: &Quantity, curves: impl Iterator<Item = (Paint, &'a Curve)>) -> Self {
+    fn new(
+        quantity: &Quantity,
+        over: Over,
+        curves: impl Iterator<Item = (Paint, &'a Curve)>,
+    ) -> Self {
         let Presentation {
             title,
             factor,
@@ -113,6 +148,7 @@ impl<'a> Panel<'a> {
         let of = quantity.interface.as_ref().map(|name| format!(", {name}"));
         Self {
             title: title + &of.unwrap_or_default(),
+            over,
             factor,
             logarithmic,
             curves: curves.collect(),
@@ -124,10 +160,12 @@ impl<'a> Panel<'a> {
         let (right, bottom) = (left + WIDTH - RIGHT, top + HEIGHT - BOTTOM);
         let (left, top) = (left + LEFT, top + TOP);
         let all = || self.curves.iter().flat_map(|(_, curve)| curve.points());
-        let steps = Axis::around(all().map(|point| point.step).chain([0.0]), false);
+        let places = all().map(|point| self.over.of(&point));
+        let places = Axis::around(places.chain([0.0]), false);
         let values = all().flat_map(|point| [point.least, point.most]);
         let values = Axis::around(values.map(|value| self.factor * value), self.logarithmic);
-        let x = |step: f64| left + steps.place(step) * (right - left);
+        let at = |place: f64| left + places.place(place) * (right - left);
+        let x = |point: &Point| at(self.over.of(point));
         let y = |value: f64| bottom - values.place(value) * (bottom - top);
         let text = |at, anchor, text: String| Shape::Text {
             at,
@@ -141,8 +179,8 @@ impl<'a> Panel<'a> {
             shapes.push(line(vec![[left, at], [right, at]], Paint::Faint, 1.0));
             shapes.push(text([left - 6.0, at + 4.0], Anchor::End, label));
         }
-        for (step, label) in steps.ticks() {
-            let at = x(step);
+        for (place, label) in places.ticks() {
+            let at = at(place);
             shapes.push(line(
                 vec![[at, bottom], [at, bottom + 4.0]],
                 Paint::Faint,
@@ -151,19 +189,19 @@ impl<'a> Panel<'a> {
             shapes.push(text([at, bottom + 17.0], Anchor::Middle, label));
         }
         let end = [right, bottom + 32.0];
-        shapes.push(text(end, Anchor::End, "steps".to_string()));
+        shapes.push(text(end, Anchor::End, self.over.name().to_string()));
         for (paint, curve) in &self.curves {
             let paint = *paint;
             if curve.points().any(|point| point.least < point.most) {
                 let edge = |value: f64| y(self.factor * value);
                 let edges = curve
                     .points()
-                    .map(|point| [x(point.step), edge(point.most), edge(point.least)])
+                    .map(|point| [x(&point), edge(point.most), edge(point.least)])
                     .collect();
                 shapes.push(Shape::Band { edges, paint });
             }
             let points = curve.points();
-            let points = points.map(|point| [x(point.step), y(self.factor * point.mean)]);
+            let points = points.map(|point| [x(&point), y(self.factor * point.mean)]);
             shapes.push(line(points.collect(), paint, 1.5));
         }
     }
@@ -191,13 +229,15 @@ fn arrange(panels: &[Panel], names: &[String]) -> Drawing {
 /// Draws the names beside their colours; where it ends.
 fn legend(names: &[String], width: f64, shapes: &mut Vec<Shape>) -> f64 {
     const SAMPLE: f64 = 20.0;
+    /// The width of a letter, on average: readers have different fonts.
+    const LETTER: f64 = 0.58 * LETTERS;
     let (mut x, mut y) = (LEFT, LINE);
     let more = names.len().saturating_sub(LEGEND);
     let names = names.iter().take(LEGEND).enumerate();
     let names = names.map(|(i, name)| (Some(i), name.clone()));
     let rest = (more > 0).then(|| (None, format!("and {more} more")));
     for (number, name) in names.chain(rest) {
-        let room = SAMPLE + 6.0 + super::letters::width(&name, LETTERS) + 16.0;
+        let room = SAMPLE + 6.0 + LETTER * name.chars().count() as f64 + 16.0;
         if x > LEFT && x + room > width {
             (x, y) = (LEFT, y + LINE);
         }

@@ -242,7 +242,7 @@ impl RunFolder {
                 .map_err(Error::io("write", self.path.join(name)))?;
         }
         let groups = report::read(std::slice::from_ref(&self.path))?;
-        let drawing = report::plot(&groups).to_svg();
+        let drawing = report::plot(&groups, report::Over::Steps).to_svg();
         write_atomically(&self.path.join(Self::CURVES), drawing.as_bytes())
     }
 

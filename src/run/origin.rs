@@ -1,5 +1,6 @@
 //! Where and how a run was made: for those who want to repeat it or to judge its times.
 
+use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -24,7 +25,7 @@ pub struct Origin {
     /// The version of this library.
     pub version: String,
     /// The commit of its sources, `-dirty` if they had changed since; none if they are in no
-    /// repository.
+    /// repository, or that is at another commit than when the program was built.
     #[serde(default)]
     pub commit: Option<String>,
     /// The version of burn.
@@ -53,7 +54,7 @@ impl Origin {
             version: env!("CARGO_PKG_VERSION").to_string(),
             commit: commit(),
             burn: Self::BURN.to_string(),
-            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            system: format!("{} {}", env::consts::OS, env::consts::ARCH),
             processor: processor(),
             processors: processors(),
             instructions: Some(Instructions::best()),
@@ -93,21 +94,47 @@ impl Origin {
     }
 }
 
-/// The commit of the sources that this was built from, as they are now.
+/// The folder of the sources that this was built from.
+const SOURCES: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The commit of the sources, if that is what this was built from.
 fn commit() -> Option<String> {
+    let describe = [
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ];
+    let commit = git(&describe)?;
+    is_of_the_sources().then_some(commit)
+}
+
+/// Whether this was built from the sources as they are: by cargo just now, or since their repository
+/// has last moved to another commit.
+fn is_of_the_sources() -> bool {
+    if env::var_os("CARGO_MANIFEST_DIR").is_some_and(|folder| folder == SOURCES) {
+        return true;
+    }
+    let time = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    let built = env::current_exe().ok().and_then(|program| time(&program));
+    let moved = git(&["rev-parse", "--git-path", "logs/HEAD"]);
+    let moved = moved.and_then(|path| time(&Path::new(SOURCES).join(path)));
+    // A repository without a log tells nothing.
+    built
+        .zip(moved)
+        .is_some_and(|(built, moved)| built >= moved)
+}
+
+/// What git says of the sources, in one line.
+fn git(words: &[&str]) -> Option<String> {
     let mut git = Command::new("git");
     // It must not write to a repository that others may be at work in.
-    git.args([
-        "--no-optional-locks",
-        "-C",
-        env!("CARGO_MANIFEST_DIR"),
-        "describe",
-    ]);
-    git.args(["--always", "--dirty", "--abbrev=40", "--exclude=*"]);
+    git.args(["--no-optional-locks", "-C", SOURCES]).args(words);
     let output = git.stderr(Stdio::null()).output().ok()?;
-    let commit = String::from_utf8(output.stdout).ok()?;
-    let commit = commit.trim();
-    (output.status.success() && !commit.is_empty()).then(|| commit.to_string())
+    let said = String::from_utf8(output.stdout).ok()?;
+    let said = said.trim();
+    (output.status.success() && !said.is_empty()).then(|| said.to_string())
 }
 
 /// The name that the processor gives itself, where the system tells it.

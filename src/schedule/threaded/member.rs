@@ -11,6 +11,7 @@ use super::link::{Lesson, Waited};
 use super::notes::{Note, Notes};
 use super::report::Staleness;
 use super::trace::{Done, Trace};
+use crate::error::message_of;
 use crate::place::lost;
 use crate::run::Figure;
 use crate::schedule::queue::Receiver;
@@ -172,11 +173,4 @@ fn why_stopped(member: &mut impl Member) -> Result<(), Halt> {
 fn cause_of(member: &impl Member, panic: &(dyn Any + Send)) -> String {
     let lost = member.device().and_then(|device| lost(&device));
     lost.map_or_else(|| message_of(panic), |error| error.to_string())
-}
-
-/// What a panic says.
-fn message_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "it does not say why".to_string())
 }

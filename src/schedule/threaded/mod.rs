@@ -379,6 +379,11 @@ impl Threaded {
         self.timeline = trace::timeline(done, &self.chain.names());
     }
 
+    /// Whether gradients are told to come late.
+    fn is_late(&self) -> bool {
+        self.sharing == Sharing::Decoupled && self.is_exact && self.depth > 1
+    }
+
     /// The first failure, if there is one.
     fn failure(&self, outcomes: &[Outcome]) -> Option<Error> {
         let failures = outcomes.iter().enumerate().filter_map(|(i, outcome)| {
@@ -588,17 +593,22 @@ impl Learner for Threaded {
         self.chain.learn(batch, lessons, step)
     }
 
+    /// Where it is said how late gradients come, always as many: what comes of it depends on where the
+    /// bursts end.
     fn at_once(&self) -> usize {
-        MOST_STEPS
+        match self.is_late() {
+            true => self.at_least(),
+            false => MOST_STEPS,
+        }
     }
 
-    /// Where workers are far from each other, twenty round trips: all of them come to the same step at
-    /// the end, which costs one.
+    /// Where gradients come late, because workers are far from each other or are told so, twenty times
+    /// as many steps as that may be: all of them come to the same step at the end, where none is late.
     fn at_least(&self) -> usize {
-        /// No more than a twentieth of the time is lost.
+        /// No more than a twentieth of the time, and of the lateness, is lost.
         const ROUND_TRIPS: usize = 20;
         let is_far = self.link.is_some() || self.chain.is_on_servers();
-        match self.sharing == Sharing::Decoupled && is_far {
+        match self.sharing == Sharing::Decoupled && (is_far || self.is_late()) {
             true => ROUND_TRIPS.saturating_mul(self.depth),
             false => 1,
         }
