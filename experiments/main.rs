@@ -1,4 +1,4 @@
-//! The program: `dni EXPERIMENT`, then `dni report`, `plot`, `eval` and `export`;
+//! The program: `dni EXPERIMENT`, then `dni list`, `report`, `plot`, `eval` and `export`;
 //! `dni reproduce`; `dni bench`, `dni plan`, `dni serve`, `dni backends`.
 //!
 //! Results go to stdout, progress and messages to stderr. It ends with 0 when done, 1 when a run
@@ -18,6 +18,7 @@ mod defaults;
 mod eval;
 mod export;
 mod images;
+mod list;
 mod memory;
 mod method;
 mod network;
@@ -84,6 +85,8 @@ enum Command {
     Text(Box<text::TextArgs>),
     /// Compare runs on one HTML page: losses, errors, and how good the synthetic gradients are
     Report(report::ReportArgs),
+    /// List the runs that there are: how far they are and the best that they have come to
+    List(list::ListArgs),
     /// Draw curves of runs as a picture
     Plot(plot::PlotArgs),
     /// Measure trained networks again, or on other data
@@ -122,6 +125,7 @@ fn main() -> ExitCode {
         Command::Clocks(args) => clocks::run(*args),
         Command::Text(args) => text::run(*args),
         Command::Report(args) => report::run(args),
+        Command::List(args) => list::run(args),
         Command::Plot(args) => plot::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => weights::run(args),

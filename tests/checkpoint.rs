@@ -539,6 +539,30 @@ fn a_truncated_or_altered_checkpoint_is_refused() {
     assert!(is_refused(&swapped), "two bytes changed places");
 }
 
+fn with_checksum(content: &[u8]) -> Vec<u8> {
+    let mut bytes = content.to_vec();
+    bytes.extend(crc32fast::hash(content).to_le_bytes());
+    bytes
+}
+
+#[test]
+fn a_checkpoint_of_another_format_is_refused_as_such() {
+    const NAME: &[u8] = b"format";
+    let place = Place::new();
+    let whole = small_checkpoint(&place);
+    let mut content = whole[..whole.len() - 4].to_vec();
+    let name = content.windows(NAME.len()).position(|word| word == NAME);
+    let name = name.expect("it has a format");
+    let digit = content[name..].iter().position(u8::is_ascii_digit);
+    content[name + digit.expect("it is a number")] = b'9';
+    fs::write(place.checkpoint(), with_checksum(&content)).expect("a file can be written");
+    let error = Checkpoint::read(&place.checkpoint()).err();
+    assert!(
+        matches!(&error, Some(Error::OtherFormat { found, .. }) if found == "9"),
+        "{error:?}"
+    );
+}
+
 /// A program that writes wrong checkpoints would give them right checksums.
 #[test]
 fn nonsense_under_a_right_checksum_is_no_panic() {
@@ -546,9 +570,7 @@ fn nonsense_under_a_right_checksum_is_no_panic() {
     let whole = small_checkpoint(&place);
     let content = &whole[..whole.len() - 4];
     let outcome = |content: &[u8]| {
-        let mut bytes = content.to_vec();
-        bytes.extend(crc32fast::hash(content).to_le_bytes());
-        fs::write(place.checkpoint(), bytes).expect("a file can be written");
+        fs::write(place.checkpoint(), with_checksum(content)).expect("a file can be written");
         catch_unwind(AssertUnwindSafe(|| {
             Checkpoint::read(&place.checkpoint()).is_ok()
         }))

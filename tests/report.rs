@@ -198,6 +198,39 @@ fn a_plot_is_drawn_over_steps_or_seconds() {
 }
 
 #[test]
+fn runs_are_listed_sorted_and_filtered() {
+    let place = place_with_runs();
+    let listed = |flags: &str| {
+        let list_of = place.run(&format!("list {flags} --format json")).json();
+        list(&list_of, "runs").clone()
+    };
+    let all = listed("--sort figure");
+    assert_eq!(all.len(), 6);
+    for run in &all {
+        assert_eq!(run["experiment"], "adder");
+        assert_eq!(run["steps"], 40);
+        assert_eq!(run["is_finished"], true);
+        assert_eq!(run["figure"]["name"], "unseen_error");
+        assert!(run["date"].as_str().is_some_and(|date| date.ends_with('Z')));
+    }
+    let errors = all.iter().map(|run| run["figure"]["value"].as_f64());
+    assert!(errors.is_sorted(), "{all:?}");
+    let dni: Vec<Value> = listed("runs --filter CDNI --sort run")
+        .iter()
+        .map(|run| run["seed"].clone())
+        .collect();
+    assert_eq!(dni, [1, 2]);
+    let table = place.run("list").succeeds().stdout;
+    assert_eq!(table.lines().count(), 7, "{table}");
+    place.run("list nowhere").fails(1, &["nowhere"]);
+    // One that is damaged does not keep the others from being listed.
+    let log = place.path("runs/dni-seed1/scalars.csv");
+    fs::write(log, "epoch,loss\n1,2\n").expect("a file can be written");
+    let done = place.run("list").fails_in_part(&["1 of 6 runs"]);
+    assert_eq!(done.stdout.lines().count(), 6, "{done}");
+}
+
+#[test]
 fn wrong_uses_are_explained() {
     let place = place_with_runs();
     place
