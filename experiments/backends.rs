@@ -36,9 +36,13 @@ struct State {
 
 /// `dni backends`.
 pub fn run(args: BackendsArgs) -> anyhow::Result<()> {
+    let adapters = adapters();
+    let has_gpu = adapters.iter().any(|adapter| adapter.is_gpu);
     let report = Report {
-        backends: Backend::ALL.map(State::of).into(),
-        adapters: adapters(),
+        backends: Backend::ALL
+            .map(|backend| State::of(backend, has_gpu))
+            .into(),
+        adapters,
         auto: Backend::auto(),
         instructions: Instructions::best(),
         processors: processors(),
@@ -50,11 +54,12 @@ pub fn run(args: BackendsArgs) -> anyhow::Result<()> {
 }
 
 impl State {
-    fn of(backend: Backend) -> Self {
+    fn of(backend: Backend, has_gpu: bool) -> Self {
         let note = match backend {
             Backend::Flex => "CPU; the default",
             Backend::Ndarray => "CPU; deprecated by burn",
-            Backend::Wgpu => "GPU, through the adapters below",
+            Backend::Wgpu if has_gpu => "GPU, through the adapters below",
+            Backend::Wgpu => "no GPU here: the adapters below compute on the CPU",
         };
         match backend.device() {
             Ok(_) => Self {

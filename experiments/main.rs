@@ -109,6 +109,7 @@ enum Command {
 
 fn main() -> ExitCode {
     forget_empty_variables();
+    hush_graphics();
     let cli = match Cli::try_parse_from(arguments(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
@@ -155,6 +156,16 @@ fn forget_empty_variables() {
             // SAFETY: the program has started no other thread yet that could read the environment.
             unsafe { std::env::remove_var(name) };
         }
+    }
+}
+
+/// Graphics drivers complain on stderr, once for each call, if they are told of no folder for sockets,
+/// which we do not need.
+fn hush_graphics() {
+    const FOLDER: &str = "XDG_RUNTIME_DIR";
+    if std::env::var_os(FOLDER).is_none() {
+        // SAFETY: the program has started no other thread yet that could read the environment.
+        unsafe { std::env::set_var(FOLDER, std::env::temp_dir()) };
     }
 }
 
