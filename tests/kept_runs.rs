@@ -24,7 +24,7 @@ const RUNS: [(&str, &str); 7] = [
     (
         "images-unlocked",
         "images --depth 3 --units 4 --batch-size 8 --examples 32 --test-examples 16 --method dni \
-         --synthesizer mlp:3 --unlock --update-probability 0.5",
+         --synthesizer mlp:3 --unlock --input-units 3 --update-probability 0.5",
     ),
     (
         "images-workers",
@@ -34,7 +34,7 @@ const RUNS: [(&str, &str); 7] = [
     (
         "images-cnn",
         "images --model cnn --depth 3 --channels 2 --batch-size 8 --examples 32 --test-examples 16 \
-         --method cdni --optimizer sgd",
+         --method cdni",
     ),
     (
         "copy-lstm",
@@ -58,10 +58,11 @@ fn kept(name: &str) -> PathBuf {
 }
 
 /// What a run leaves that later versions need.
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "settings.toml",
     "origin.toml",
     "events.jsonl",
+    "scalars.csv",
     "checkpoint.bpk",
 ];
 
