@@ -78,27 +78,30 @@ fn figures(place: &Place, run: &str) -> Value {
     place.results(&format!("eval {run}"))["results"][0]["figures"].take()
 }
 
+/// Checks what a run is measured to be against what it was when it was kept. Another processor rounds in
+/// another way.
+fn check_figures(place: &Place, name: &str) {
+    let now = figures(place, name);
+    let known: Value =
+        serde_json::from_str(&read(kept(name).join("figures.json"))).expect("it is JSON");
+    let known = known.as_object().expect("they have names");
+    assert!(!known.is_empty(), "{name}");
+    for (figure, value) in known {
+        let values = value.as_f64().zip(now[figure].as_f64());
+        let (then, now) = values.unwrap_or_else(|| panic!("{name} has no {figure}"));
+        assert!(
+            (then - now).abs() <= 1e-3 * then.abs(),
+            "{name}: {figure} was {then} and is {now}"
+        );
+    }
+}
+
 #[test]
 fn kept_runs_are_measured_reported_exported_and_gone_on_with() {
     let place = Place::new();
     for (name, call) in RUNS {
         copy(&kept(name), &place.path(name));
-        let known: Value =
-            serde_json::from_str(&read(kept(name).join("figures.json"))).expect("it is JSON");
-        let now = figures(&place, name);
-        let known = known.as_object().expect("they have names");
-        assert!(!known.is_empty(), "{name}");
-        for (figure, value) in known {
-            let [then, now] = [value, &now[figure]].map(|value| value.as_f64());
-            let (then, now) = then
-                .zip(now)
-                .unwrap_or_else(|| panic!("{name} has no {figure}"));
-            // Another processor rounds in another way.
-            assert!(
-                (then - now).abs() <= 1e-3 * then.abs(),
-                "{name}: {figure} was {then} and is {now}"
-            );
-        }
+        check_figures(&place, name);
         place
             .run(&format!("export {name} --output {name}.safetensors"))
             .succeeds();
@@ -113,6 +116,23 @@ fn kept_runs_are_measured_reported_exported_and_gone_on_with() {
     let page = read(place.path("all.html"));
     for (name, _) in RUNS {
         assert!(page.contains(name), "{name} is not in the report");
+    }
+}
+
+/// The settings alone make a run again, whatever the defaults are by now.
+#[test]
+fn kept_settings_make_the_same_runs() {
+    let place = Place::new();
+    for (name, call) in RUNS {
+        let folder = place.path(name);
+        fs::create_dir(&folder).expect("a folder can be made");
+        let file = "settings.toml";
+        fs::copy(kept(name).join(file), folder.join(file)).expect("every run has it");
+        let (experiment, _) = call.split_once(' ').expect("there are flags");
+        place
+            .run(&format!("{experiment} --resume {name}"))
+            .succeeds();
+        check_figures(&place, name);
     }
 }
 
