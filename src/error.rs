@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::place::Address;
-
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -158,7 +156,7 @@ pub enum Error {
     #[error("cannot compute on {address}: {reason}")]
     Server {
         /// Its address.
-        address: Address,
+        address: String,
         /// Why not, and what to do about it.
         reason: String,
     },

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Instant;
 
-use dni::schedule::Link;
+use dni::threaded::Link;
 
 /// Bytes on their way, and when they arrive.
 type Sent = (Instant, Vec<u8>);
