@@ -13,7 +13,8 @@ use std::time::Instant;
 use burn::tensor::{Device, Tensor};
 use common::Times;
 use dni::data::{Stream, generator};
-use dni::run::{Event, Listener, Plan, Progress, RunFolder, Task, train};
+use dni::run::RunFolder;
+use dni::train::{Event, Listener, Plan, Progress, Task, train};
 use dni::{
     Batch, Chain, Credit, DenseConfig, Interface, Lessons, LinearSynthesizerConfig, Loss,
     Optimizer, Quality, backend,

@@ -19,8 +19,7 @@ use std::{fmt, iter, thread};
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 use dni::data::{Stream, generator};
-use dni::schedule::Threaded;
-use dni::schedule::threaded::{Report, even_split, section_times};
+use dni::threaded::{Report, Threaded, even_split, section_times};
 use dni::{
     Batch, Chain, Credit, DenseConfig, Drops, Init, Input, Interface,
     LeastSquaresSynthesizerConfig, Lessons, LinearSynthesizerConfig, Loss,

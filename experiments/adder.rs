@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use dni::data::{Adder, Examples, Order, Stream, generator};
-use dni::run::{Checkpoint, Plan, Progress, Task};
+use dni::run::Checkpoint;
+use dni::train::{Plan, Progress, Task};
 use dni::{
     Activation, Backend, Batch, Chain, Dense, DenseConfig, Init, Interface, Lessons, Loss,
     Optimizer, Quality, Reduction, TargetScale,

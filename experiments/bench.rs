@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::Device;
 use clap::Args;
 use dni::backend::{Instructions, processors};
-use dni::run::Task;
+use dni::train::Task;
 use dni::{Backend, Batch, Chain};
 use serde::Serialize;
 

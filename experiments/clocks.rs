@@ -15,7 +15,9 @@ use std::time::Duration;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use dni::data::{DigitStream, Fingerprint, ImageSet, Stream, generator};
-use dni::run::{Checkpoint, Network, Plan, Progress, Task};
+use dni::learner::Network;
+use dni::run::Checkpoint;
+use dni::train::{Plan, Progress, Task};
 use dni::{
     Backend, Clocks, DenseConfig, FastNetwork, Feedback, Init, Loss, LstmConfig, Mlp, Optimizer,
     Quality, SlowNetwork, Span, TargetScale,

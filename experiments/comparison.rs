@@ -10,7 +10,9 @@ use std::thread;
 use anyhow::{anyhow, bail};
 use burn::tensor::Device;
 use dni::Backend;
-use dni::run::{Checkpoint, Learner, Plan, Progress, RunFolder, Task};
+use dni::learner::Learner;
+use dni::run::{Checkpoint, RunFolder};
+use dni::train::{Plan, Progress, Task};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

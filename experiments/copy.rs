@@ -11,7 +11,8 @@ use std::time::Duration;
 use burn::tensor::Device;
 use clap::Args;
 use dni::data::{CopyEpisodes, CopyLevel, Stream, generator};
-use dni::run::{Checkpoint, Notes, Plan, Progress, Task};
+use dni::run::Checkpoint;
+use dni::train::{Notes, Plan, Progress, Task};
 use dni::{Backend, Loss, Quality, Recurrent, Window};
 use serde::{Deserialize, Serialize};
 

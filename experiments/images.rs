@@ -12,8 +12,10 @@ use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use clap::{Args, ValueEnum};
 use dni::data::{Fingerprint, ImageSet, ImageShape, Images, Order, Stream, generator};
-use dni::run::{Checkpoint, Learner as _, Plan, Progress, Task};
-use dni::schedule::{Threaded, threaded};
+use dni::learner::Learner as _;
+use dni::run::Checkpoint;
+use dni::threaded::{self, Threaded};
+use dni::train::{Plan, Progress, Task};
 use dni::{Backend, Batch, Chain, Lessons, Place, Quality, Sparse, TargetScale};
 use serde::{Deserialize, Serialize};
 

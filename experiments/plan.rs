@@ -8,9 +8,8 @@ use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use clap::Args;
 use dni::data::{ImageShape, Images};
-use dni::schedule::plan::{Costs, Prediction};
-use dni::schedule::threaded::{locked_times, section_times, traffic};
-use dni::schedule::{Link, Threaded};
+use dni::threaded::plan::{Costs, Prediction};
+use dni::threaded::{Link, Threaded, locked_times, section_times, traffic};
 use dni::{Backend, Batch, Chain, Credit, Drops};
 use serde::Serialize;
 

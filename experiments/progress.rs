@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use dni::Result;
 use dni::data::fetch::Fetched;
-use dni::run::{Event, Listener};
+use dni::train::{Event, Listener};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::output;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use dni::schedule::threaded::check_split;
+use dni::threaded::check_split;
 use dni::{Chain, Dense, Mlp, Optimizer, Quality};
 use serde::{Deserialize, Serialize};
 

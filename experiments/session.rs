@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
+use dni::learner::Learner;
 use dni::report;
-use dni::run::{
-    FolderLock, Learner, Listener, Outcome, Plan, Progress, RunFolder, Task, TensorBoard, train,
-};
+use dni::run::{FolderLock, RunFolder, TensorBoard};
+use dni::train::{Checkpointer as _, Listener, Outcome, Plan, Progress, Task, train};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -167,6 +167,14 @@ impl Session {
             &mut listeners,
             self.stop,
         )
+        .and_then(|outcome| {
+            let (Outcome::Finished(end) | Outcome::Interrupted(end)) = outcome;
+            // A run that was over already has its curves.
+            if end != start {
+                report::draw_curves(folder)?;
+            }
+            Ok(outcome)
+        })
         .with_context(|| format!("{label} failed"))?;
         match outcome {
             Outcome::Finished(progress) => Ok(progress),
@@ -185,10 +193,7 @@ impl Session {
 
     /// Draws the curves of all runs together.
     pub fn draw_curves(&self) -> anyhow::Result<()> {
-        let groups = report::read(std::slice::from_ref(&self.folder))?;
-        let drawing = report::plot(&groups, report::Over::Steps).to_svg();
-        dni::run::write_atomically(&self.folder.join(RunFolder::CURVES), drawing.as_bytes())?;
-        Ok(())
+        Ok(report::draw_curves(&self.folder)?)
     }
 
     /// Says something on stderr.

@@ -15,7 +15,8 @@ use clap::{Args, ValueEnum};
 use dni::data::{
     Alphabet, Corpus, Fingerprint, Lanes, Language, Reading, Stream, generator, shakespeare,
 };
-use dni::run::{Checkpoint, Notes, Plan, Progress, RunFolder, Task, is_of_a_process};
+use dni::run::{Checkpoint, RunFolder, is_of_a_process};
+use dni::train::{Notes, Plan, Progress, Task};
 use dni::{Backend, Loss, Quality, Recurrent, Sequence, Window};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use clap::Args;
-use dni::schedule::threaded::{
-    Report, Sharing, check_split, even_split, locked_times, section_times, traffic,
+use dni::threaded::{
+    Link, Report, Sharing, Threaded, check_split, even_split, locked_times, section_times, traffic,
 };
-use dni::schedule::{Link, Threaded};
 use dni::{Backend, Batch, Chain, Lessons, Place};
 use serde::{Deserialize, Serialize};
 

@@ -22,7 +22,7 @@ pub enum Credit {
         lambda: f64,
     },
     /// The true gradient when it comes: an asynchronous pipeline, without synthesizers. Between two
-    /// [workers](crate::schedule::Threaded) that is some steps late: it is taken back through the
+    /// [workers](crate::Threaded) that is some steps late: it is taken back through the
     /// pass of its own step, with the parameters of then, and moves those of today. Where nothing
     /// comes late it is backpropagation.
     Delayed,

@@ -3,8 +3,6 @@
 use std::any::Any;
 use std::path::PathBuf;
 
-use crate::place::Address;
-
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -159,7 +157,7 @@ pub enum Error {
     #[error("cannot compute on {address}: {reason}")]
     Server {
         /// Its address.
-        address: Address,
+        address: String,
         /// Why not, and what to do about it.
         reason: String,
     },

@@ -7,11 +7,11 @@ use burn::optim::{StateSink, StateSource};
 use burn::tensor::{Device, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
+use crate::cores::View;
 use crate::error::Result;
 use crate::loss::Reduction;
 use crate::optimizer::Optimizer;
 use crate::pass::{Pass, beside};
-use crate::recurrent::View;
 use crate::synthesizer::Synthesizer;
 use crate::trained::{AnyTrained, Trained};
 use crate::unlock::{GuessedMessage, InputModel};

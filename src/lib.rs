@@ -122,25 +122,71 @@
 //!
 //! # Map
 //!
-//! - What there is: [`section`], [`synthesizer`], [`interface`], [`loss`], [`optimizer`].
-//! - What happens: [`message`] and [`pass`] (one section), [`credit`], [`feedforward`] (all of them),
-//!   [`recurrent`], [`clocks`] (two networks of different rates), [`schedule`] (who learns when, how
-//!   fast, and on which thread), [`unlock`] (synthetic inputs).
-//! - How good it is: [`quality`].
-//! - Around it: [`data`], [`run`] (training loop, events, run folder, checkpoints), [`report`]
-//!   (curves of runs), [`backend`], [`place`] (devices of this machine and of others), [`error`].
+//! From the bottom up: a module imports only from those that stand above it here
+//! (`tests/modules.rs` sees to it).
+//!
+//! Descriptions, and what everything stands on:
+//!
+//! - [`error`]: what can go wrong, and what to do about it.
+//! - [`credit`]: which gradient a section is given.
+//! - `rng`: the random numbers of a run, of which [`data`] shows the generator.
+//! - `activation`: elementwise functions.
+//! - `image`: the shape of an image, pooling.
+//! - `fingerprint`: what data are, so that others are refused.
+//! - [`init`]: initial values of parameters.
+//! - [`schedule`]: which sections learn in a step, and how fast.
+//!
+//! Where tensors lie, and loops over them:
+//!
+//! - `host`: loops over host memory, in vector instructions.
+//! - [`backend`]: backends by name.
+//! - [`place`]: devices of this machine and of others.
+//!
+//! One section:
+//!
+//! - [`message`]: the three verbs of a step.
+//! - [`pass`]: one forward pass, and the way back through it.
+//! - [`loss`]: what is minimised.
+//! - [`quality`]: how good a synthetic gradient is.
+//! - [`optimizer`]: what moves parameters.
+//! - [`section`]: the pieces of a network.
+//! - [`synthesizer`]: the models that predict gradients.
+//! - `cores`: recurrent cores, which [`recurrent`] shows.
+//! - `trained`: a module together with what trains it.
+//! - [`unlock`]: synthetic inputs.
+//! - [`interface`]: the place between two sections.
+//!
+//! Networks and their steps:
+//!
+//! - [`learner`]: what a training loop needs to know of a network.
+//! - [`feedforward`]: chains of sections.
+//! - [`recurrent`]: a core through time, with a synthetic future.
+//! - [`clocks`]: two networks that tick at different rates.
+//! - [`threaded`]: sections that really train at the same time, and their rivals.
+//!
+//! Runs:
+//!
+//! - [`train`]: the training loop, its plan and its events.
+//! - [`run`]: the folder of a run, checkpoints, exports.
+//! - [`report`]: curves of runs.
+//! - [`data`]: sets of examples, texts and generated tasks.
 
 #![warn(missing_docs)]
 
+mod activation;
 pub mod backend;
 pub mod clocks;
+mod cores;
 pub mod credit;
 pub mod data;
 pub mod error;
 pub mod feedforward;
+mod fingerprint;
 mod host;
+mod image;
 pub mod init;
 pub mod interface;
+pub mod learner;
 pub mod loss;
 pub mod message;
 pub mod optimizer;
@@ -149,10 +195,13 @@ pub mod place;
 pub mod quality;
 pub mod recurrent;
 pub mod report;
+mod rng;
 pub mod run;
 pub mod schedule;
 pub mod section;
 pub mod synthesizer;
+pub mod threaded;
+pub mod train;
 mod trained;
 pub mod unlock;
 
@@ -172,7 +221,7 @@ pub use recurrent::{
     Arrived, Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick,
     Unrolled, View, Window, WindowGradients, WindowStep,
 };
-pub use schedule::{Drops, Sparse, Threaded};
+pub use schedule::{Drops, Sparse};
 pub use section::{Activation, Conv, ConvConfig, Dense, DenseConfig, Mlp, Pool, PoolKind, Section};
 pub use synthesizer::{
     ConvSynthesizer, ConvSynthesizerConfig, LabelSynthesizer, LabelSynthesizerConfig,
@@ -180,6 +229,7 @@ pub use synthesizer::{
     LinearSynthesizerConfig, LowRankSynthesizer, LowRankSynthesizerConfig, MlpSynthesizer,
     MlpSynthesizerConfig, Synthesizer,
 };
+pub use threaded::Threaded;
 pub use unlock::InputModel;
 
 /// What `benches/product` measures; no part of the interface.

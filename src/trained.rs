@@ -8,11 +8,11 @@ use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_pack::{Reader, Writer};
 
+use crate::cores::{Core, Sequence, Tick, Unrolled, View};
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, Pass, learning};
 use crate::place::carry;
-use crate::recurrent::{Core, Sequence, Tick, Unrolled, View};
 use crate::section::Section;
 
 /// A module and its own optimizer.

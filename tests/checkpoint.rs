@@ -15,10 +15,10 @@ use burn::optim::{AdamConfig, AdamWConfig, SgdConfig, SgdState};
 use burn::tensor::{Device, Tensor};
 use common::{on_devices, on_every_device, random, seeded, values};
 use dni::data::Fingerprint;
+use dni::learner::Network;
 use dni::optimizer::{Constants, UpdateRule};
-use dni::run::{
-    Checkpoint, Event, Listener, Network, Notes, Outcome, Plan, Progress, RunFolder, Task, train,
-};
+use dni::run::{Checkpoint, RunFolder};
+use dni::train::{Event, Listener, Notes, Outcome, Plan, Progress, Task, train};
 use dni::{
     Activation, Backend, Batch, Chain, Credit, Dense, DenseConfig, Error, Interface, Lessons,
     LinearSynthesizerConfig, Loss, MlpSynthesizerConfig, Optimizer, Reduction, TargetScale,

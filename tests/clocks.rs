@@ -5,7 +5,8 @@ mod common;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use common::{differences, floats, on_devices, on_every_device, random, seeded, values};
-use dni::run::{Checkpoint, Notes, Progress};
+use dni::run::Checkpoint;
+use dni::train::{Notes, Progress};
 use dni::{
     Backend, Clocks, Dense, DenseConfig, FastNetwork, Feedback, Interface, LinearSynthesizerConfig,
     Loss, Lstm, LstmConfig, Optimizer, SlowNetwork, Span, Synthesizer, TargetScale,

@@ -8,7 +8,9 @@ use std::process::Command;
 use burn::tensor::{Device, Tensor};
 use common::program::Place;
 use common::{TempDir, random, seeded, values};
-use dni::run::{Checkpoint, Network, Notes, Progress};
+use dni::learner::Network;
+use dni::run::Checkpoint;
+use dni::train::{Notes, Progress};
 use dni::{
     Batch, Chain, Core, Credit, Dense, DenseConfig, GruConfig, Interface, LinearSynthesizerConfig,
     Loss, LstmConfig, Optimizer, Recurrent, Sequence, Window,

@@ -14,7 +14,9 @@ use burn::optim::{AdamWConfig, SgdConfig};
 use burn::tensor::Device;
 use common::{random, seeded, values};
 use dni::data::{Fingerprint, ImageShape};
-use dni::run::{Checkpoint, Network, Notes, Progress};
+use dni::learner::Network;
+use dni::run::Checkpoint;
+use dni::train::{Notes, Progress};
 use dni::{
     Batch, Chain, ConvConfig, Credit, DenseConfig, Future, InputModel, Interface,
     LinearSynthesizerConfig, Loss, LstmConfig, MlpSynthesizerConfig, Optimizer, Pool, Recurrent,

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use common::{bits, random, seeded, values};
-use dni::run::{Burst, Learner};
-use dni::schedule::Threaded;
+use dni::learner::{Burst, Learner};
+use dni::threaded::Threaded;
 use dni::{
     Activation, Batch, Chain, Credit, Dense, DenseConfig, Drops, Init, Input, InputModel,
     Interface, Lessons, LinearSynthesizerConfig, Loss, Optimizer, Pass, Reduction, Section, Sparse,

@@ -10,7 +10,8 @@ use burn::optim::SgdConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::tensor::{Device, Tensor, activation};
 use common::{on_devices, on_every_device, random, seeded, tensor, values};
-use dni::run::{Checkpoint, Notes, Progress};
+use dni::run::Checkpoint;
+use dni::train::{Notes, Progress};
 use dni::{
     Backend, Batch, Chain, Credit, DenseConfig, Interface, LeastSquaresSynthesizerConfig, Loss,
     Optimizer, TargetScale,

@@ -6,7 +6,8 @@ mod common;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use common::{Checks, differences, floats, on_every_device, random, seeded, tensor, values};
-use dni::run::{Checkpoint, Notes, Progress};
+use dni::run::Checkpoint;
+use dni::train::{Notes, Progress};
 use dni::{
     Core, Deltas, Dense, DenseConfig, Future, GruConfig, Interface, LinearSynthesizerConfig, Loss,
     Lstm, LstmConfig, Optimizer, Recurrent, Sequence, Synthesizer, Unrolled, Window,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use common::program::*;
 use common::slow_link::{slow_tcp, slow_udp};
-use dni::schedule::Link;
+use dni::threaded::Link;
 
 /// How soon a run must end after its server has.
 const SOON: Duration = Duration::from_secs(20);

@@ -9,9 +9,10 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use common::{Checks, Gated, random, seeded};
 use dni::data::ImageShape;
-use dni::run::{Burst, Checkpoint, Learner, Network, Notes, Progress};
-use dni::schedule::threaded::{Sharing, traffic};
-use dni::schedule::{Link, Threaded};
+use dni::learner::{Burst, Learner, Network};
+use dni::run::Checkpoint;
+use dni::threaded::{Link, Sharing, Threaded, traffic};
+use dni::train::{Notes, Progress};
 use dni::{
     Activation, Batch, Chain, ConvConfig, Credit, DenseConfig, Drops, Error, Init, Input,
     Interface, Lessons, LinearSynthesizerConfig, Loss, Optimizer, Pass, Reduction, Section, Sparse,
@@ -121,8 +122,9 @@ fn learn(
         let done = learner
             .learn_burst(&mut batch, &burst)
             .expect("nobody fails");
-        let loss = |figures: &dni::run::Figures| {
-            let is_loss = |(figure, _): &&(dni::run::Figure, _)| *figure == dni::run::Figure::Loss;
+        let loss = |figures: &dni::learner::Figures| {
+            let is_loss =
+                |(figure, _): &&(dni::learner::Figure, _)| *figure == dni::learner::Figure::Loss;
             let mut found = figures.iter().filter(is_loss);
             let (_, loss) = found.next().expect("every step has a loss");
             assert!(found.next().is_none(), "every step has one loss");

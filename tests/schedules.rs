@@ -4,7 +4,7 @@ mod common;
 
 use burn::tensor::{Device, Tensor};
 use common::{Notes, Watched, on_every_device, random, seeded, values};
-use dni::run::{Figure, Learner};
+use dni::learner::{Figure, Learner};
 use dni::{
     Activation, Batch, Chain, Credit, Dense, DenseConfig, Init, InputModel, Interface, Lessons,
     LinearSynthesizerConfig, Loss, Optimizer, Sparse,

@@ -8,7 +8,8 @@ use std::process::Command;
 
 use common::TempDir;
 use common::program::*;
-use dni::run::{Event, Listener, Scalars, TensorBoard};
+use dni::run::TensorBoard;
+use dni::train::{Event, Listener, Scalars};
 use serde_json::Value;
 
 /// Prints the scalars of a folder, `{tag: [[step, value], ...]}`.

@@ -15,12 +15,10 @@ use burn::tensor::{Device, Tensor};
 use common::program::PATIENCE;
 use common::{Gated, on_devices, random, seeded, values};
 use dni::data::ImageShape;
-use dni::run::{
-    Burst, Checkpoint, Doing, Learner, Network, Notes, Outcome, Plan, Progress, RunFolder,
-};
-use dni::run::{Task, train};
-use dni::schedule::Threaded;
-use dni::schedule::threaded::{even_split, section_times};
+use dni::learner::{Burst, Doing, Learner, Network};
+use dni::run::{Checkpoint, RunFolder};
+use dni::threaded::{Threaded, even_split, section_times};
+use dni::train::{Notes, Outcome, Plan, Progress, Task, train};
 use dni::{
     Activation, Backend, Batch, Chain, ConvConfig, Credit, Dense, DenseConfig, Drops, Error, Init,
     Input, InputModel, Interface, Lessons, LinearSynthesizerConfig, Loss, Optimizer, Pass, Pool,

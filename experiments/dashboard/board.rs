@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use dni::GradientState;
-use dni::run::Event;
+use dni::train::Event;
 
 use super::trail::Trail;
 
@@ -139,7 +139,7 @@ fn flatten(prefix: &str, table: &toml::Table, flat: &mut Vec<(String, String)>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dni::run::Scalars;
+    use dni::train::Scalars;
 
     #[test]
     fn rate_and_time_left_are_those_of_late() {

@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use dni::run::{Event, Listener};
+use dni::train::{Event, Listener};
 use ratatui::Terminal;
 
 use crate::args::Misuse;

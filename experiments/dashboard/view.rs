@@ -241,7 +241,7 @@ fn keys(board: &Board) -> Line<'static> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use dni::run::{Event, Scalars};
+    use dni::train::{Event, Scalars};
     use dni::{GradientState, Quality};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;

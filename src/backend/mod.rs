@@ -105,11 +105,6 @@ pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Whether tensors of this device lie in the host's memory as flex keeps them.
-pub(crate) fn is_flex(device: &Device) -> bool {
-    *device == Device::flex()
-}
-
 /// Sets how many threads the CPU backends may use for one operation started by a thread that has no
 /// [own number](set_kernel_threads). Call it once, before the first tensor.
 ///

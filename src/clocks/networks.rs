@@ -3,10 +3,10 @@
 use burn::optim::{GradientsParams, StateSink, StateSource};
 use burn::tensor::{Tensor, assert_shape};
 
+use crate::cores::{Core, Deltas, Sequence, Unrolled};
 use crate::error::Result;
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, LocalGradients, Pass};
-use crate::recurrent::{Core, Deltas, Sequence, Unrolled};
 use crate::section::Section;
 use crate::trained::{AnyCore, AnySection, Trained};
 

@@ -1,48 +1,9 @@
 //! Labelled images, as bytes on the host.
 
-use std::fmt;
-
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::gather;
+use super::{Fingerprint, ImageShape, gather};
 use crate::error::{Error, Result};
-
-/// The shape of one image. Its pixels lie channel after channel, row after row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ImageShape {
-    /// 1 for grey, 3 for red, green and blue.
-    pub channels: usize,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-}
-
-/// `channels x height x width`
-impl fmt::Display for ImageShape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            channels,
-            height,
-            width,
-        } = self;
-        write!(f, "{channels} x {height} x {width}")
-    }
-}
-
-impl ImageShape {
-    /// Values of one image, or [`usize::MAX`] if there is no such number.
-    pub fn len(self) -> usize {
-        self.channels
-            .saturating_mul(self.height)
-            .saturating_mul(self.width)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-}
 
 /// Images and the class of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +86,7 @@ impl Images {
     }
 
     /// All values, pixels and classes.
-    pub(super) fn bytes(&self) -> [&[u8]; 2] {
+    fn bytes(&self) -> [&[u8]; 2] {
         [&self.pixels, &self.labels]
     }
 
@@ -162,6 +123,17 @@ pub struct ImageSet {
     pub train: Images,
     /// Images to test with.
     pub test: Images,
+}
+
+impl ImageSet {
+    /// What the images are, which came from `origin`.
+    pub fn fingerprint(&self, origin: &str) -> Fingerprint {
+        Fingerprint::default()
+            .with_term("shape", self.train.shape())
+            .with_term("classes", self.train.classes())
+            .with_part(Fingerprint::TRAIN, origin, self.train.bytes())
+            .with_part(Fingerprint::TEST, origin, self.test.bytes())
+    }
 }
 
 #[cfg(test)]

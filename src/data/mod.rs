@@ -5,7 +5,6 @@ mod cifar;
 mod copying;
 mod counting;
 pub mod fetch;
-mod fingerprint;
 mod glyphs;
 mod idx;
 mod images;
@@ -15,14 +14,16 @@ mod library;
 mod shakespeare;
 mod text;
 
+pub use crate::fingerprint::{DataPart, Fingerprint};
+pub use crate::image::ImageShape;
+pub use crate::rng::{Stream, generator};
 pub use adder::Adder;
 pub use cifar::read_cifar;
 pub use copying::{CopyEpisodes, CopyLevel};
 pub use counting::DigitStream;
-pub use fingerprint::{DataPart, Fingerprint};
 pub use glyphs::glyphs;
 pub use idx::read_idx;
-pub use images::{ImageSet, ImageShape, Images};
+pub use images::{ImageSet, Images};
 pub use lanes::{Lanes, Reading};
 pub use language::Language;
 pub use library::{ImageLibrary, Places};
@@ -30,54 +31,9 @@ pub use shakespeare::shakespeare;
 pub use text::{Alphabet, Corpus};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
 use crate::error::{Error, Result};
-
-/// What a run's random numbers are for. Each use has a stream of its own, so that one more draw
-/// here changes nothing there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Initial values of parameters.
-    Parameters,
-    /// Which examples there are.
-    Examples,
-    /// The order of the examples in one epoch, counted from 0.
-    Epoch(u64),
-    /// What is drawn anew for one episode, counted from 0.
-    Episode(u64),
-    /// What is drawn anew for one span of a stream of digits, counted from 0.
-    Digits(u64),
-    /// The characters of one part of a generated text, counted from 0.
-    Text(u64),
-    /// What a trained model writes.
-    Sample,
-    /// Episodes that a network is measured with, and does not learn from.
-    Measured,
-    /// Which sections learn in one step, counted from 0.
-    Updates(u64),
-}
-
-/// The generator of a run for one use: a pure function of the run's seed and the stream, which is
-/// why a checkpoint needs no generator state.
-pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(match stream {
-        Stream::Parameters => 0,
-        Stream::Examples => 1,
-        Stream::Epoch(epoch) => 2 + epoch,
-        // Neither epochs nor steps are ever so many.
-        Stream::Sample => 1 << 60,
-        Stream::Measured => (1 << 60) + 1,
-        Stream::Episode(episode) => (1 << 62) + episode,
-        Stream::Digits(span) => (1 << 61) + span,
-        Stream::Text(part) => (1 << 63) + part,
-        Stream::Updates(step) => u64::MAX - step,
-    });
-    rng
-}
 
 /// Examples: inputs and targets, row after row.
 #[derive(Debug, Clone, PartialEq)]

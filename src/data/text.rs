@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use flate2::read::MultiGzDecoder;
 
+use super::Fingerprint;
 use super::idx::GZIP;
 use crate::error::{Error, Result};
 
@@ -203,6 +204,25 @@ impl Corpus {
             ))),
         }
     }
+
+    /// What the text is, whose parts to train, validate and test with came from these origins.
+    pub fn fingerprint(&self, origins: [&str; 3]) -> Fingerprint {
+        let bytes = |codes: &[u16]| -> Vec<u8> {
+            codes.iter().flat_map(|code| code.to_le_bytes()).collect()
+        };
+        let characters = (0..self.alphabet.len()).map(|code| self.alphabet.character(code as u16));
+        let alphabet: String = characters.collect();
+        let parts = [&self.train, &self.valid, &self.test];
+        let named = [Fingerprint::TRAIN, "validate", Fingerprint::TEST]
+            .into_iter()
+            .zip(origins);
+        named.zip(parts).fold(
+            Fingerprint::default().with_term(Fingerprint::ALPHABET, alphabet),
+            |fingerprint, ((name, origin), codes)| {
+                fingerprint.with_part(name, origin, [&bytes(codes)[..]])
+            },
+        )
+    }
 }
 
 /// A file's text.
@@ -356,5 +376,35 @@ mod tests {
         let error = Corpus::from_parts(["a", "", "a"]).unwrap_err().to_string();
         assert!(error.contains("the validation text is empty"), "{error}");
         assert!(Corpus::read(&[]).is_err());
+    }
+
+    fn fingerprint(text: &str, origin: &str) -> Fingerprint {
+        Corpus::from_text(text).unwrap().fingerprint([origin; 3])
+    }
+
+    #[test]
+    fn other_data_are_told_with_their_file_and_how_they_differ() {
+        let known = fingerprint(&"abc ".repeat(50), "/old/a.txt");
+        assert!(
+            known
+                .check(&fingerprint(&"abc ".repeat(50), "/new/a.txt"))
+                .is_ok()
+        );
+        let said = |met: &Fingerprint| known.check(met).unwrap_err().to_string();
+        // As many characters, but others.
+        let other = said(&fingerprint(&"abd ".repeat(50), "b.txt"));
+        for word in ["'b.txt'", "alphabet was ' abc'", "here it is ' abd'"] {
+            assert!(other.contains(word), "no {word:?} in {other}");
+        }
+        let other = said(&fingerprint(&"acb ".repeat(50), "b.txt"));
+        for word in ["'b.txt'", "the part to test with was", "CRC-32"] {
+            assert!(other.contains(word), "no {word:?} in {other}");
+        }
+        let mut without = fingerprint(&"acb ".repeat(50), "b.txt");
+        without.parts.clear();
+        assert!(known.check(&without).is_ok(), "it has the same meaning");
+        // A long alphabet is not shown whole.
+        let all: String = ('a'..='\u{2000}').collect();
+        assert!(said(&fingerprint(&all, "c.txt")).len() < 400);
     }
 }

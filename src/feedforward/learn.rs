@@ -7,7 +7,7 @@ use super::{Batch, Chain, Step};
 use crate::credit::Credit;
 use crate::error::Result;
 use crate::interface::{Contract, Interface};
-use crate::run::{Figure, Figures, Learner, Network};
+use crate::learner::{Figure, Figures, Learner, Network};
 use crate::schedule::Sparse;
 
 /// Which credit sections learn with, and which of them learn when.

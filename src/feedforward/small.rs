@@ -484,8 +484,8 @@ mod tests {
 
     use super::*;
     use crate::interface::TargetScale;
+    use crate::learner::Network as _;
     use crate::optimizer::Optimizer;
-    use crate::run::Network as _;
     use crate::section::{Activation, DenseConfig};
     use crate::synthesizer::LinearSynthesizerConfig;
 

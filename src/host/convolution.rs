@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::product::{Matrix, add_product, write_product};
-use crate::data::ImageShape;
+use crate::image::ImageShape;
 
 /// How many values of windows are copied before they are multiplied.
 const WINDOW_VALUES: usize = 1 << 18;

@@ -9,7 +9,7 @@ use pulp::{Simd, WithSimd};
 use super::elementwise::{activate, differentiate};
 use super::instructions::vectorized;
 use super::vector::{load, store};
-use crate::section::Activation;
+use crate::activation::Activation;
 
 /// Up to how many multiplications per product these loops beat the tensor library's.
 const MOST_MULTIPLICATIONS: usize = 1 << 18;

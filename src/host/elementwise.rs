@@ -1,6 +1,6 @@
 //! Activations and their derivatives, in loops that vectorise.
 
-use crate::section::Activation;
+use crate::activation::Activation;
 
 // These are `for` loops, since the body of a `for_each` may stay a function of its own, compiled
 // for any processor.

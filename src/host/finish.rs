@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::SHARE;
 use super::elementwise::{activate, differentiate};
 use super::instructions::vectorized;
-use crate::section::Activation;
+use crate::activation::Activation;
 
 /// `h = a(z + b)` in the place of `z`.
 pub(crate) fn biased(z: &mut [f32], bias: Option<&[f32]>, activation: Activation) {

@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 
 use super::elementwise::{activate, tanh};
 use super::instructions::vectorized;
-use crate::section::Activation;
+use crate::activation::Activation;
 
 /// One step forward.
 pub(crate) struct Forward<'a> {

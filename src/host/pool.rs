@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use super::instructions::vectorized;
-use crate::data::ImageShape;
-use crate::section::{Pool, PoolKind};
+use crate::image::{ImageShape, Pool, PoolKind};
 
 /// What the way back through pooling needs.
 pub(crate) enum Pooled {

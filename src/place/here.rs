@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 pub(super) fn connect(address: &Address, _token: Option<&Token>) -> Result<Device> {
     Err(Error::Server {
-        address: address.clone(),
+        address: address.to_string(),
         reason: "this build of the program knows this machine only; build it with: cargo build \
                  --features remote"
             .to_string(),

@@ -34,7 +34,7 @@ fn known() -> MutexGuard<'static, Vec<Known>> {
 /// would take a second worker for the first one if both had the same address.
 pub(super) fn connect(address: &Address, token: Option<&Token>) -> Result<Device> {
     let failed = |reason: String| Error::Server {
-        address: address.clone(),
+        address: address.to_string(),
         reason,
     };
     let (mut host, line) = dial(address).map_err(failed)?;
@@ -95,7 +95,7 @@ pub(super) fn lost(device: &Device) -> Option<Error> {
     let known = known();
     let known = known.iter().find(|known| known.device == *device)?;
     Some(Error::Server {
-        address: known.address.clone(),
+        address: known.address.to_string(),
         reason: known.line.why_cut()?.to_string(),
     })
 }

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::{Recurrent, Window};
 use crate::error::Result;
 use crate::interface::Contract;
-use crate::run::{Figure, Learner, Network};
+use crate::learner::{Figure, Learner, Network};
 
 /// The name of the interface between two windows.
 pub(super) const STATE: &str = "state";

@@ -11,15 +11,13 @@
 //! been seen, and learns from the gradient that arrives at the state before that step: that of
 //! the next window's losses and of the future predicted at *its* end.
 
-mod core;
-mod gru;
 mod learn;
-mod lstm;
 mod quality;
 
-pub use self::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, View, WindowGradients};
-pub use gru::{Gru, GruConfig};
-pub use lstm::{Lstm, LstmConfig};
+pub use crate::cores::{
+    Arrived, Core, Deltas, Gru, GruConfig, Lstm, LstmConfig, Sequence, Tick, Unrolled, View,
+    WindowGradients,
+};
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, assert_shape};

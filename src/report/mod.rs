@@ -2,7 +2,7 @@
 //!
 //! [`read`] puts runs that differ in their seed alone together and reduces what they recorded to
 //! [curves](Curve) of a few hundred points without hiding a spike; [`plot()`] draws them as one
-//! picture, [`html()`] makes a page of them.
+//! picture, [`html()`] makes a page of them, [`draw_curves`] leaves the picture in their folder.
 
 mod curve;
 mod drawing;
@@ -23,12 +23,13 @@ pub use html::html;
 pub use plot::{Over, plot};
 pub use record::{NotCompared, Quantity, Record, Timeline};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::iter::Either;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::run::write_atomically;
 
 /// Points of a curve, at most, where there are not so many curves that less must do.
 const MOST_POINTS: usize = 512;
@@ -51,6 +52,17 @@ pub fn read_each(runs: &[PathBuf]) -> (Vec<Group>, Vec<Error>) {
         Err(error) => Either::Right(error),
     });
     (Group::of(records), errors)
+}
+
+/// Draws the run in a folder, or the runs that it holds, as its `curves.svg`.
+///
+/// # Errors
+///
+/// If there is no run, one cannot be read, or the picture cannot be written.
+pub fn draw_curves(folder: &Path) -> Result<()> {
+    let groups = read(&[folder.to_path_buf()])?;
+    let drawing = plot(&groups, Over::Steps).to_svg();
+    write_atomically(&folder.join("curves.svg"), drawing.as_bytes())
 }
 
 fn records(runs: &[PathBuf]) -> impl ParallelIterator<Item = Result<Record>> {

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Curve;
 use crate::error::{Error, Result};
+use crate::learner::Activity;
 use crate::quality::GradientState;
-use crate::run::{Activity, Origin, RunFolder};
+use crate::run::{Origin, RunFolder};
 
 /// A figure that runs record, as a report tells it apart from others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

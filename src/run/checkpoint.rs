@@ -12,14 +12,13 @@ use burn::optim::{StateSink, StateSource};
 use burn::tensor::{Bytes, TensorData};
 use burn_pack::{Reader, Scalar, Writer};
 
+use super::RunFolder;
 use super::folder::write_atomically;
-use crate::data::Fingerprint;
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::interface::Contract;
-use crate::run::{Network, Progress, RunFolder};
-
-/// What a [task](super::Task) wants to remember, by name.
-pub type Notes = BTreeMap<String, f64>;
+use crate::learner::Network;
+use crate::train::{Notes, Progress};
 
 /// What the names of notes begin with among the scalars.
 const NOTE: &str = "task.";

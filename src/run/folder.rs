@@ -4,11 +4,12 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, Event, Listener, Network, Notes, Progress, Scalars, Settings, settings};
-use crate::data::Fingerprint;
+use super::{Checkpoint, Settings, settings};
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::interface::Contract;
-use crate::report;
+use crate::learner::Network;
+use crate::train::{Checkpointer, Event, Listener, Notes, Progress, Scalars};
 
 /// The sole right to write to a folder, for as long as this lives. The operating system takes it from
 /// a process that ends, however it ends.
@@ -39,8 +40,8 @@ impl FolderLock {
     }
 }
 
-/// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (the figures),
-/// `checkpoint.bpk` and, once training has come to an end, `curves.svg`.
+/// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (the figures) and
+/// `checkpoint.bpk`.
 ///
 /// As a listener it writes the logs. They are brought to disk with every checkpoint, which notes
 /// their lengths: a resumed run cuts off what came after. Nobody else can write to the folder
@@ -69,8 +70,6 @@ impl RunFolder {
     pub(crate) const EVENTS: &str = "events.jsonl";
     /// The name of the table of figures.
     pub const SCALARS: &str = "scalars.csv";
-    /// The name of the picture of its curves.
-    pub const CURVES: &str = "curves.svg";
 
     /// Makes the folder of a new run.
     ///
@@ -178,72 +177,9 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Takes note of what the network is trained on.
-    ///
-    /// # Errors
-    ///
-    /// If the run was trained on [other](Fingerprint::check) data so far.
-    pub fn set_data(&mut self, met: Option<Fingerprint>) -> Result<()> {
-        if let Some((known, met)) = self.data.as_ref().zip(met.as_ref()) {
-            known.check(met)?;
-        }
-        self.data = self.data.take().or(met);
-        Ok(())
-    }
-
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The notes of the checkpoint that the run goes on from.
-    pub(super) fn notes(&self) -> &Notes {
-        &self.notes
-    }
-
-    /// Saves a checkpoint, after the logs so far.
-    ///
-    /// # Errors
-    ///
-    /// If a file cannot be written.
-    pub fn save(
-        &mut self,
-        network: &impl Network,
-        notes: &Notes,
-        progress: Progress,
-    ) -> Result<()> {
-        let lengths = [
-            sync(&mut self.events, &self.path.join(Self::EVENTS))?,
-            sync(&mut self.scalars, &self.path.join(Self::SCALARS))?,
-        ];
-        let path = self.path.join(Self::CHECKPOINT);
-        Checkpoint::write(
-            &path,
-            network,
-            notes,
-            progress,
-            &self.settings,
-            self.data.as_ref(),
-            &lengths,
-        )
-    }
-
-    /// Draws what the logs hold.
-    ///
-    /// # Errors
-    ///
-    /// If a file cannot be read or written.
-    pub fn draw_curves(&mut self) -> Result<()> {
-        for (log, name) in [
-            (&mut self.events, Self::EVENTS),
-            (&mut self.scalars, Self::SCALARS),
-        ] {
-            log.flush()
-                .map_err(Error::io("write", self.path.join(name)))?;
-        }
-        let groups = report::read(std::slice::from_ref(&self.path))?;
-        let drawing = report::plot(&groups, report::Over::Steps).to_svg();
-        write_atomically(&self.path.join(Self::CURVES), drawing.as_bytes())
     }
 
     fn write_header(&mut self, network: &impl Network) -> Result<()> {
@@ -303,6 +239,37 @@ impl Listener for RunFolder {
             self.write_scalars(scalars)?;
         }
         self.write_event(event)
+    }
+}
+
+impl Checkpointer for RunFolder {
+    fn set_data(&mut self, met: Option<Fingerprint>) -> Result<()> {
+        if let Some((known, met)) = self.data.as_ref().zip(met.as_ref()) {
+            known.check(met)?;
+        }
+        self.data = self.data.take().or(met);
+        Ok(())
+    }
+
+    fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+
+    fn save(&mut self, network: &impl Network, notes: &Notes, progress: Progress) -> Result<()> {
+        let lengths = [
+            sync(&mut self.events, &self.path.join(Self::EVENTS))?,
+            sync(&mut self.scalars, &self.path.join(Self::SCALARS))?,
+        ];
+        let path = self.path.join(Self::CHECKPOINT);
+        Checkpoint::write(
+            &path,
+            network,
+            notes,
+            progress,
+            &self.settings,
+            self.data.as_ref(),
+            &lengths,
+        )
     }
 }
 

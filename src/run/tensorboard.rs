@@ -5,9 +5,9 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Event, Listener, Scalars};
 use crate::error::{Error, Result};
 use crate::quality::Quality;
+use crate::train::{Event, Listener, Scalars};
 
 /// A listener that writes what TensorBoard reads, beside the logs of the run: losses, evaluations
 /// and the quality of synthetic gradients.

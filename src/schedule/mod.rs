@@ -1,13 +1,7 @@
-//! Schedules: which sections learn when, how fast, and on which thread.
+//! Schedules: which sections learn in a step, and how fast.
 
-mod link;
-pub mod plan;
-mod queue;
 mod rates;
 mod sparse;
-pub mod threaded;
 
-pub use link::Link;
 pub use rates::Drops;
 pub use sparse::Sparse;
-pub use threaded::Threaded;

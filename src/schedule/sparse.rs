@@ -2,8 +2,8 @@
 
 use rand::RngExt;
 
-use crate::data::{Stream, generator};
 use crate::error::{Error, Result};
+use crate::rng::{Stream, generator};
 
 /// Each section learns in a step with the same probability, drawn anew for every step and
 /// independently for every section.

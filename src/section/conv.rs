@@ -9,11 +9,11 @@ use rand::Rng;
 
 use super::finish::{Finish, check_norm, rests};
 use super::{Activation, Pool, Section};
-use crate::data::ImageShape;
 use crate::host::convolution::{Convolution, channels_first, channels_last};
 use crate::host::finish;
 use crate::host::pool::Pooling;
 use crate::host::{self, Values};
+use crate::image::ImageShape;
 use crate::init::Init;
 use crate::pass::{Input, Pass};
 

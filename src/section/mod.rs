@@ -1,17 +1,15 @@
 //! Sections: the pieces of network between two interfaces (the paper calls them modules).
 
-mod activation;
 mod conv;
 mod dense;
 mod finish;
 mod mlp;
-mod pool;
 
-pub use activation::Activation;
+pub use crate::activation::Activation;
+pub use crate::image::{Pool, PoolKind};
 pub use conv::{Conv, ConvConfig};
 pub use dense::{Dense, DenseConfig};
 pub use mlp::Mlp;
-pub use pool::{Pool, PoolKind};
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use rand::Rng;
 
 use super::{Synthesizer, checked};
-use crate::data::ImageShape;
+use crate::image::ImageShape;
 use crate::init::Init;
 use crate::pass::{Input, Pass};
 use crate::section::{Conv, ConvConfig, forward_through, pass_through};

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Instant;
 
-use dni::schedule::Link;
+use dni::threaded::Link;
 
 /// An address of this machine with any port.
 const HERE: &str = "127.0.0.1:0";

@@ -1,4 +1,8 @@
-//! What a run needs to know of the network that it trains, whatever its kind.
+//! What a training loop needs to know of the network that it trains, whatever its kind.
+
+mod timeline;
+
+pub use timeline::{Activity, Doing};
 
 use std::fmt;
 use std::ops::Range;
@@ -6,9 +10,9 @@ use std::ops::Range;
 use burn::optim::{StateSink, StateSource};
 use burn::tensor::Tensor;
 
-use super::Activity;
 use crate::error::Result;
 use crate::interface::Contract;
+use crate::place::carry;
 use crate::schedule::Drops;
 
 /// A network as a run keeps it: names for its logs, and its state for a checkpoint.
@@ -84,7 +88,7 @@ pub trait Learner: Network {
     /// What its workers did in a few of the last steps, if it has some: for [`Event::Traced`]. Not
     /// more than a few hundred entries. Default: nothing.
     ///
-    /// [`Event::Traced`]: super::Event::Traced
+    /// [`Event::Traced`]: crate::train::Event::Traced
     fn timeline(&self) -> &[Activity] {
         &[]
     }
@@ -161,4 +165,15 @@ impl Figure {
         let [batch, _] = residual.dims();
         residual.square().sum().mul_scalar(0.5 / batch as f64)
     }
+}
+
+/// Figures in one tensor, where the first of them lies.
+///
+/// # Panics
+///
+/// If there are none.
+pub(crate) fn side_by_side(figures: Vec<Tensor<1>>) -> Tensor<1> {
+    let device = figures[0].device();
+    let figures = figures.into_iter().map(|figure| carry(figure, &device));
+    Tensor::cat(figures.collect(), 0)
 }

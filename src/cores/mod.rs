@@ -1,5 +1,11 @@
 //! Recurrent cores: one network, applied to itself through time.
 
+mod gru;
+mod lstm;
+
+pub use gru::{Gru, GruConfig};
+pub use lstm::{Lstm, LstmConfig};
+
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, assert_shape};

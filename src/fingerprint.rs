@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Corpus, ImageSet};
 use crate::error::{Error, Result};
 
 /// What a network was trained on: a checkpoint keeps it, and the network refuses other data.
@@ -100,68 +99,5 @@ fn other(origin: &str, what: &str, trained_on: &str, here: &str) -> Error {
         what: what.to_string(),
         trained_on: shown(trained_on),
         here: shown(here),
-    }
-}
-
-impl ImageSet {
-    /// What the images are, which came from `origin`.
-    pub fn fingerprint(&self, origin: &str) -> Fingerprint {
-        Fingerprint::default()
-            .with_term("shape", self.train.shape())
-            .with_term("classes", self.train.classes())
-            .with_part(Fingerprint::TRAIN, origin, self.train.bytes())
-            .with_part(Fingerprint::TEST, origin, self.test.bytes())
-    }
-}
-
-impl Corpus {
-    /// What the text is, whose parts to train, validate and test with came from these origins.
-    pub fn fingerprint(&self, origins: [&str; 3]) -> Fingerprint {
-        let bytes = |codes: &[u16]| -> Vec<u8> {
-            codes.iter().flat_map(|code| code.to_le_bytes()).collect()
-        };
-        let characters = (0..self.alphabet.len()).map(|code| self.alphabet.character(code as u16));
-        let alphabet: String = characters.collect();
-        let parts = [&self.train, &self.valid, &self.test];
-        let named = [Fingerprint::TRAIN, "validate", Fingerprint::TEST]
-            .into_iter()
-            .zip(origins);
-        named.zip(parts).fold(
-            Fingerprint::default().with_term(Fingerprint::ALPHABET, alphabet),
-            |fingerprint, ((name, origin), codes)| {
-                fingerprint.with_part(name, origin, [&bytes(codes)[..]])
-            },
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(text: &str, origin: &str) -> Fingerprint {
-        Corpus::from_text(text).unwrap().fingerprint([origin; 3])
-    }
-
-    #[test]
-    fn other_data_are_told_with_their_file_and_how_they_differ() {
-        let known = text(&"abc ".repeat(50), "/old/a.txt");
-        assert!(known.check(&text(&"abc ".repeat(50), "/new/a.txt")).is_ok());
-        let said = |met: &Fingerprint| known.check(met).unwrap_err().to_string();
-        // As many characters, but others.
-        let other = said(&text(&"abd ".repeat(50), "b.txt"));
-        for word in ["'b.txt'", "alphabet was ' abc'", "here it is ' abd'"] {
-            assert!(other.contains(word), "no {word:?} in {other}");
-        }
-        let other = said(&text(&"acb ".repeat(50), "b.txt"));
-        for word in ["'b.txt'", "the part to test with was", "CRC-32"] {
-            assert!(other.contains(word), "no {word:?} in {other}");
-        }
-        let mut without = text(&"acb ".repeat(50), "b.txt");
-        without.parts.clear();
-        assert!(known.check(&without).is_ok(), "it has the same meaning");
-        // A long alphabet is not shown whole.
-        let all: String = ('a'..='\u{2000}').collect();
-        assert!(said(&text(&all, "c.txt")).len() < 400);
     }
 }

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
 
-use super::link::{Lesson, Waited};
+use super::messages::{Lesson, Waited};
 use super::notes::{Note, Notes};
+use super::queue::Receiver;
 use super::report::Staleness;
 use super::trace::{Done, Trace};
 use crate::error::message_of;
+use crate::learner::Figure;
 use crate::place::lost;
-use crate::run::Figure;
-use crate::schedule::queue::Receiver;
 
 /// The steps of a burst, as all workers take them.
 #[derive(Debug, Clone)]

@@ -1,15 +1,26 @@
-//! The training loop.
+//! The training loop. It needs no disk: what it saves goes to a [`Checkpointer`], and `()` is one
+//! that keeps nothing.
+
+mod event;
+mod losses;
+mod plan;
+
+pub use event::{Event, Listener, Scalars};
+pub use plan::{Plan, Progress};
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::losses::Losses;
-use super::{Burst, Event, Learner, Listener, Network, Notes, RunFolder};
-use crate::data::Fingerprint;
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
+use crate::learner::{Learner, Network};
 use crate::quality::Quality;
-use crate::schedule::Drops;
+
+use losses::Losses;
+
+/// What a [task](Task) wants to remember, by name.
+pub type Notes = BTreeMap<String, f64>;
 
 /// What a run trains on.
 pub trait Task<L: Learner> {
@@ -59,100 +70,45 @@ pub trait Task<L: Learner> {
     fn recall(&mut self, _notes: &Notes) {}
 }
 
-/// How long and in which way a run trains.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan<S> {
-    /// Steps in all.
-    pub steps: usize,
-    /// The time after which it ends all the same, at the next record; none for no limit.
-    pub time: Option<Duration>,
-    /// What steps depend on besides their batches.
-    pub schedule: S,
-    /// Drops of the learning rates.
-    pub drops: Drops,
-    /// Steps between two [`Event::Progress`].
-    pub record_every: usize,
-    /// Steps between two [evaluations](Task::evaluate), of which there is one after the last step,
-    /// too; none for no evaluation.
-    pub evaluate_every: Option<usize>,
-    /// Steps between two [comparisons](Task::compare) of synthetic gradients with true ones, of
-    /// which there is one after the last step, too; none for no comparison.
-    pub compare_every: Option<usize>,
-    /// Steps between two looks at the losses for NaN and infinity. Each look waits for the
-    /// device, so every step is right for a CPU only.
-    pub check_every: usize,
-    /// The least time between two checkpoints.
-    pub save_every: Duration,
+/// What keeps a run, so that it can go on after a stop as if there had been none. It hears every
+/// event before the other listeners do. `()` keeps nothing.
+pub trait Checkpointer: Listener {
+    /// Takes note of what the network is trained on.
+    ///
+    /// # Errors
+    ///
+    /// If the run was trained on [other](Fingerprint::check) data so far.
+    fn set_data(&mut self, met: Option<Fingerprint>) -> Result<()>;
+
+    /// The notes of the checkpoint that the run goes on from.
+    fn notes(&self) -> Notes;
+
+    /// Saves a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    fn save(&mut self, network: &impl Network, notes: &Notes, progress: Progress) -> Result<()>;
 }
 
-impl<S> Plan<S> {
-    /// A plan of constant rates in which nothing is evaluated or compared, losses are looked at every
-    /// step and recorded every hundredth, and checkpoints are a minute apart.
-    pub fn new(steps: usize, schedule: impl Into<S>) -> Self {
-        Self {
-            steps,
-            time: None,
-            schedule: schedule.into(),
-            drops: Drops::default(),
-            record_every: 100,
-            evaluate_every: None,
-            compare_every: None,
-            check_every: 1,
-            save_every: Duration::from_secs(60),
-        }
-    }
-
-    /// Whether the network is to be evaluated after so many steps.
-    fn evaluates_after(&self, steps: usize) -> bool {
-        self.is_due(self.evaluate_every, steps)
-    }
-
-    /// Whether its synthetic gradients are to be compared after so many steps.
-    fn compares_after(&self, steps: usize) -> bool {
-        self.is_due(self.compare_every, steps)
-    }
-
-    /// Whether something that happens every so often, and at the end, does after so many steps.
-    fn is_due(&self, every: Option<usize>, steps: usize) -> bool {
-        every.is_some_and(|every| steps.is_multiple_of(every) || steps == self.steps)
-    }
-
-    /// Whether figures are to be recorded after so many steps.
-    fn records_after(&self, steps: usize) -> bool {
-        steps.is_multiple_of(self.record_every)
-            || steps == self.steps
-            || self.evaluates_after(steps)
-            || self.compares_after(steps)
-    }
-
-    /// The next steps: up to `at_once` of them, and none beyond the next record.
-    fn burst(&self, step: usize, at_once: usize) -> Burst<'_, S> {
-        let most = step.saturating_add(at_once);
-        let end = (step + 1..most).find(|&step| self.records_after(step));
-        Burst {
-            steps: step..end.unwrap_or(most),
-            schedule: &self.schedule,
-            drops: &self.drops,
-            check_every: self.check_every,
-        }
-    }
-
-    /// Whether a run that is so far has come to its end.
-    fn is_done(&self, progress: Progress) -> bool {
-        let time_is_up = self
-            .time
-            .is_some_and(|time| progress.seconds >= time.as_secs_f64());
-        progress.step >= self.steps || (time_is_up && self.records_after(progress.step))
+impl Listener for () {
+    fn hear(&mut self, _event: &Event) -> Result<()> {
+        Ok(())
     }
 }
 
-/// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Progress {
-    /// Steps done.
-    pub step: usize,
-    /// Seconds spent in training.
-    pub seconds: f64,
+impl Checkpointer for () {
+    fn set_data(&mut self, _met: Option<Fingerprint>) -> Result<()> {
+        Ok(())
+    }
+
+    fn notes(&self) -> Notes {
+        Notes::new()
+    }
+
+    fn save(&mut self, _: &impl Network, _: &Notes, _: Progress) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// How training ended.
@@ -166,35 +122,71 @@ pub enum Outcome {
 
 /// Trains `learner` from `start` to the end of the plan, or of the task if that comes first.
 ///
-/// The run's folder hears every event before the listeners do, and gets a checkpoint at the start,
-/// from time to time, when `stop` is set, and at the end, when its curves are drawn. A stop takes
-/// effect after the step at hand, or the [burst](Learner::learn_burst), which is kept to about a
-/// second; a run that goes on from there leaves what it would have left without it.
+/// What keeps the run, such as its [folder](crate::run::RunFolder), gets a checkpoint at the start,
+/// from time to time, when `stop` is set, and at the end. A stop takes effect after the step at
+/// hand, or the [burst](Learner::learn_burst), which is kept to about a second; a run that goes on
+/// from there leaves what it would have left without it.
 ///
 /// # Errors
 ///
 /// If a loss or a parameter is no longer finite, which leaves the last good checkpoint in place, if
-/// a run that goes on meets other [data](Task::data), or if the folder, a listener or an evaluation
-/// fails.
+/// a run that goes on meets other [data](Task::data), or if the checkpointer, a listener or an
+/// evaluation fails.
 ///
 /// # Panics
 ///
 /// As [`Learner::learn`] does.
+///
+/// # Examples
+///
+/// A run of which nothing is kept but the trained network:
+///
+/// ```
+/// use std::sync::atomic::AtomicBool;
+///
+/// use burn::tensor::{Device, Tensor};
+/// use dni::data::{Stream, generator};
+/// use dni::train::{Plan, Progress, Task, train};
+/// use dni::{Batch, Chain, Credit, DenseConfig, Loss, Optimizer};
+///
+/// struct Xor(Batch);
+///
+/// impl Task<Chain> for Xor {
+///     fn batch(&mut self, _step: usize) -> Batch {
+///         self.0.clone()
+///     }
+/// }
+///
+/// let (device, rng) = (Device::flex(), &mut generator(1, Stream::Parameters));
+/// let mut chain = Chain::new(Loss::BinaryCrossEntropy)
+///     .section("hidden", DenseConfig::new(2, 8).init(rng, &device), Optimizer::adam(1e-2))
+///     .section("output", DenseConfig::new(8, 1).linear().init(rng, &device), Optimizer::adam(1e-2));
+///
+/// let input = Tensor::from_floats([[0., 0.], [0., 1.], [1., 0.], [1., 1.]], &device);
+/// let target = Tensor::from_floats([[0.], [1.], [1.], [0.]], &device);
+/// let mut task = Xor(Batch { input, target, context: None });
+///
+/// let (plan, start) = (Plan::new(500, Credit::Backprop), Progress::default());
+/// let never = AtomicBool::new(false);
+/// train(&mut chain, &mut task, &plan, start, &mut (), &mut [], &never)?;
+/// assert!(chain.loss_of(&task.0) < 0.1);
+/// # Ok::<(), dni::Error>(())
+/// ```
 pub fn train<L: Learner>(
     learner: &mut L,
     task: &mut impl Task<L>,
     plan: &Plan<L::Schedule>,
     start: Progress,
-    folder: &mut RunFolder,
+    checkpointer: &mut impl Checkpointer,
     listeners: &mut [&mut dyn Listener],
     stop: &AtomicBool,
 ) -> Result<Outcome> {
-    folder.set_data(task.data())?;
+    checkpointer.set_data(task.data())?;
     if plan.is_done(start) || task.is_done() {
         return Ok(Outcome::Finished(start));
     }
-    let mut tell = |folder: &mut RunFolder, event: Event| -> Result<()> {
-        folder.hear(&event)?;
+    let mut tell = |checkpointer: &mut dyn Listener, event: Event| -> Result<()> {
+        checkpointer.hear(&event)?;
         listeners.iter_mut().try_for_each(|l| l.hear(&event))
     };
     let clock = Instant::now();
@@ -203,18 +195,18 @@ pub fn train<L: Learner>(
         seconds: start.seconds + clock.elapsed().as_secs_f64(),
     };
     let mut step = start.step;
-    let mut losses = Losses::new(step, folder.notes());
+    let mut losses = Losses::new(step, &checkpointer.notes());
     let mut saved = Instant::now();
     let mut pace = Pace::default();
     tell(
-        folder,
+        checkpointer,
         Event::Started {
             step,
             steps: plan.time.is_none().then_some(plan.steps),
         },
     )?;
     if step == 0 {
-        folder.save(learner, &task.notes(), start)?;
+        checkpointer.save(learner, &task.notes(), start)?;
     }
     let (is_finished, progress) = loop {
         let at_once = pace.steps(learner.at_least(), learner.at_once());
@@ -242,19 +234,19 @@ pub fn train<L: Learner>(
         // What is looked at from here on is no training.
         let reached = now(step);
         let scalars = losses.take_means(learner, reached);
-        tell(folder, Event::Progress(scalars))?;
+        tell(checkpointer, Event::Progress(scalars))?;
         if plan.evaluates_after(step) {
             let figures = task.evaluate(learner)?;
-            tell(folder, Event::Evaluated { step, figures })?;
+            tell(checkpointer, Event::Evaluated { step, figures })?;
             let activities = learner.timeline().to_vec();
             if !activities.is_empty() {
-                tell(folder, Event::Traced { step, activities })?;
+                tell(checkpointer, Event::Traced { step, activities })?;
             }
         }
         if plan.compares_after(step) {
             let interfaces = task.compare(learner);
             if !interfaces.is_empty() {
-                tell(folder, Event::Compared { step, interfaces })?;
+                tell(checkpointer, Event::Compared { step, interfaces })?;
             }
         }
         let is_finished = plan.is_done(now(step)) || task.is_done();
@@ -263,8 +255,8 @@ pub fn train<L: Learner>(
         }
         if saved.elapsed() >= plan.save_every {
             check_parameters(learner, step)?;
-            tell(folder, Event::Saved { step })?;
-            folder.save(learner, &task.notes(), now(step))?;
+            tell(checkpointer, Event::Saved { step })?;
+            checkpointer.save(learner, &task.notes(), now(step))?;
             saved = Instant::now();
         }
     };
@@ -278,11 +270,10 @@ pub fn train<L: Learner>(
     } else {
         (Event::Interrupted { step }, Outcome::Interrupted(progress))
     };
-    tell(folder, event)?;
+    tell(checkpointer, event)?;
     let mut notes = task.notes();
     notes.extend(losses.notes());
-    folder.save(learner, &notes, progress)?;
-    folder.draw_curves()?;
+    checkpointer.save(learner, &notes, progress)?;
     Ok(outcome)
 }
 

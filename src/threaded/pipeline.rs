@@ -20,12 +20,12 @@ use std::time::Instant;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
-use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow, matrix};
 use super::member::{Halt, Log, Member};
+use super::messages::{Answer, Lesson, Message, Target, ToAbove, ToBelow, matrix};
 use crate::feedforward::{Group, Part};
+use crate::learner::{Doing, Figure};
 use crate::pass::{Input, Pass};
 use crate::place::Coming;
-use crate::run::{Doing, Figure};
 
 /// A worker of a pipeline: neighbouring sections.
 pub(super) struct Stage<'a> {

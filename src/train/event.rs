@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Activity;
 use crate::error::Result;
+use crate::learner::Activity;
 use crate::quality::Quality;
 
 /// Something that happened in a run.
@@ -35,7 +35,7 @@ pub enum Event {
         /// How good they are at every interface, from the bottom up.
         interfaces: Vec<Quality>,
     },
-    /// What [workers](super::Learner::timeline) did in a few steps before an evaluation.
+    /// What [workers](crate::learner::Learner::timeline) did in a few steps before an evaluation.
     Traced {
         /// Steps done so far.
         step: usize,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use crate::run::{Activity, Doing};
+use crate::learner::{Activity, Doing};
 
 /// What a worker does in the steps in the middle of a burst, where neither its beginning nor its
 /// end keeps workers waiting. In other steps no clock is read.

@@ -4,8 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation};
 use rand::Rng;
 
-use super::core::{Core, Tick};
 use super::lstm::gate_weights;
+use super::{Core, Tick};
 use crate::init::Init;
 
 /// How to build a [`Gru`].

@@ -52,15 +52,19 @@ mod crew;
 mod delayed;
 mod link;
 mod member;
+mod messages;
 mod notes;
 mod parallel;
 mod pipeline;
+pub mod plan;
+mod queue;
 mod report;
 mod split;
 mod times;
 mod trace;
 mod worker;
 
+pub use link::Link;
 pub use report::{Report, Sharing, Staleness, Workload};
 pub use split::{check_split, even_split};
 pub use times::{Traffic, locked_times, section_times, traffic};
@@ -75,16 +79,16 @@ use crate::credit::Credit;
 use crate::error::{Error, Result};
 use crate::feedforward::{Batch, Chain, Group, Lessons};
 use crate::interface::Contract;
-use crate::run::{Activity, Burst, Figure, Figures, Learner, Network};
-use crate::schedule::queue::{Sender, queue};
-use crate::schedule::{Drops, Link};
+use crate::learner::{Activity, Burst, Figure, Figures, Learner, Network};
+use crate::schedule::Drops;
 use crate::unlock::InputModel;
 
 use crew::Crew;
-use link::{Lesson, queues};
 use member::{Course, Halt, Log, Member, Outcome};
+use messages::{Lesson, queues};
 use parallel::{Replica, peers};
 use pipeline::Stage;
+use queue::{Sender, queue};
 use worker::{Manner, Worker};
 
 /// Steps after which the figures of a burst are taken home.
@@ -95,9 +99,9 @@ const MOST_STEPS: usize = 1_000;
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use dni::data::{Stream, generator};
-/// use dni::schedule::Threaded;
 /// use dni::{
 ///     Batch, Chain, Credit, DenseConfig, Drops, Interface, LinearSynthesizerConfig, Loss, Optimizer,
+///     Threaded,
 /// };
 ///
 /// let (device, rng) = (Device::flex(), &mut generator(1, Stream::Parameters));
@@ -264,7 +268,8 @@ impl Threaded {
 
     /// Takes some steps, counted from 0, and returns when all workers are through with them;
     /// `batches` makes the batch of each, and learning rates have the chain's own
-    /// [factor](Chain::set_rate_factor) and that of the `drops`. [`run::train`](crate::run::train) does the same and more.
+    /// [factor](Chain::set_rate_factor) and that of the `drops`. [`train`](crate::train::train) does
+    /// the same and more.
     ///
     /// # Errors
     ///

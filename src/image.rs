@@ -1,11 +1,48 @@
-//! Pooling: a window of an image becomes one value.
+//! Images as sections see them: their shape, and pooling, by which a window becomes one value.
+
+use std::fmt;
 
 use burn::tensor::Tensor;
 use burn::tensor::module::{avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::data::ImageShape;
+/// The shape of one image. Its pixels lie channel after channel, row after row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageShape {
+    /// 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+/// `channels x height x width`
+impl fmt::Display for ImageShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            channels,
+            height,
+            width,
+        } = self;
+        write!(f, "{channels} x {height} x {width}")
+    }
+}
+
+impl ImageShape {
+    /// Values of one image, or [`usize::MAX`] if there is no such number.
+    pub fn len(self) -> usize {
+        self.channels
+            .saturating_mul(self.height)
+            .saturating_mul(self.width)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
 
 /// What a window of an image becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,13 +12,13 @@
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 
-use super::link::Lesson;
+use super::Link;
 use super::member::{Halt, Log, Member};
+use super::messages::Lesson;
+use super::queue::{Parcel, Receiver, Sender, queue};
 use crate::feedforward::Group;
+use crate::learner::{Doing, Figure};
 use crate::pass::Input;
-use crate::run::{Doing, Figure};
-use crate::schedule::Link;
-use crate::schedule::queue::{Parcel, Receiver, Sender, queue};
 
 /// A worker with a copy of the whole network.
 pub(super) struct Replica<'a> {

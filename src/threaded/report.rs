@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::schedule::Link;
+use super::Link;
 
 /// How workers share the training of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

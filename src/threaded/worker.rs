@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 
-use super::link::{Answer, Lesson, Message, Target, ToAbove, ToBelow, matrix};
 use super::member::{Halt, Log, Member};
+use super::messages::{Answer, Lesson, Message, Target, ToAbove, ToBelow, matrix};
 use crate::credit::Credit;
 use crate::feedforward::{Batch, Group, Sent};
 use crate::interface::Prediction;
+use crate::learner::{Doing, Figure};
 use crate::loss::Reduction;
 use crate::pass::{Input, Pass};
 use crate::place::Coming;
-use crate::run::{Doing, Figure};
 use crate::unlock::{GuessedMessage, InputModel};
 
 /// How workers learn without waiting for those above them.

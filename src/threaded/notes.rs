@@ -3,8 +3,8 @@
 use burn::tensor::{Device, Tensor};
 
 use super::member::Halt;
+use crate::learner::{Figure, side_by_side};
 use crate::place::is_remote;
-use crate::run::{Figure, side_by_side};
 
 /// A figure of a step.
 pub(super) struct Note {

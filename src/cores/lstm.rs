@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation, assert_shape};
 use rand::Rng;
 
-use super::core::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, View};
+use super::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, View};
 use crate::host::lstm::{self, Backward, Forward};
 use crate::host::product::{Matrix, accumulate, product};
 use crate::host::sparse;

@@ -2,11 +2,11 @@
 
 use burn::tensor::Tensor;
 
-use super::link::Lesson;
 use super::member::Halt;
+use super::messages::Lesson;
 use super::worker::{Recipient, Worker};
+use crate::learner::{Doing, Figure};
 use crate::pass::{Input, Pass};
-use crate::run::{Doing, Figure};
 
 impl Worker<'_> {
     /// Runs the sections on a batch and sends the message up; then the gradients that have come, of

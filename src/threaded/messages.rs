@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 
+use super::Link;
 use super::member::Halt;
+use super::queue::{Closed, Parcel, Receiver, Sender, queue};
 use super::trace::Trace;
 use crate::feedforward::Batch;
+use crate::learner::Doing;
 use crate::place::Coming;
-use crate::run::Doing;
-use crate::schedule::Link;
-use crate::schedule::queue::{Closed, Parcel, Receiver, Sender, queue};
 
 /// A step to take: every worker hears of it.
 #[derive(Clone)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
-use super::{Figure, Figures, Network, Notes, Progress, Scalars};
+use super::{Notes, Progress, Scalars};
 use crate::error::{Error, Result};
-use crate::place::carry;
+use crate::learner::{Figure, Figures, Network, side_by_side};
 
 /// The figures since the last record, all of which must stay finite.
 pub(super) struct Losses {
@@ -134,15 +134,4 @@ impl Losses {
             auxiliary_losses: of_interfaces(Figure::Auxiliary),
         }
     }
-}
-
-/// Figures in one tensor, where the first of them lies.
-///
-/// # Panics
-///
-/// If there are none.
-pub(crate) fn side_by_side(figures: Vec<Tensor<1>>) -> Tensor<1> {
-    let device = figures[0].device();
-    let figures = figures.into_iter().map(|figure| carry(figure, &device));
-    Tensor::cat(figures.collect(), 0)
 }

@@ -1,0 +1,102 @@
+//! How long a run trains, and what happens on the way.
+
+use std::time::Duration;
+
+use crate::learner::Burst;
+use crate::schedule::Drops;
+
+/// How long and in which way a run trains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan<S> {
+    /// Steps in all.
+    pub steps: usize,
+    /// The time after which it ends all the same, at the next record; none for no limit.
+    pub time: Option<Duration>,
+    /// What steps depend on besides their batches.
+    pub schedule: S,
+    /// Drops of the learning rates.
+    pub drops: Drops,
+    /// Steps between two [`Event::Progress`](super::Event::Progress).
+    pub record_every: usize,
+    /// Steps between two [evaluations](super::Task::evaluate), of which there is one after the last
+    /// step, too; none for no evaluation.
+    pub evaluate_every: Option<usize>,
+    /// Steps between two [comparisons](super::Task::compare) of synthetic gradients with true ones,
+    /// of which there is one after the last step, too; none for no comparison.
+    pub compare_every: Option<usize>,
+    /// Steps between two looks at the losses for NaN and infinity. Each look waits for the
+    /// device, so every step is right for a CPU only.
+    pub check_every: usize,
+    /// The least time between two checkpoints.
+    pub save_every: Duration,
+}
+
+impl<S> Plan<S> {
+    /// A plan of constant rates in which nothing is evaluated or compared, losses are looked at every
+    /// step and recorded every hundredth, and checkpoints are a minute apart.
+    pub fn new(steps: usize, schedule: impl Into<S>) -> Self {
+        Self {
+            steps,
+            time: None,
+            schedule: schedule.into(),
+            drops: Drops::default(),
+            record_every: 100,
+            evaluate_every: None,
+            compare_every: None,
+            check_every: 1,
+            save_every: Duration::from_secs(60),
+        }
+    }
+
+    /// Whether the network is to be evaluated after so many steps.
+    pub(super) fn evaluates_after(&self, steps: usize) -> bool {
+        self.is_due(self.evaluate_every, steps)
+    }
+
+    /// Whether its synthetic gradients are to be compared after so many steps.
+    pub(super) fn compares_after(&self, steps: usize) -> bool {
+        self.is_due(self.compare_every, steps)
+    }
+
+    /// Whether something that happens every so often, and at the end, does after so many steps.
+    fn is_due(&self, every: Option<usize>, steps: usize) -> bool {
+        every.is_some_and(|every| steps.is_multiple_of(every) || steps == self.steps)
+    }
+
+    /// Whether figures are to be recorded after so many steps.
+    pub(super) fn records_after(&self, steps: usize) -> bool {
+        steps.is_multiple_of(self.record_every)
+            || steps == self.steps
+            || self.evaluates_after(steps)
+            || self.compares_after(steps)
+    }
+
+    /// The next steps: up to `at_once` of them, and none beyond the next record.
+    pub(super) fn burst(&self, step: usize, at_once: usize) -> Burst<'_, S> {
+        let most = step.saturating_add(at_once);
+        let end = (step + 1..most).find(|&step| self.records_after(step));
+        Burst {
+            steps: step..end.unwrap_or(most),
+            schedule: &self.schedule,
+            drops: &self.drops,
+            check_every: self.check_every,
+        }
+    }
+
+    /// Whether a run that is so far has come to its end.
+    pub(super) fn is_done(&self, progress: Progress) -> bool {
+        let time_is_up = self
+            .time
+            .is_some_and(|time| progress.seconds >= time.as_secs_f64());
+        progress.step >= self.steps || (time_is_up && self.records_after(progress.step))
+    }
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Progress {
+    /// Steps done.
+    pub step: usize,
+    /// Seconds spent in training.
+    pub seconds: f64,
+}
