@@ -664,6 +664,38 @@ fn other_data_are_refused() {
     train(5, data("7", b"abd")).expect_err("they are others");
 }
 
+/// A task whose note has a name of the training loop's own.
+struct Intruder(Batches);
+
+impl Task<Chain> for Intruder {
+    fn batch(&mut self, step: usize) -> Batch {
+        self.0.batch(step)
+    }
+
+    fn notes(&self) -> Notes {
+        Notes::from([("record.loss.sum".to_string(), 3.0)])
+    }
+}
+
+#[test]
+fn notes_do_not_take_the_names_of_the_loop() {
+    let device = &Device::flex();
+    let mut chain = network(Terms::default(), 1, device);
+    let (mut task, stop) = (Intruder(Batches::new(device)), AtomicBool::new(false));
+    let start = Progress::default();
+    let outcome = train(
+        &mut chain,
+        &mut task,
+        &plan(2),
+        start,
+        &mut (),
+        &mut [],
+        &stop,
+    );
+    let error = outcome.expect_err("it cannot be kept").to_string();
+    assert!(error.contains("'record.loss.sum'"), "{error}");
+}
+
 /// An update that panics loses what it was at; what follows says so.
 #[test]
 fn a_failed_update_leaves_an_error_and_no_panic() {

@@ -206,7 +206,7 @@ impl Group<'_> {
             };
         };
         let guess = interface.guess(&batch.input);
-        // A section that rests sends nothing in earnest: above it the guess must do.
+        // A section that rests sends no message: above it the guess must do.
         let at = match &guess {
             Some(guess) if !learners[i] => guess.message.clone(),
             _ => message.clone(),
@@ -221,8 +221,8 @@ impl Group<'_> {
     }
 
     /// Lets the interface on top of section `i` learn: its synthesizer from the gradient that came
-    /// down, its input model from the message, if that `was_sent` in earnest. Returns the
-    /// residuals of both; none if the interface rests.
+    /// down, its input model from the message, if one `was_sent`. Returns the residuals of both; none if
+    /// the interface rests.
     pub fn learn(
         &mut self,
         i: usize,

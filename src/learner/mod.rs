@@ -113,9 +113,9 @@ pub struct Burst<'a, S> {
 /// The figures of a step, `[1]` each, which stay on the device until they are read.
 pub type Figures = Vec<(Figure, Tensor<1>)>;
 
-/// What a figure of a step is. All of them must stay finite; the order is that of suspicion: the
-/// lowest section whose output is not finite spoils all above it, and a synthesizer, an input model
-/// or an auxiliary model the loss.
+/// What a figure of a step is. All of them must stay finite. Of several that are not, the first in this
+/// order is the likely cause: the lowest section whose output is not finite spoils all above it, and a
+/// synthesizer, an input model or an auxiliary model spoils the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Figure {
     /// The sum of a section's output.

@@ -227,7 +227,7 @@ impl Worker<'_> {
     /// Sends down what the message of this step is answered with.
     fn answer_now(&mut self, target: Option<Tensor<2>>, below_learns: bool) -> Result<(), Halt> {
         let newest = self.below.as_ref().and_then(|below| below.guesses.back());
-        // Nothing was sent in earnest by a section that rests: what was learned is of the guess.
+        // A section that rests has sent no message: what was learned is of the guess.
         let guess = newest.filter(|_| !below_learns);
         let at = guess.map(|guess| guess.guess.message.clone());
         self.answer(self.log.step, target, at)

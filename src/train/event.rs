@@ -42,7 +42,8 @@ pub enum Event {
         /// What each of them did, and when.
         activities: Vec<Activity>,
     },
-    /// A checkpoint of the state after `step` steps is about to be written.
+    /// A checkpoint of the state after `step` steps is about to be written on the way. The first and the
+    /// last one come with the other events.
     Saved {
         /// Steps done so far.
         step: usize,

@@ -31,7 +31,7 @@ struct Mean {
 
 impl Losses {
     /// What the names of its notes begin with.
-    const NOTE: &str = "record.";
+    pub const NOTE: &str = "record.";
 
     /// The figures from a step on, with [notes](Self::notes) of those before it.
     pub fn new(step: usize, notes: &Notes) -> Self {
@@ -81,7 +81,7 @@ impl Losses {
     ///
     /// # Errors
     ///
-    /// At the first step with a figure that is not finite.
+    /// At the first step with a figure that is not finite, or without a loss.
     pub fn read(&mut self, network: &impl Network) -> Result<Vec<f64>> {
         if self.pending.is_empty() {
             return Ok(Vec::new());
@@ -105,14 +105,18 @@ impl Losses {
                     step: self.read,
                 });
             }
+            let loss = figures.iter().find(|(figure, _)| *figure == Figure::Loss);
+            let Some((_, loss)) = loss else {
+                return Err(Error::Invalid(format!(
+                    "step {} has no loss; the figures of every step need a Figure::Loss",
+                    self.read
+                )));
+            };
+            losses.push(f64::from(*loss));
             for (figure, value) in figures {
-                let value = f64::from(value);
                 let mean = self.means.entry(figure).or_default();
-                mean.sum += value;
+                mean.sum += f64::from(value);
                 mean.count += 1;
-                if figure == Figure::Loss {
-                    losses.push(value);
-                }
             }
         }
         Ok(losses)
@@ -128,10 +132,32 @@ impl Losses {
         Scalars {
             step: progress.step,
             seconds: progress.seconds,
-            loss: mean(Figure::Loss).unwrap_or(0.0),
+            loss: mean(Figure::Loss).expect("every step that was read has one"),
             synthesizer_losses: of_interfaces(Figure::Synthesizer),
             input_losses: of_interfaces(Figure::InputModel),
             auxiliary_losses: of_interfaces(Figure::Auxiliary),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::{Chain, Loss};
+
+    #[test]
+    fn a_step_without_a_loss_is_an_error() {
+        let figure = || Tensor::<1>::ones([1], &Device::flex());
+        let mut losses = Losses::new(4, &Notes::new());
+        losses.add(vec![
+            (Figure::Output(0), figure()),
+            (Figure::Loss, figure()),
+        ]);
+        losses.add(vec![(Figure::Output(0), figure())]);
+        let error = losses.read(&Chain::new(Loss::SquaredError));
+        let error = error.expect_err("the second has none").to_string();
+        assert!(error.contains("step 6 has no loss"), "{error}");
     }
 }

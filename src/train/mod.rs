@@ -61,7 +61,8 @@ pub trait Task<L: Learner> {
         None
     }
 
-    /// What its next batches depend on besides the step, for the checkpoint. Default: nothing.
+    /// What its next batches depend on besides the step, for the checkpoint. Names that begin with
+    /// `record.` are refused: they are the loop's own. Default: nothing.
     fn notes(&self) -> Notes {
         Notes::new()
     }
@@ -206,7 +207,7 @@ pub fn train<L: Learner>(
         },
     )?;
     if step == 0 {
-        checkpointer.save(learner, &task.notes(), start)?;
+        checkpointer.save(learner, &notes_of(task)?, start)?;
     }
     let (is_finished, progress) = loop {
         let at_once = pace.steps(learner.at_least(), learner.at_once());
@@ -256,7 +257,7 @@ pub fn train<L: Learner>(
         if saved.elapsed() >= plan.save_every {
             check_parameters(learner, step)?;
             tell(checkpointer, Event::Saved { step })?;
-            checkpointer.save(learner, &task.notes(), now(step))?;
+            checkpointer.save(learner, &notes_of(task)?, now(step))?;
             saved = Instant::now();
         }
     };
@@ -271,10 +272,27 @@ pub fn train<L: Learner>(
         (Event::Interrupted { step }, Outcome::Interrupted(progress))
     };
     tell(checkpointer, event)?;
-    let mut notes = task.notes();
+    let mut notes = notes_of(task)?;
     notes.extend(losses.notes());
     checkpointer.save(learner, &notes, progress)?;
     Ok(outcome)
+}
+
+/// What a task notes.
+///
+/// # Errors
+///
+/// If the name of a note is one of the loop's own.
+fn notes_of<L: Learner>(task: &impl Task<L>) -> Result<Notes> {
+    let notes = task.notes();
+    match notes.keys().find(|name| name.starts_with(Losses::NOTE)) {
+        Some(name) => Err(Error::Invalid(format!(
+            "the task's note '{name}' has a name of the training loop's own; begin it otherwise than \
+             with '{}'",
+            Losses::NOTE
+        ))),
+        None => Ok(notes),
+    }
 }
 
 /// How many steps a learner may take at once so that a stop need not wait for long.
