@@ -101,6 +101,15 @@ pub struct OutputArgs {
     pub jobs: Option<usize>,
 }
 
+/// The flags that every experiment has, whatever it is.
+#[derive(Debug, Clone, Args)]
+pub struct CallArgs {
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 /// How long it learns, and from which seeds.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Length")]

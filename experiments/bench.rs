@@ -14,7 +14,6 @@ use dni::train::Task;
 use dni::{Backend, Batch, Chain};
 use serde::Serialize;
 
-use crate::adder::{NetworkArgs, Settings, Sums};
 use crate::args::{BackendChoice, Format, LengthArgs, MachineArgs, positive, threads};
 use crate::comparison::Settings as _;
 use crate::export::Exporter;
@@ -23,6 +22,7 @@ use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
+use crate::tasks::adder::{NetworkArgs, Settings, Sums};
 use crate::{memory, output};
 
 /// Flags of `dni bench`.
@@ -136,7 +136,7 @@ fn settings(args: &BenchArgs) -> anyhow::Result<Settings> {
         backend: None,
         kernel_threads: Some(args.kernel_threads),
     };
-    let settings = Settings::from_args(None, &args.network, &LengthArgs::default(), &machine);
+    let settings = Settings::of_flags(None, &args.network, &LengthArgs::default(), &machine);
     settings.check()?;
     for backend in &args.backends {
         memory::check(settings.memory(), backend.resolve())?;

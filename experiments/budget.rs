@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use dni::train::Plan;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{MOST_STEPS, MachineArgs, SeedArgs, length};
@@ -15,20 +16,15 @@ use crate::comparison::Common;
 #[command(next_help_heading = "Length")]
 pub struct BudgetArgs {
     /// Length of a run in training steps (windows), as 20000, or in minutes, as 5m [default: copy
-    /// 20000, text 3000]
+    /// 20000, rows 6000, text 3000]
     #[arg(long, visible_alias = "steps", value_name = "N|Nm")]
     budget: Option<Budget>,
 
     #[command(flatten)]
-    seeds: SeedArgs,
+    pub seeds: SeedArgs,
 }
 
 impl BudgetArgs {
-    /// The seed that was given.
-    pub fn seed(&self) -> Option<u64> {
-        self.seeds.seed
-    }
-
     /// Changes what flags were given for; the budget, `base` if there was none.
     pub fn set<M: PartialEq + fmt::Display>(
         &self,
@@ -74,6 +70,24 @@ impl Budget {
         match self {
             Self::Steps(steps) => (steps / parts).max(1),
             Self::Minutes(_) => 500,
+        }
+    }
+
+    /// A plan of a run that is evaluated, and whose synthetic future is looked at, so many times.
+    pub fn plan<M: PartialEq + fmt::Display>(
+        self,
+        common: &Common<M>,
+        evaluations: usize,
+        comparisons: usize,
+    ) -> Plan<()> {
+        let plan = common.plan(100, self.share(evaluations), ());
+        let at_record = |every: usize| Some(every.next_multiple_of(plan.record_every));
+        Plan {
+            time: self.time(),
+            evaluate_every: at_record(self.share(evaluations)),
+            // Each costs a few steps.
+            compare_every: at_record(self.share(comparisons).max(200)),
+            ..plan
         }
     }
 

@@ -6,9 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use burn::tensor::Device;
+use clap::Args;
 use dni::Backend;
 use dni::learner::Learner;
 use dni::run::{Checkpoint, RunFolder};
@@ -17,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::{
-    Format, LengthArgs, MachineArgs, Misuse, OutputArgs, SeedArgs, check_threads, set,
+    CallArgs, Format, LengthArgs, MachineArgs, Misuse, OutputArgs, SeedArgs, check_threads, set,
 };
 use crate::session::{self, Interrupted, Session};
 use crate::sites::Lost;
@@ -32,6 +34,12 @@ pub trait Settings: Clone + PartialEq + Serialize + DeserializeOwned + Sync {
 
     /// The ways to train that it compares.
     type Method: Copy + PartialEq + Display + Sync;
+
+    /// The flags of its command, [`CallArgs`] among them.
+    type Args: Args;
+
+    /// `base`, or else the preset or the default, changed by the flags that were given.
+    fn from_args(base: Option<&Self>, args: &Self::Args) -> Self;
 
     fn common(&self) -> &Common<Self::Method>;
     fn common_mut(&mut self) -> &mut Common<Self::Method>;
@@ -77,6 +85,20 @@ pub struct Common<M> {
 }
 
 impl<M: PartialEq + Display> Common<M> {
+    /// One run of each method, on one thread.
+    pub fn new(experiment: &str, methods: Vec<M>, steps: usize, batch_size: usize) -> Self {
+        Self {
+            experiment: experiment.to_string(),
+            backend: Backend::Flex,
+            kernel_threads: 1,
+            methods,
+            seed: 1,
+            seeds: 1,
+            steps,
+            batch_size,
+        }
+    }
+
     /// Methods and seeds of all runs.
     fn runs(&self) -> Vec<(M, u64)>
     where
@@ -175,6 +197,19 @@ impl<M: PartialEq + Display> Common<M> {
         }
     }
 
+    /// A plan of a run whose figures are recorded 200 times or more, up to `most` steps apart.
+    pub fn plan<S>(&self, most: usize, evaluate_every: usize, schedule: impl Into<S>) -> Plan<S> {
+        let record_every = (self.steps / 200).clamp(1, most);
+        Plan {
+            record_every,
+            evaluate_every: Some(evaluate_every),
+            compare_every: Some(self.compare_every(record_every)),
+            check_every: self.check_every(record_every),
+            save_every: Duration::from_secs(10),
+            ..Plan::new(self.steps, schedule)
+        }
+    }
+
     /// Steps between two comparisons of synthetic gradients with true ones, where figures are
     /// recorded so often. Each costs about as much as a step: more would slow the run down.
     pub fn compare_every(&self, record_every: usize) -> usize {
@@ -249,8 +284,7 @@ impl<S: Settings> Comparison<S> {
     /// preset or the default if there are none. `prepare` finds out whether the runs can begin, and
     /// may load what all of them need: only then a folder is made.
     pub fn open<P>(
-        machine: &MachineArgs,
-        output: &OutputArgs,
+        CallArgs { machine, output }: &CallArgs,
         from_flags: impl Fn(Option<&S>) -> S,
         prepare: impl FnOnce(&S) -> anyhow::Result<P>,
     ) -> anyhow::Result<(Self, P)> {
@@ -401,11 +435,6 @@ impl<S: Settings> Comparison<S> {
         self.session.go_on_with(flag, word);
     }
 
-    /// The command that goes on where this call has stopped.
-    pub fn go_on(&self) -> String {
-        self.session.go_on()
-    }
-
     /// Prints a report in the form that was asked for, in which `outcomes` are those of the runs.
     pub fn print<R: Serialize, O>(
         &self,
@@ -525,6 +554,11 @@ impl<S: Settings> Run<'_, S> {
             longer.set_length(&self.settings);
             longer == self.settings && self.settings.is_longer_than(saved)
         }))
+    }
+
+    /// The command that goes on where the call has stopped.
+    pub fn go_on(&self) -> String {
+        self.session.go_on()
     }
 
     /// Says how the run went on stderr.

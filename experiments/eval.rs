@@ -8,10 +8,11 @@ use dni::run::Checkpoint;
 use serde::Serialize;
 
 use crate::args::{Format, MachineArgs, Misuse};
+use crate::registry::Entry;
 use crate::session::Damaged;
 use crate::source::TestDataArgs;
 use crate::table::Table;
-use crate::{adder, clocks, copy, images, output, session, text};
+use crate::{output, session};
 
 /// Flags of `dni eval`.
 #[derive(Debug, Args)]
@@ -83,25 +84,14 @@ fn evaluate(run: &Path, args: &EvalArgs) -> anyhow::Result<Evaluation> {
         .map_or(dni::Backend::Flex, |b| b.resolve());
     let device = backend.device()?;
     let experiment = session::experiment_of(checkpoint.settings());
-    let experiment = experiment.as_deref().unwrap_or_default();
-    let figures = match experiment {
-        "adder" | "copy" | "text" if args.data.data.is_some() => {
-            let reason = format!("dni {experiment} looks at no images; leave out --data");
-            return Err(Misuse(reason).into());
-        }
-        "adder" => adder::evaluate(checkpoint, &device)?,
-        "images" => images::evaluate(checkpoint, &args.data, &device)?,
-        "copy" => copy::evaluate(checkpoint, &device)?,
-        "text" => text::evaluate(checkpoint, args.data.data_dir.as_deref(), &device)?,
-        "clocks" => clocks::evaluate(checkpoint, &args.data, &device)?,
-        _ => {
-            return Err(Misuse(format!(
-                "'{}' is a run of no experiment of this program",
-                run.display()
-            ))
-            .into());
-        }
-    };
+    let entry = experiment.and_then(|name| Entry::find(&name));
+    let entry = entry.ok_or_else(|| {
+        Misuse(format!(
+            "'{}' is a run of no experiment of this program",
+            run.display()
+        ))
+    })?;
+    let figures = (entry.evaluate)(checkpoint, &args.data, &device)?;
     Ok(Evaluation {
         run: run.display().to_string(),
         step,

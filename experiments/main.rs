@@ -4,20 +4,18 @@
 //! Results go to stdout, progress and messages to stderr. It ends with 0 when done, 1 when a run
 //! failed and 2 when it was called wrongly.
 
-mod adder;
 mod args;
 mod backends;
 mod bench;
 mod budget;
-mod clocks;
 mod comparison;
 mod completions;
-mod copy;
+mod corpus;
 mod dashboard;
 mod defaults;
 mod eval;
+mod experiment;
 mod export;
-mod images;
 mod list;
 mod memory;
 mod method;
@@ -29,6 +27,7 @@ mod plot;
 mod progress;
 mod rates;
 mod recurrent;
+mod registry;
 mod report;
 mod reproduce;
 mod sections;
@@ -42,10 +41,12 @@ mod source;
 mod stats;
 mod synthesizer;
 mod table;
-mod text;
+mod tally;
+mod tasks;
 mod token;
 mod weights;
 mod workers;
+mod writing;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -73,16 +74,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Binary addition by backprop, DNI and cDNI, side by side
-    Adder(Box<adder::AdderArgs>),
-    /// Images by networks of any depth: decoupled, sparsely updated, completely unlocked
-    Images(Box<images::ImagesArgs>),
-    /// Copy and Repeat Copy by recurrent networks whose windows have a synthetic future
-    Copy(Box<copy::CopyArgs>),
-    /// Two recurrent networks that tick at different rates, counting digits in a stream
-    Clocks(Box<clocks::ClocksArgs>),
-    /// A character language model by the same
-    Text(Box<text::TextArgs>),
+    #[command(flatten)]
+    Experiment(registry::Call),
     /// Compare runs on one HTML page: losses, errors, and how good the synthetic gradients are
     Report(report::ReportArgs),
     /// List the runs that there are: how far they are and the best that they have come to
@@ -120,11 +113,7 @@ fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        Command::Adder(args) => adder::run(*args),
-        Command::Images(args) => images::run(*args),
-        Command::Copy(args) => copy::run(*args),
-        Command::Clocks(args) => clocks::run(*args),
-        Command::Text(args) => text::run(*args),
+        Command::Experiment(call) => call.run(),
         Command::Report(args) => report::run(args),
         Command::List(args) => list::run(args),
         Command::Plot(args) => plot::run(args),

@@ -15,12 +15,12 @@ use serde::Serialize;
 
 use crate::args::{BackendChoice, Format, Misuse, positive, whole};
 use crate::comparison::Settings as _;
-use crate::images::{NetworkArgs, Settings, with_label};
 use crate::method::Method;
 use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
+use crate::tasks::images::{NetworkArgs, Settings, with_label};
 use crate::workers::{MICRO_BATCHES, most_micro_batches};
 use crate::{memory, output};
 

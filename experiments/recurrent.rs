@@ -30,7 +30,7 @@ pub enum RecurrentMethod {
 }
 
 impl RecurrentMethod {
-    const ALL: [Self; 3] = [Self::Bptt, Self::Dni, Self::DniAux];
+    pub const ALL: [Self; 3] = [Self::Bptt, Self::Dni, Self::DniAux];
 
     fn name(self) -> &'static str {
         match self {
@@ -99,7 +99,7 @@ pub struct RecurrentArgs {
     #[arg(long, value_name = "T", value_parser = positive)]
     pub unroll: Option<usize>,
 
-    /// What is unrolled [default: copy gru, text lstm]
+    /// The recurrent cell [default: copy and rows gru, text lstm]
     #[arg(long, value_enum)]
     pub core: Option<CoreKind>,
 
@@ -116,8 +116,8 @@ pub struct RecurrentArgs {
     #[arg(long, value_name = "X", value_parser = scale)]
     pub scale: Option<f64>,
 
-    /// Whether it is also multiplied in what the synthesizer learns from; if not, every window is
-    /// unrolled twice unless the scale is 1 [default: true]
+    /// Whether the synthesizer, too, learns from gradients that are multiplied by the scale; if not,
+    /// every window is unrolled twice unless the scale is 1 [default: true]
     #[arg(long, value_name = "BOOL")]
     pub scale_targets: Option<bool>,
 

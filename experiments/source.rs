@@ -2,6 +2,7 @@
 
 use std::env::var_os;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use dni::data::fetch::Fetched;
@@ -13,6 +14,7 @@ use crate::args::{SeedArgs, positive};
 use crate::output;
 use crate::progress::DownloadBar;
 use crate::sheet;
+use crate::shell::quoted_path;
 
 /// The data.
 #[derive(Debug, Clone, Args)]
@@ -93,7 +95,7 @@ impl Source {
     }
 
     /// What they are called where the wrong ones are refused, with the folder that was named.
-    pub fn origin(self, data_dir: Option<&Path>) -> String {
+    fn origin(self, data_dir: Option<&Path>) -> String {
         match data_dir.filter(|_| self.library().is_some()) {
             Some(folder) => format!("{} in {}", self.name(), folder.display()),
             None => self.name().to_string(),
@@ -111,21 +113,8 @@ impl Source {
     }
 
     /// Whether the images are a run's own, drawn from its seed.
-    pub fn is_drawn(self) -> bool {
+    fn is_drawn(self) -> bool {
         self.library().is_none()
-    }
-
-    /// The images of a seed that has its own.
-    pub fn own_set(
-        self,
-        seed: u64,
-        limits: [Option<usize>; 2],
-        quiet: bool,
-    ) -> dni::Result<Option<ImageSet>> {
-        let set = self
-            .is_drawn()
-            .then(|| self.load(None, seed, limits, quiet));
-        set.transpose()
     }
 
     /// The images to train on and to test with, up to as many as are asked for. Generated ones are
@@ -164,45 +153,101 @@ pub fn places(data_dir: Option<&Path>) -> Places {
     }
 }
 
+/// The images of the runs of a call: the same for all, or drawn for each seed.
+pub struct ImageSets {
+    source: Source,
+    limits: [Option<usize>; 2],
+    /// The folder that was named.
+    data_dir: Option<PathBuf>,
+    quiet: bool,
+    common: Option<Arc<ImageSet>>,
+}
+
+impl ImageSets {
+    /// The images of a run.
+    pub fn of_seed(&self, seed: u64) -> dni::Result<Arc<ImageSet>> {
+        match &self.common {
+            Some(set) => Ok(Arc::clone(set)),
+            None => {
+                let set = self.source.load(None, seed, self.limits, self.quiet)?;
+                Ok(Arc::new(set))
+            }
+        }
+    }
+
+    /// Those of all seeds, unless each has its own.
+    pub fn common(&self) -> Option<&ImageSet> {
+        self.common.as_deref()
+    }
+
+    /// What a set of theirs is: a run that goes on refuses others.
+    pub fn fingerprint(&self, set: &ImageSet) -> Fingerprint {
+        set.fingerprint(&self.source.origin(self.data_dir.as_deref()))
+    }
+}
+
 impl TestDataArgs {
-    /// Refuses a set that is not what a network was trained on: `own` images, of them so many to test
-    /// with. Other images that are asked for need only mean the same.
-    pub fn check(
+    /// The images to measure a network with that was trained on `own` ones, up to so many to train on
+    /// and to test with. Those that were not asked for must be what it was trained on; others need
+    /// only mean the same.
+    pub fn load(
         &self,
         checkpoint: &Checkpoint,
-        set: &ImageSet,
+        seed: u64,
         own: Source,
-        own_tests: Option<usize>,
-    ) -> dni::Result<()> {
+        [examples, test_examples]: [Option<usize>; 2],
+    ) -> dni::Result<ImageSet> {
         let source = self.data.unwrap_or(own);
-        let mut met = set.fingerprint(&source.origin(self.data_dir.as_deref()));
+        let data_dir = self.data_dir.as_deref();
+        let limits = [examples, self.test_examples.or(test_examples)];
+        let set = source.load(data_dir, seed, limits, true)?;
+        let mut met = set.fingerprint(&source.origin(data_dir));
         if source != own {
             met.parts.clear();
-        } else if self.test_examples.is_some() && self.test_examples != own_tests {
+        } else if self.test_examples.is_some() && self.test_examples != test_examples {
             met.parts.remove(Fingerprint::TEST);
         }
-        checkpoint.check_data(&met)
+        checkpoint.check_data(&met)?;
+        Ok(set)
     }
 }
 
 impl DataArgs {
-    /// The images of all seeds, unless each has its own.
-    pub fn common_set(
+    /// The images of all runs, or the way to draw them.
+    pub fn sets(
         &self,
         source: Source,
         limits: [Option<usize>; 2],
         quiet: bool,
-    ) -> dni::Result<Option<ImageSet>> {
+    ) -> dni::Result<ImageSets> {
         /// Any: the images do not depend on it.
         const SEED: u64 = 1;
-        let load = || source.load(self.data_dir.as_deref(), SEED, limits, quiet);
-        (!source.is_drawn()).then(load).transpose()
+        let data_dir = self.data_dir.as_deref();
+        let load = || source.load(data_dir, SEED, limits, quiet);
+        let common = (!source.is_drawn()).then(load).transpose()?;
+        Ok(ImageSets {
+            source,
+            limits,
+            data_dir: self.data_dir.clone(),
+            quiet,
+            common: common.map(Arc::new),
+        })
     }
 
-    /// Writes a sheet of samples.
-    pub fn write_sheet(&self, path: &Path, seeds: &SeedArgs, quiet: bool) -> anyhow::Result<()> {
+    /// The flag by which a call that goes on finds the images, with its word if it needs it.
+    pub fn go_on_with(&self, source: Source) -> (&'static str, Option<String>) {
+        let data_dir = self.data_dir.as_deref();
+        let data_dir = data_dir.filter(|_| !source.is_drawn());
+        ("--data-dir", data_dir.map(quoted_path))
+    }
+
+    /// Writes a sheet of samples, if that is asked for: whether it is.
+    pub fn show(&self, seeds: &SeedArgs, quiet: bool) -> anyhow::Result<bool> {
         /// Enough for a row of each class.
         const LOOKED_AT: usize = 1_000;
+        let Some(path) = &self.show else {
+            return Ok(false);
+        };
         let source = self.data.unwrap_or(Source::Glyphs);
         let limits = [Some(LOOKED_AT), Some(1)];
         let seed = seeds.seed.unwrap_or(1);
@@ -211,6 +256,6 @@ impl DataArgs {
         if !quiet {
             output::say(&format!("samples: {}", path.display()));
         }
-        Ok(())
+        Ok(true)
     }
 }

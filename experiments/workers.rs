@@ -1,16 +1,21 @@
 //! Workers: layers that train at the same time, each worker on a thread of its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use burn::tensor::Device;
 use clap::Args;
+use dni::data::Fingerprint;
+use dni::learner::Learner as _;
 use dni::threaded::{
     Link, Report, Sharing, Threaded, check_split, even_split, locked_times, section_times, traffic,
 };
-use dni::{Backend, Batch, Chain, Lessons, Place};
+use dni::train::{Notes, Plan, Progress, Task};
+use dni::{Backend, Batch, Chain, Lessons, Place, Quality};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{Misuse, positive, whole};
+use crate::comparison::{Run, Settings};
 use crate::method::Method;
 use crate::sections::{Sections, layer_name};
 use crate::token::TokenArgs;
@@ -102,10 +107,49 @@ pub struct Workers {
 }
 
 /// Workers who have their layers.
-pub struct Hired {
-    pub threaded: Threaded,
+struct Hired {
+    threaded: Threaded,
     /// Who has which layers, in words.
-    pub shares: String,
+    shares: String,
+}
+
+/// The task of a chain, for the workers who share the chain.
+struct TaskOfWorkers<'a, T>(&'a mut T);
+
+impl<T: Task<Chain>> Task<Threaded> for TaskOfWorkers<'_, T> {
+    fn batch(&mut self, step: usize) -> Batch {
+        self.0.batch(step)
+    }
+
+    fn hear(&mut self, loss: f64) {
+        self.0.hear(loss);
+    }
+
+    fn evaluate(&mut self, threaded: &Threaded) -> dni::Result<BTreeMap<String, f64>> {
+        let mut evaluated = self.0.evaluate(threaded.chain())?;
+        evaluated.extend(figures(threaded));
+        Ok(evaluated)
+    }
+
+    fn compare(&mut self, threaded: &Threaded) -> Vec<Quality> {
+        self.0.compare(threaded.chain())
+    }
+
+    fn is_done(&self) -> bool {
+        self.0.is_done()
+    }
+
+    fn data(&self) -> Option<Fingerprint> {
+        self.0.data()
+    }
+
+    fn notes(&self) -> Notes {
+        self.0.notes()
+    }
+
+    fn recall(&mut self, notes: &Notes) {
+        self.0.recall(notes);
+    }
 }
 
 impl Workers {
@@ -297,11 +341,39 @@ impl Workers {
             .unwrap_or_else(|| most_micro_batches(batch_size).min(MICRO_BATCHES))
     }
 
+    /// Trains the chain of a run, whose sections have so many layers each, by workers who have opened
+    /// their places on these `devices`. The chain, and what they have done.
+    pub fn train<S: Settings<Method = Method>>(
+        &self,
+        run: &Run<S>,
+        chain: (Chain, &[usize]),
+        task: &mut impl Task<Chain>,
+        mut plan: Plan<Lessons>,
+        devices: &[Device],
+    ) -> anyhow::Result<(Chain, Progress, Report)> {
+        let first = task.batch(0);
+        let kernel_threads = run.settings.common().kernel_threads;
+        let way = (run.method, &plan.schedule);
+        let Hired {
+            mut threaded,
+            shares,
+        } = self.hire(chain, &first, way, devices, kernel_threads)?;
+        run.say(&shares);
+        plan.record_every = plan.record_every.max(threaded.at_least());
+        plan.compare_every = plan
+            .compare_every
+            .map(|every| every.next_multiple_of(plan.record_every));
+        let progress = run.train(&mut threaded, &mut TaskOfWorkers(task), &plan)?;
+        let report = threaded.report().clone();
+        run.say(&summary(&report));
+        Ok((threaded.into_chain(), progress, report))
+    }
+
     /// Gives a chain to workers who train it by `method`, each on a thread of its own.
     ///
     /// They have opened their places on these `devices`, and share its sections, of so many layers
     /// each. By backprop everyone has all of them and a share of every batch.
-    pub fn hire(
+    fn hire(
         &self,
         (chain, sections): (Chain, &[usize]),
         batch: &Batch,
@@ -481,7 +553,7 @@ fn shares(
 
 /// What workers have done so far, for a run's log: the mean staleness at each interface between
 /// two of them, in steps and in seconds, and the share of the time that each was busy.
-pub fn figures(threaded: &Threaded) -> impl Iterator<Item = (String, f64)> {
+fn figures(threaded: &Threaded) -> impl Iterator<Item = (String, f64)> {
     let (report, chain) = (threaded.report(), threaded.chain());
     let late = chain.names().into_iter().zip(&report.staleness);
     let late = late.filter(|(_, staleness)| staleness.targets > 0);
@@ -497,7 +569,7 @@ pub fn figures(threaded: &Threaded) -> impl Iterator<Item = (String, f64)> {
 }
 
 /// What workers have done, in words.
-pub fn summary(report: &Report) -> String {
+fn summary(report: &Report) -> String {
     let busy: Vec<String> = report
         .workers
         .iter()

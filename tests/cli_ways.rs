@@ -25,6 +25,49 @@ fn write(place: &Place, name: &str, bytes: &[u8]) {
     fs::write(path, bytes).expect("a file can be written");
 }
 
+/// Whatever the experiment is: by every method it trains, goes on where it ended, is measured again and
+/// comes into a report.
+#[test]
+fn every_experiment_has_what_all_have() {
+    let experiments = experiments();
+    assert!(experiments.len() >= 5, "{experiments:?}");
+    for name in experiments {
+        let place = Place::new();
+        let flags = short_flags(&name).into_iter();
+        let flags: String = flags
+            .map(|(flag, value)| format!(" {flag} {value}"))
+            .collect();
+        let report = place.results(&format!("{name}{flags} --run-dir runs"));
+        assert_eq!(report["experiment"], name);
+        let runs = report["results"]
+            .as_array()
+            .expect("a list of results")
+            .len();
+        assert!(runs > 1, "{report}");
+        for result in report["results"].as_array().into_iter().flatten() {
+            assert!(result["steps"].as_u64() > Some(0), "{result}");
+            assert!(result["interfaces"].is_array(), "{result}");
+        }
+        let again = place.results(&format!("{name} --resume runs"));
+        assert_eq!(timeless(again), timeless(report), "{name}");
+        let evaluated = place.run("eval runs --format json").succeeds().json();
+        let evaluated = evaluated["results"].as_array().expect("a list of results");
+        assert_eq!(evaluated.len(), runs, "{name}");
+        for evaluation in evaluated {
+            let figures = evaluation["figures"].as_object().expect("figures by name");
+            assert!(!figures.is_empty(), "{evaluation}");
+            assert!(
+                figures.values().all(|figure| figure.is_number()),
+                "{evaluation}"
+            );
+        }
+        place.run("report runs").succeeds();
+        place
+            .run(&format!("{name} --resume runs --steps 1"))
+            .fails(2, &["--resume"]);
+    }
+}
+
 // Data.
 
 #[test]

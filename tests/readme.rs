@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::program::{Done, Place};
+use common::program::{Done, Place, short_flags};
 
 /// The arguments of every `cargo run` in the listings of a page.
 fn command_lines(page: &str) -> Vec<Vec<String>> {
@@ -24,45 +24,24 @@ const LOOKS_AT_RUNS: [&str; 4] = ["eval", "export", "plot", "report"];
 fn shortened(arguments: Vec<String>) -> Vec<String> {
     let first = arguments.first().map_or("", String::as_str);
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let shorter: &[(&str, &str)] = match first {
-        "backends" | "completions" | "--help" => &[],
-        _ if LOOKS_AT_RUNS.contains(&first) => &[],
-        "bench" => &[("--repetitions", "1")],
-        "reproduce" => &[("--budget", "quick")],
+    let shorter = match first {
+        "backends" | "completions" | "--help" => Vec::new(),
+        _ if LOOKS_AT_RUNS.contains(&first) => Vec::new(),
+        "bench" => vec![("--repetitions", "1")],
+        "reproduce" => vec![("--budget", "quick")],
         // Micro-batches of fewer examples would be too few for the batch norm of a deep network.
-        "plan" => &[
+        "plan" => vec![
             ("--repetitions", "1"),
             ("--batch-size", "64"),
             ("--depth", "16"),
         ],
-        "images" => &[
-            ("--steps", "2"),
-            ("--seeds", "1"),
-            ("--examples", "32"),
-            ("--test-examples", "16"),
-            ("--batch-size", "8"),
-        ],
-        "copy" => &[("--budget", "20"), ("--units", "8"), ("--batch-size", "4")],
-        "clocks" => &[
-            ("--steps", "2"),
-            ("--units", "8"),
-            ("--batch-size", "4"),
-            ("--examples", "32"),
-            ("--test-examples", "16"),
-        ],
-        "text" => &[
-            ("--budget", "3"),
-            ("--units", "8"),
-            ("--batch-size", "4"),
-            ("--characters", "200"),
-        ],
-        _ if has("--epochs") => &[],
-        _ if has("--preset") => &[("--steps", "20")],
-        _ => &[
-            ("--steps", "3"),
-            ("--examples", "64"),
-            ("--batch-size", "16"),
-        ],
+        experiment => {
+            // Flags alone are those of the adder.
+            let are_flags = experiment.is_empty() || experiment.starts_with('-');
+            let mut flags = short_flags(if are_flags { "adder" } else { experiment });
+            flags.retain(|(flag, _)| *flag != "--steps" || !has("--epochs"));
+            flags
+        }
     };
     let mut short = Vec::new();
     let mut given = arguments.into_iter();

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::peer;
-use crate::{Cli, Command, adder, bench, clocks, copy, images, output, text};
+use crate::registry::Entry;
+use crate::{Cli, Command, bench, output};
 
 /// A command line of an experiment or of the bench.
 #[derive(Debug, Clone)]
@@ -134,16 +135,11 @@ impl Call {
         words.extend(quiet.then(|| "--quiet".into()));
         let program = std::ffi::OsString::from("dni");
         let cli = Cli::try_parse_from([program].into_iter().chain(words))?;
-        let report = match cli.command {
-            Command::Adder(args) => serde_json::to_value(adder::compare(&args)?.1),
-            Command::Images(args) => serde_json::to_value(images::compare(&args)?.1),
-            Command::Copy(args) => serde_json::to_value(copy::compare(&args)?.1),
-            Command::Text(args) => serde_json::to_value(text::compare(&args)?.1),
-            Command::Clocks(args) => serde_json::to_value(clocks::compare(&args)?.1),
-            Command::Bench(args) => serde_json::to_value(bench::compare(&args)?),
+        Ok(match cli.command {
+            Command::Experiment(call) => call.results()?,
+            Command::Bench(args) => serde_json::to_value(bench::compare(&args)?)?,
             _ => bail!("'dni {self}' has no results"),
-        };
-        Ok(report?)
+        })
     }
 
     /// Whether it runs another program.
@@ -153,15 +149,7 @@ impl Call {
 
     /// A few steps of one of its methods, on little data: enough to time a step.
     pub fn trial(&self, method: &'static [&'static str], steps: usize) -> Self {
-        let fewer: &[_] = match self.command {
-            "images" | "clocks" => &[
-                ("--examples", 1_024),
-                ("--test-examples", 100),
-                ("--eval-every", 1_000_000),
-            ],
-            "text" => &[("--characters", 20_000), ("--eval-every", 1_000_000)],
-            _ => &[],
-        };
+        let fewer = Entry::find(self.command).map_or(&[][..], |entry| entry.trial);
         let own = |flag: &str| self.flags.split(' ').any(|word| word == flag);
         let fewer = fewer.iter().filter(|(flag, _)| !own(flag));
         let fewer: String = fewer.map(|(flag, n)| format!(" {flag} {n}")).collect();
@@ -191,10 +179,8 @@ impl fmt::Display for Call {
                 steps,
                 seeds,
             } => {
-                let length = match self.command {
-                    "copy" | "text" => "--budget",
-                    _ => "--steps",
-                };
+                let entry = Entry::find(self.command);
+                let length = entry.map_or("--steps", |entry| entry.length);
                 let methods = methods.join(",");
                 write!(f, " {length} {steps} --seeds {seeds} --method {methods}")
             }

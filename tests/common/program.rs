@@ -152,6 +152,42 @@ impl std::fmt::Display for Done {
     }
 }
 
+/// The experiments, by the help of the program: what it lists before the commands that look at runs.
+pub fn experiments() -> Vec<String> {
+    let help = Place::new().run("--help").succeeds().stdout;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let names = names.filter(|name| !name.is_empty());
+    names
+        .take_while(|name| *name != "report")
+        .map(String::from)
+        .collect()
+}
+
+/// The flags of an experiment that make its runs short, each with its value.
+pub fn short_flags(experiment: &str) -> Vec<(&'static str, &'static str)> {
+    const SHORT: [(&str, &str); 8] = [
+        ("--budget", "20"),
+        ("--steps", "3"),
+        ("--seeds", "1"),
+        ("--examples", "64"),
+        ("--test-examples", "16"),
+        ("--characters", "400"),
+        ("--batch-size", "8"),
+        ("--units", "8"),
+    ];
+    let help = Place::new()
+        .run(&format!("{experiment} --help"))
+        .succeeds()
+        .stdout;
+    let has = |flag: &str| {
+        let defined = format!("{flag} <");
+        help.lines()
+            .any(|line| line.trim_start().starts_with(&defined))
+    };
+    SHORT.into_iter().filter(|(flag, _)| has(flag)).collect()
+}
+
 /// Results without what differs from run to run: times and the folder.
 pub fn timeless(mut report: Value) -> Value {
     for result in report["results"].as_array_mut().expect("a list of results") {

@@ -1,0 +1,181 @@
+//! Where the text of an experiment comes from.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use dni::data::{Corpus, Fingerprint, Language, shakespeare};
+use dni::run::is_of_a_process;
+use serde::{Deserialize, Serialize};
+
+use crate::args::positive;
+use crate::progress::DownloadBar;
+use crate::shell::quoted_path;
+use crate::source::places;
+
+/// The text.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Data")]
+pub struct TextDataArgs {
+    /// Where the text comes from [default: language]
+    #[arg(long, value_enum, conflicts_with = "corpus")]
+    pub source: Option<Source>,
+
+    /// A text file in UTF-8, plain or gzipped, cut into 90, 5 and 5 percent to train, validate and test
+    /// with, or three such files, separated by commas or each with this flag
+    #[arg(long, value_name = "FILES")]
+    pub corpus: Option<Vec<PathBuf>>,
+
+    /// Folder with a folder tinyshakespeare; what is not found there is looked for in the cache,
+    /// then downloaded
+    #[arg(long, env = "DNI_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Characters of the language to train on [default: 1000000]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub characters: Option<usize>,
+}
+
+/// A text without a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Sentences of a language of our own, drawn from the run's seed, whose entropy is known
+    Language,
+    /// The tiny Shakespeare corpus
+    Shakespeare,
+}
+
+/// A text, as settings have it.
+#[derive(Debug, Clone)]
+pub struct Text {
+    pub source: Source,
+    /// Files instead of a source.
+    pub files: Vec<PathBuf>,
+    /// Of the language, to train on.
+    pub characters: usize,
+}
+
+impl Text {
+    /// Characters of the language to validate with, and to test with.
+    const HELD_OUT: usize = 50_000;
+
+    /// Reads it, or draws it from a seed.
+    pub fn load(&self, data_dir: Option<&Path>, seed: u64, quiet: bool) -> anyhow::Result<Corpus> {
+        if !self.files.is_empty() {
+            let corpus = Corpus::read(&self.files);
+            return match self.files.iter().any(|file| is_of_a_process(file)) {
+                true => corpus.context(
+                    "the text came from a pipe, which is gone: only runs on files can go on and be \
+                     measured again",
+                ),
+                false => Ok(corpus?),
+            };
+        }
+        let corpus = match self.source {
+            Source::Language => Ok(Language.corpus(self.lengths(), seed)),
+            Source::Shakespeare => {
+                let mut bar = DownloadBar::new(quiet);
+                shakespeare(&places(data_dir), &mut |fetched| bar.show(fetched))
+            }
+        };
+        Ok(corpus?)
+    }
+
+    /// Whether it is drawn, and every seed has its own.
+    pub fn is_drawn(&self) -> bool {
+        self.files.is_empty() && self.source == Source::Language
+    }
+
+    /// Characters of the parts of a text that is drawn.
+    fn lengths(&self) -> [usize; 3] {
+        [self.characters, Self::HELD_OUT, Self::HELD_OUT]
+    }
+
+    /// What it is called in results.
+    pub fn name(&self) -> String {
+        match (&self.files[..], self.source) {
+            ([], Source::Language) => "language".to_string(),
+            ([], Source::Shakespeare) => "shakespeare".to_string(),
+            (files, _) => {
+                let files = files.iter().map(|file| file.display().to_string());
+                files.collect::<Vec<_>>().join(",")
+            }
+        }
+    }
+
+    /// What a corpus of it is: a run that goes on refuses others.
+    pub fn fingerprint(&self, corpus: &Corpus) -> Fingerprint {
+        let files: Vec<String> = self.files.iter().map(|f| f.display().to_string()).collect();
+        let name = self.name();
+        corpus.fingerprint(match &files[..] {
+            [train, valid, test] => [train, valid, test],
+            _ => [&name; 3],
+        })
+    }
+}
+
+/// The text of the runs of a call: the same for all, read once, as a pipe can be, or drawn for each
+/// seed.
+pub struct Texts {
+    text: Text,
+    quiet: bool,
+    common: Option<Arc<Corpus>>,
+}
+
+impl Texts {
+    /// That of a run.
+    pub fn of_seed(&self, seed: u64) -> anyhow::Result<Arc<Corpus>> {
+        match &self.common {
+            Some(corpus) => Ok(Arc::clone(corpus)),
+            None => Ok(Arc::new(self.text.load(None, seed, self.quiet)?)),
+        }
+    }
+
+    /// Characters to train, to validate and to test with.
+    pub fn lengths(&self) -> [usize; 3] {
+        match &self.common {
+            Some(corpus) => [&corpus.train, &corpus.valid, &corpus.test].map(Vec::len),
+            None => self.text.lengths(),
+        }
+    }
+}
+
+impl TextDataArgs {
+    /// The text of all runs, or the way to draw it.
+    pub fn texts(&self, text: Text, quiet: bool) -> anyhow::Result<Texts> {
+        /// Any: the text does not depend on it.
+        const SEED: u64 = 1;
+        let load = || text.load(self.data_dir.as_deref(), SEED, quiet);
+        let common = (!text.is_drawn()).then(load).transpose()?;
+        Ok(Texts {
+            text,
+            quiet,
+            common: common.map(Arc::new),
+        })
+    }
+
+    /// The files that were named.
+    pub fn files(&self) -> Option<Vec<PathBuf>> {
+        self.corpus.as_deref().map(files)
+    }
+
+    /// The flag by which a call that goes on finds the text, with its word if it needs it.
+    pub fn go_on_with(&self, source: Source) -> (&'static str, Option<String>) {
+        let data_dir = self.data_dir.as_deref();
+        let data_dir = data_dir.filter(|_| source == Source::Shakespeare);
+        ("--data-dir", data_dir.map(quoted_path))
+    }
+}
+
+/// The files that are meant by some words, each a name, or several with commas between them: by paths
+/// that hold wherever the run goes on.
+fn files(words: &[PathBuf]) -> Vec<PathBuf> {
+    let named = |word: &PathBuf| match word.to_str() {
+        Some(names) if !word.exists() => names.split(',').map(PathBuf::from).collect(),
+        _ => vec![word.clone()],
+    };
+    let absolute = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
+    words.iter().flat_map(named).map(absolute).collect()
+}

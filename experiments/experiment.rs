@@ -1,0 +1,297 @@
+//! What an experiment is, and what is the same for all of them: how its runs are made, put side by
+//! side, reported, and measured again.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use clap::{ArgMatches, FromArgMatches};
+use dni::run::Checkpoint;
+use dni::train::Progress;
+use dni::{Backend, Quality};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::args::{CallArgs, Format, Misuse};
+use crate::comparison::{Comparison, Outcomes, Run, Settings};
+use crate::output;
+use crate::sections::quality_of;
+use crate::source::TestDataArgs;
+use crate::stats;
+use crate::table::Table;
+
+/// A task, the networks that learn it, and what is measured of them, by its settings.
+pub trait Experiment: Settings {
+    /// What its command does, in the list of commands.
+    const ABOUT: &'static str;
+
+    /// The flag that says how long its runs are.
+    const LENGTH: &'static str = "--steps";
+
+    /// Flags that leave little to load and to look at, where only the time of a step is wanted.
+    const TRIAL: &'static [(&'static str, usize)] = &[];
+
+    /// Whether its networks look at images, and may be measured on others.
+    const HAS_IMAGES: bool = false;
+
+    /// What the runs of a call share.
+    type Shared: Sync;
+
+    /// What is measured of a trained network, as it stands in the results.
+    type Figures: Serialize + Send;
+
+    /// Loads what the runs share, and refuses what is missing before a folder is made.
+    fn prepare(&self, args: &Self::Args) -> anyhow::Result<Self::Shared>;
+
+    /// Trains one run, and measures it.
+    fn train(run: &Run<Self>, shared: &Self::Shared) -> anyhow::Result<Trained<Self::Figures>>;
+
+    /// The columns of the table of such results.
+    fn columns(&self, results: &[RunResult<Self::Figures>]) -> Vec<Column<Self::Figures>>;
+
+    /// Figures of a run that was trained earlier, by their names.
+    fn evaluate(saved: Saved<Self>) -> anyhow::Result<BTreeMap<String, f64>>;
+
+    /// What the report says of the task. Default: nothing.
+    fn about(&self) -> Value {
+        json!({})
+    }
+
+    /// Flags that the command that goes on needs as well, with a word as a shell reads it if they
+    /// were given. Default: none.
+    fn go_on_with(&self, _args: &Self::Args) -> Vec<(&'static str, Option<String>)> {
+        Vec::new()
+    }
+
+    /// Does what flags ask for instead of training: whether they do. Default: they do not.
+    fn instead(_args: &Self::Args) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
+    /// What is printed below the table. Default: nothing.
+    fn below_table(_results: &[RunResult<Self::Figures>]) -> String {
+        String::new()
+    }
+}
+
+/// A run that has been trained, and what was measured of it.
+pub struct Trained<F> {
+    pub progress: Progress,
+    pub figures: F,
+    /// The most important of them.
+    pub in_words: String,
+    /// How good the synthetic gradients are at the end; empty if there are none to look at.
+    pub interfaces: Vec<Quality>,
+}
+
+/// A run that was trained earlier, to be measured again.
+pub struct Saved<'a, S: Settings> {
+    pub settings: S,
+    pub method: S::Method,
+    pub seed: u64,
+    pub checkpoint: Checkpoint,
+    /// Other images, if they are wished.
+    pub data: &'a TestDataArgs,
+    pub device: &'a Device,
+}
+
+/// All results of a call.
+#[derive(Debug, Serialize)]
+pub struct Report<F> {
+    experiment: &'static str,
+    backend: Backend,
+    #[serde(flatten)]
+    about: Value,
+    #[serde(flatten)]
+    outcomes: Outcomes<RunResult<F>>,
+}
+
+/// The result of one run.
+#[derive(Debug, Serialize)]
+pub struct RunResult<F> {
+    pub method: String,
+    pub seed: u64,
+    pub steps: usize,
+    pub seconds: f64,
+    pub steps_per_second: f64,
+    #[serde(flatten)]
+    pub figures: F,
+    pub interfaces: Vec<Quality>,
+    pub run_dir: String,
+}
+
+/// The runs of one method, from several seeds.
+type OfMethod<'a, F> = &'a [&'a RunResult<F>];
+
+/// What a table shows of them.
+type Cell<F> = dyn Fn(OfMethod<F>) -> String;
+
+/// A column of the table: in each row something of the runs of a method.
+pub struct Column<F> {
+    title: String,
+    cell: Box<Cell<F>>,
+}
+
+impl<F> Column<F> {
+    /// The mean of a figure over the seeds and its standard deviation, with so many digits.
+    pub fn new(
+        title: &str,
+        digits: usize,
+        figure: impl Fn(&RunResult<F>) -> Option<f64> + 'static,
+    ) -> Self {
+        let cell = move |results: OfMethod<F>| {
+            let figures: Vec<f64> = results.iter().filter_map(|result| figure(result)).collect();
+            stats::summary(&figures, digits)
+        };
+        Self::of(title, cell)
+    }
+
+    /// The same of a share, in percent.
+    pub fn percent(title: &str, share: impl Fn(&RunResult<F>) -> Option<f64> + 'static) -> Self {
+        Self::new(&format!("{title} %"), 2, move |result| {
+            Some(100.0 * share(result)?)
+        })
+    }
+
+    /// Steps in a second.
+    pub fn speed(digits: usize) -> Self {
+        Self::new("steps/s", digits, |result| Some(result.steps_per_second))
+    }
+
+    /// The cosine of synthetic and true gradients at the only interface.
+    pub fn cosine() -> Self {
+        Self::of("cosine", |results| {
+            stats::cosines(
+                results
+                    .iter()
+                    .filter_map(|result| result.interfaces.first()),
+            )
+        })
+    }
+
+    /// The same at the interface on top of hidden layer `i`, from 0.
+    pub fn cosine_of_layer(i: usize) -> Self {
+        Self::of(&format!("cosine {}", i + 1), move |results| {
+            let interfaces = results.iter().map(|result| &result.interfaces[..]);
+            stats::cosines(interfaces.filter_map(|qualities| quality_of(qualities, i)))
+        })
+    }
+
+    fn of(title: &str, cell: impl Fn(OfMethod<F>) -> String + 'static) -> Self {
+        Self {
+            title: title.to_string(),
+            cell: Box::new(cell),
+        }
+    }
+}
+
+/// The command of an experiment.
+pub fn run<E: Experiment>(flags: &ArgMatches) -> anyhow::Result<()> {
+    let (args, call) = (
+        E::Args::from_arg_matches(flags)?,
+        CallArgs::from_arg_matches(flags)?,
+    );
+    if E::instead(&args)? {
+        return Ok(());
+    }
+    let (comparison, report) = compare::<E>(&args, &call)?;
+    let format = call.output.format;
+    comparison.print(&report, &report.outcomes, format, |report| {
+        report.table(&comparison.settings)
+    })?;
+    if let Format::Text = format {
+        output::print(&E::below_table(&report.outcomes.results))?;
+    }
+    report.outcomes.check()
+}
+
+/// The results of the command, which prints nothing on stdout.
+pub fn results<E: Experiment>(flags: &ArgMatches) -> anyhow::Result<Value> {
+    let (args, call) = (
+        E::Args::from_arg_matches(flags)?,
+        CallArgs::from_arg_matches(flags)?,
+    );
+    let (_, report) = compare::<E>(&args, &call)?;
+    Ok(serde_json::to_value(report)?)
+}
+
+/// Trains what the flags ask for.
+fn compare<E: Experiment>(
+    args: &E::Args,
+    call: &CallArgs,
+) -> anyhow::Result<(Comparison<E>, Report<E::Figures>)> {
+    let settings = |base: Option<&E>| E::from_args(base, args);
+    let prepare = |settings: &E| settings.prepare(args);
+    let (mut comparison, shared) = Comparison::open(call, settings, prepare)?;
+    for (flag, word) in comparison.settings.go_on_with(args) {
+        comparison.go_on_with(flag, word);
+    }
+    let outcomes = comparison.run(|run| Ok(RunResult::new(run, E::train(run, &shared)?)))?;
+    let report = Report {
+        experiment: E::NAME,
+        backend: comparison.settings.common().backend,
+        about: comparison.settings.about(),
+        outcomes,
+    };
+    Ok((comparison, report))
+}
+
+/// Figures of a run that was trained earlier, on data that it has not learned from.
+pub fn evaluate<E: Experiment>(
+    checkpoint: Checkpoint,
+    data: &TestDataArgs,
+    device: &Device,
+) -> anyhow::Result<BTreeMap<String, f64>> {
+    if data.data.is_some() && !E::HAS_IMAGES {
+        let reason = format!("dni {} looks at no images; leave out --data", E::NAME);
+        return Err(Misuse(reason).into());
+    }
+    let settings: E = toml::from_str(checkpoint.settings())?;
+    let (method, seed) = settings.common().only()?;
+    E::evaluate(Saved {
+        settings,
+        method,
+        seed,
+        checkpoint,
+        data,
+        device,
+    })
+}
+
+impl<F> RunResult<F> {
+    /// Also says how the run went.
+    fn new<S: Settings>(run: &Run<S>, trained: Trained<F>) -> Self {
+        let Progress { step, seconds } = trained.progress;
+        run.say(&format!(
+            "{step} steps in {seconds:.1} s, {}",
+            trained.in_words
+        ));
+        Self {
+            method: run.method.to_string(),
+            seed: run.seed,
+            steps: step,
+            seconds,
+            steps_per_second: step as f64 / seconds,
+            figures: trained.figures,
+            interfaces: trained.interfaces,
+            run_dir: run.folder.display().to_string(),
+        }
+    }
+}
+
+impl<F> Report<F> {
+    /// A row for each method.
+    fn table<E: Experiment<Figures = F>>(&self, settings: &E) -> Table {
+        let results = &self.outcomes.results;
+        let columns = settings.columns(results);
+        let titles = columns.iter().map(|column| column.title.clone());
+        let mut table = Table::new(["method".to_string()].into_iter().chain(titles));
+        for method in &settings.common().methods {
+            let method = method.to_string();
+            let own = results.iter().filter(|result| result.method == method);
+            let own: Vec<&RunResult<F>> = own.collect();
+            let cells = columns.iter().map(|column| (column.cell)(&own));
+            table.add([method.clone()].into_iter().chain(cells));
+        }
+        table
+    }
+}

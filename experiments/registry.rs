@@ -1,0 +1,98 @@
+//! The experiments as the rest of the program sees them: commands with a name.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
+use dni::run::Checkpoint;
+use serde_json::Value;
+
+use crate::experiment::{self, Experiment};
+use crate::source::TestDataArgs;
+use crate::tasks;
+
+/// An experiment, whatever it is.
+#[derive(Debug)]
+pub struct Entry {
+    pub name: &'static str,
+    /// The flag that says how long its runs are.
+    pub length: &'static str,
+    /// Flags that leave little to load and to look at.
+    pub trial: &'static [(&'static str, usize)],
+    command: fn() -> Command,
+    run: fn(&ArgMatches) -> anyhow::Result<()>,
+    results: fn(&ArgMatches) -> anyhow::Result<Value>,
+    /// Measures a run that was trained earlier.
+    pub evaluate: fn(Checkpoint, &TestDataArgs, &Device) -> anyhow::Result<BTreeMap<String, f64>>,
+}
+
+impl Entry {
+    pub const fn of<E: Experiment>() -> Self {
+        Self {
+            name: E::NAME,
+            length: E::LENGTH,
+            trial: E::TRIAL,
+            command: || E::Args::augment_args(Command::new(E::NAME)).about(E::ABOUT),
+            run: experiment::run::<E>,
+            results: experiment::results::<E>,
+            evaluate: experiment::evaluate::<E>,
+        }
+    }
+
+    /// The experiment of this name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        tasks::ALL.iter().find(|entry| entry.name == name)
+    }
+}
+
+/// The command of an experiment, with its flags.
+#[derive(Debug, Clone)]
+pub struct Call {
+    entry: &'static Entry,
+    flags: ArgMatches,
+}
+
+impl Call {
+    pub fn run(&self) -> anyhow::Result<()> {
+        (self.entry.run)(&self.flags)
+    }
+
+    /// Trains what the flags ask for, and prints nothing on stdout.
+    pub fn results(&self) -> anyhow::Result<Value> {
+        (self.entry.results)(&self.flags)
+    }
+}
+
+impl FromArgMatches for Call {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let given = matches.subcommand();
+        let given = given.and_then(|(name, flags)| Some((Entry::find(name)?, flags.clone())));
+        match given {
+            Some((entry, flags)) => Ok(Self { entry, flags }),
+            None => Err(Error::raw(
+                ErrorKind::InvalidSubcommand,
+                "this is no experiment",
+            )),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Subcommand for Call {
+    fn augment_subcommands(program: Command) -> Command {
+        program.subcommands(tasks::ALL.iter().map(|entry| (entry.command)()))
+    }
+
+    fn augment_subcommands_for_update(program: Command) -> Command {
+        Self::augment_subcommands(program)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        Entry::find(name).is_some()
+    }
+}

@@ -1,0 +1,57 @@
+//! How well classes are told apart.
+
+use burn::tensor::Tensor;
+use dni::Loss;
+use serde::Serialize;
+
+/// Answers, each one class of several, summed up.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// How many there are.
+    pub answers: usize,
+    wrong: f64,
+    loss: f64,
+}
+
+impl Tally {
+    /// Adds answers, and what would have been right, `[answers, classes]` each.
+    pub fn add(&mut self, loss: Loss, outputs: Tensor<2>, targets: Tensor<2>) {
+        let [answers, _] = outputs.dims();
+        let losses = loss.of_each(outputs.clone(), targets.clone());
+        self.loss += f64::from(losses.sum().into_scalar::<f32>());
+        let right = outputs.argmax(1).equal(targets.argmax(1)).float().sum();
+        self.wrong += answers as f64 - f64::from(right.into_scalar::<f32>());
+        self.answers += answers;
+    }
+
+    /// The share of answers that are another class.
+    pub fn error(&self) -> f64 {
+        self.wrong / self.answers as f64
+    }
+
+    /// The mean loss.
+    pub fn loss(&self) -> f64 {
+        self.loss / self.answers as f64
+    }
+}
+
+/// How well examples are told apart.
+#[derive(Debug, Serialize)]
+pub struct Measures {
+    /// The share of examples that are taken for another class.
+    pub error: f64,
+    /// The mean loss.
+    pub loss: f64,
+    /// How many examples were looked at.
+    pub examples: usize,
+}
+
+impl From<Tally> for Measures {
+    fn from(tally: Tally) -> Self {
+        Self {
+            error: tally.error(),
+            loss: tally.loss(),
+            examples: tally.answers,
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Binary addition, the notebook's task, by several methods side by side.
+//!
+//! Claim: a network whose layers are decoupled by synthetic gradients learns the task as well as
+//! by backprop if its synthesizers see the label (cDNI), and much more slowly if they do not (DNI).
+//! Command: `dni adder`. It takes about a minute on two cores.
+
+mod settings;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use burn::tensor::{Device, Tensor};
+use dni::data::{Adder, Examples, Order, Stream, generator};
+use dni::train::{Plan, Task};
+use dni::{Activation, Batch, Chain, Dense, DenseConfig, Interface, Lessons, Optimizer, Quality};
+use rand::Rng;
+use serde::Serialize;
+
+use crate::args::Misuse;
+use crate::comparison::Run;
+use crate::defaults::Learning;
+use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
+use crate::method::Method;
+use crate::sections::{add_dense, layer_name};
+pub use settings::{NetworkArgs, Settings};
+use settings::{Preset, Rule};
+
+impl Settings {
+    /// The network of one run. Its layers start alike under every method.
+    pub fn chain(&self, method: Method, seed: u64, device: &Device) -> Result<Chain, Misuse> {
+        let rng = &mut generator(seed, Stream::Parameters);
+        let top = self.layers.len();
+        let mut inputs = 2 * self.bits;
+        let mut layers: Vec<Dense> = Vec::with_capacity(top + 1);
+        for (i, &outputs) in self.layers.iter().chain([&self.bits]).enumerate() {
+            let (activation, init) = if i < top {
+                (self.hidden_activation, self.hidden_init)
+            } else {
+                (self.output_activation, self.output_init)
+            };
+            let config = DenseConfig::new(inputs, outputs)
+                .with_activation(activation)
+                .with_bias(self.bias)
+                .with_init(init);
+            layers.push(config.init(rng, device));
+            inputs = outputs;
+        }
+        let learning = self.learning(method);
+        let mut chain = Chain::new(self.loss).with_reduction(self.reduction);
+        let (mut layers, mut below) = (layers.into_iter(), 0);
+        for size in self.sections_of(method) {
+            below += size;
+            let name = layer_name(below - 1, top + 1);
+            let own = layers.by_ref().take(size).collect();
+            chain = add_dense(chain, name, own, self.optimizer(learning.lr));
+            if below <= top && method.credit().uses_synthesizers() {
+                let contexts = if method.is_conditional() {
+                    self.bits
+                } else {
+                    0
+                };
+                let features = (self.layers[below - 1], contexts);
+                chain = chain.interface(self.interface(&learning, features, rng, device)?);
+            }
+        }
+        Ok(chain)
+    }
+
+    /// An interface for messages and contexts of so many features.
+    fn interface(
+        &self,
+        learning: &Learning,
+        (features, contexts): (usize, usize),
+        rng: &mut impl Rng,
+        device: &Device,
+    ) -> Result<Interface, Misuse> {
+        let optimizer = self.optimizer(learning.synthesizer_lr);
+        let kind = &learning.synthesizer;
+        let interface = kind.interface(features, contexts, optimizer, rng, device)?;
+        Ok(interface.with_scale(self.target_scale))
+    }
+
+    fn optimizer(&self, lr: f64) -> Optimizer {
+        match self.rule {
+            Rule::Adam => Optimizer::adam(lr),
+            Rule::Sgd => Optimizer::sgd(lr),
+        }
+    }
+
+    fn plan(&self, method: Method) -> Plan<Lessons> {
+        let evaluate_every = (self.run.steps / 10).max(1);
+        Plan {
+            drops: self.lr_schedule.drops(self.run.steps),
+            save_every: Duration::from_secs(1),
+            ..self.run.plan(100, evaluate_every, method.credit())
+        }
+    }
+}
+
+/// The batches of a run.
+pub struct Sums {
+    data: Adder,
+    order: Order,
+    settings: Settings,
+    device: Device,
+}
+
+impl Sums {
+    pub fn new(settings: &Settings, seed: u64, device: &Device) -> dni::Result<Self> {
+        let rng = &mut generator(seed, Stream::Examples);
+        Ok(Self {
+            data: Adder::new(settings.bits, settings.examples, rng)?,
+            order: settings.order(seed)?,
+            settings: settings.clone(),
+            device: device.clone(),
+        })
+    }
+}
+
+impl Task<Chain> for Sums {
+    fn batch(&mut self, step: usize) -> Batch {
+        let (input, target) = self.data.train.rows(self.order.rows(step), &self.device);
+        with_label(input, target)
+    }
+
+    fn evaluate(&mut self, chain: &Chain) -> dni::Result<BTreeMap<String, f64>> {
+        let unseen = &self.data.test;
+        if unseen.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let measures = Measures::of(&self.settings, chain, unseen, &self.device);
+        let error = 1.0 - measures.exact;
+        Ok(BTreeMap::from([("unseen_error".to_string(), error)]))
+    }
+
+    fn compare(&mut self, chain: &Chain) -> Vec<Quality> {
+        // Always the same, so that what changes is the network.
+        let batch = self.batch(0);
+        chain.quality(&batch)
+    }
+}
+
+/// In cDNI the context is the label.
+fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
+    Batch {
+        input,
+        context: Some(target.clone()),
+        target,
+    }
+}
+
+/// What is measured of a run.
+#[derive(Debug, Serialize)]
+pub struct Figures {
+    /// The mean loss of the training sums after the last step.
+    loss: f64,
+    train: Measures,
+    /// On sums never seen; none if there are no others.
+    test: Option<Measures>,
+}
+
+type Column = experiment::Column<Figures>;
+
+/// How well sums are answered.
+#[derive(Debug, Serialize)]
+struct Measures {
+    /// The share of bits that are right.
+    bit_accuracy: f64,
+    /// The share of sums of which all bits are right.
+    exact: f64,
+    /// The notebook's 'Loss', for its presets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notebook_loss: Option<f64>,
+}
+
+impl Measures {
+    fn of(settings: &Settings, chain: &Chain, examples: &Examples, device: &Device) -> Self {
+        let (input, target) = examples.all(device);
+        let read = |tensor: Tensor<2>| {
+            let values = tensor.into_data().try_into_vec::<f32>();
+            values.expect("outputs are f32")
+        };
+        let (output, target) = (read(chain.predict(input)), read(target));
+        let one = match settings.output_activation {
+            Activation::Sigmoid => 0.5,
+            _ => 0.0,
+        };
+        let right: Vec<bool> = output
+            .iter()
+            .zip(&target)
+            .map(|(&output, &target)| (output > one) == (target > 0.5))
+            .collect();
+        let exact = right
+            .chunks_exact(settings.bits)
+            .filter(|bits| bits.iter().all(|&right| right))
+            .count();
+        Self {
+            bit_accuracy: right.iter().filter(|&&right| right).count() as f64 / right.len() as f64,
+            exact: exact as f64 / examples.len() as f64,
+            notebook_loss: settings
+                .preset
+                .map(|preset| notebook_loss(preset, &output, &target)),
+        }
+    }
+}
+
+/// What the notebook prints as 'Loss', for all examples at once. Its two programs differ: the
+/// first multiplies the error by the derivative of the sigmoid.
+fn notebook_loss(preset: Preset, output: &[f32], target: &[f32]) -> f64 {
+    output
+        .iter()
+        .zip(target)
+        .map(|(&h, &y)| match preset {
+            Preset::NotebookBackprop => f64::from(((h - y) * h * (1.0 - h)).abs()),
+            Preset::NotebookDni => f64::from((h - y).abs()),
+        })
+        .sum()
+}
+
+impl Experiment for Settings {
+    const ABOUT: &'static str = "Binary addition by backprop, DNI and cDNI, side by side";
+
+    type Shared = ();
+    type Figures = Figures;
+
+    fn prepare(&self, _args: &Self::Args) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn train(run: &Run<Self>, (): &()) -> anyhow::Result<Trained<Figures>> {
+        const LOOKED_AT: usize = 1_024;
+        let settings = &run.settings;
+        let mut chain = settings.chain(run.method, run.seed, run.device)?;
+        let mut sums = Sums::new(settings, run.seed, run.device)?;
+        let progress = run.train(&mut chain, &mut sums, &settings.plan(run.method))?;
+        let Adder { train, test } = &sums.data;
+        let rows: Vec<usize> = (0..train.len().min(LOOKED_AT)).collect();
+        let (input, target) = train.rows(&rows, run.device);
+        let interfaces = chain.quality(&with_label(input, target));
+        let (input, target) = train.all(run.device);
+        let measures = |examples| Measures::of(settings, &chain, examples, run.device);
+        let loss = chain.loss_of(&with_label(input, target)).into();
+        Ok(Trained {
+            progress,
+            in_words: format!("loss {loss:.4}"),
+            figures: Figures {
+                loss,
+                train: measures(train),
+                test: Some(test).filter(|test| !test.is_empty()).map(measures),
+            },
+            interfaces,
+        })
+    }
+
+    fn columns(&self, _results: &[RunResult<Figures>]) -> Vec<Column> {
+        let unseen = |measure: fn(&Measures) -> f64| {
+            move |r: &RunResult<Figures>| r.figures.test.as_ref().map(measure)
+        };
+        let mut columns = vec![
+            Column::new("loss", 4, |r| Some(r.figures.loss)),
+            Column::percent("train bits", |r| Some(r.figures.train.bit_accuracy)),
+            Column::percent("train sums", |r| Some(r.figures.train.exact)),
+            Column::percent("unseen bits", unseen(|test| test.bit_accuracy)),
+            Column::percent("unseen sums", unseen(|test| test.exact)),
+            Column::speed(0),
+        ];
+        columns.extend((0..self.layers.len()).map(Column::cosine_of_layer));
+        if self.preset.is_some() {
+            columns.extend([
+                Column::new("notebook loss", 2, |r| r.figures.train.notebook_loss),
+                // What its second program prints of the synthesizer at the top.
+                Column::new("notebook synthetic loss", 1, |r| {
+                    r.interfaces
+                        .last()
+                        .and_then(|quality| quality.absolute_error)
+                }),
+            ]);
+        }
+        columns
+    }
+
+    /// On the sums that the run has not seen.
+    fn evaluate(saved: Saved<Self>) -> anyhow::Result<BTreeMap<String, f64>> {
+        let (settings, device) = (&saved.settings, saved.device);
+        let mut chain = settings.chain(saved.method, saved.seed, device)?;
+        saved.checkpoint.restore(&mut chain)?;
+        Ok(Sums::new(settings, saved.seed, device)?.evaluate(&chain)?)
+    }
+}
