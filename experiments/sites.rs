@@ -27,7 +27,7 @@ impl Sites {
         let token = if has_server { token.read()? } else { None };
         let open = |(i, place): (usize, &Place)| {
             let device = place.open(token.as_ref());
-            device.with_context(|| format!("worker {} has no place", i + 1))
+            device.with_context(|| format!("cannot reach the place of worker {}", i + 1))
         };
         let devices: anyhow::Result<_> = places.iter().enumerate().map(open).collect();
         let sites = Self { devices: devices? };

@@ -13,7 +13,7 @@ impl Trail {
     /// More than a terminal has columns.
     const MOST: usize = 2_000;
 
-    /// Adds a point. What is not finite has no place.
+    /// Adds a point. What is not finite is left out.
     pub fn add(&mut self, x: f64, y: f64) {
         if !y.is_finite() {
             return;
