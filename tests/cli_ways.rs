@@ -212,7 +212,7 @@ fn a_folder_without_runs_is_said_and_left_out() {
         .run(&format!("{TINY} --method dni,none --run-dir runs/deep/it"))
         .succeeds();
     fs::create_dir(place.path("empty")).expect("a folder can be made");
-    for call in ["report", "plot -o p.PNG", "eval"] {
+    for call in ["report", "plot -o p.SVG", "eval"] {
         let done = place.run(&format!("{call} runs empty")).succeeds();
         assert!(
             done.stderr
