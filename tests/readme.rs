@@ -18,7 +18,7 @@ fn command_lines(page: &str) -> Vec<Vec<String>> {
 }
 
 /// Commands that need runs.
-const LOOKS_AT_RUNS: [&str; 4] = ["eval", "export", "plot", "report"];
+const LOOKS_AT_RUNS: [&str; 5] = ["eval", "export", "list", "plot", "report"];
 
 /// A command line made short without changing what it is about.
 fn shortened(arguments: Vec<String>) -> Vec<String> {
@@ -70,13 +70,14 @@ fn call(place: &Place, arguments: Vec<String>) -> Done {
     Done::of(command.args(shortened(arguments)))
 }
 
-/// Makes the runs that some command lines look at.
-fn make_runs(place: &Place) {
-    call(
-        place,
-        ["--run-dir", "runs/first"].map(String::from).to_vec(),
-    )
-    .succeeds();
+/// Makes the runs that a command line looks at.
+fn make_runs(place: &Place, line: &[String]) {
+    let named = line.iter().find_map(|argument| {
+        let name = argument.strip_prefix("runs/")?.split('/').next()?;
+        Some(format!("runs/{name}"))
+    });
+    let folder = named.unwrap_or_else(|| "runs/first".to_string());
+    call(place, vec!["--run-dir".to_string(), folder]).succeeds();
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn every_command_line_works() {
             .first()
             .is_some_and(|first| LOOKS_AT_RUNS.contains(&first.as_str()))
         {
-            make_runs(&place);
+            make_runs(&place, &line);
         }
         let done = call(&place, line);
         // Without data every other line works, offline.

@@ -202,7 +202,12 @@ impl<'a> Panel<'a> {
             }
             let points = curve.points();
             let points = points.map(|point| [x(&point), y(self.factor * point.mean)]);
-            shapes.push(line(points.collect(), paint, 1.5));
+            let mut points: Vec<_> = points.collect();
+            if let [only] = points[..] {
+                // The round ends of a line of no length are a dot.
+                points.push(only);
+            }
+            shapes.push(line(points, paint, 1.5));
         }
     }
 }

@@ -47,7 +47,7 @@ fn element(shape: &Shape) -> String {
             };
             format!(
                 "<polyline fill=\"none\" stroke-width=\"{width}\" stroke-linejoin=\"round\" \
-                 {stroke} points=\"{points}\"/>"
+                 stroke-linecap=\"round\" {stroke} points=\"{points}\"/>"
             )
         }
         Shape::Band { edges, paint } => {
