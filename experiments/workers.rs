@@ -65,7 +65,8 @@ pub struct WorkerArgs {
     queue: Option<usize>,
 
     /// Steps that gradients come late from one worker to the one below, neither more nor less, so
-    /// that the result does not depend on the timing; instead of --queue
+    /// that the result does not depend on the timing; instead of --queue. A stop takes effect
+    /// within about twenty times as many steps
     #[arg(long, value_name = "STEPS", value_parser = whole, conflicts_with = "queue")]
     late: Option<usize>,
 

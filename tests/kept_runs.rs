@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use common::program::*;
 use serde_json::Value;
 
-/// What every run learns from.
+/// How long they are.
 const STEPS: &str = "--steps 4";
 
 /// The runs, by their folders: each kind of network, of synthesizer, and of schedule.

@@ -234,7 +234,8 @@ impl Threaded {
     /// Lets every gradient come exactly `steps` steps late where two workers meet, even if it is there
     /// before, and every message where inputs are synthetic: what comes of it does not depend on the
     /// timing. At the end of a burst, when all workers come to the same step, nothing is left behind,
-    /// so that its last ones are less late.
+    /// so that its last ones are less late. A burst has twenty times `steps + 1` steps, or fewer before a
+    /// record: only at its end a run can be stopped, as it would go on to another result otherwise.
     pub fn with_lateness(mut self, steps: usize) -> Self {
         (self.depth, self.is_exact) = (steps.saturating_add(1), true);
         self.report.queue = self.depth;
