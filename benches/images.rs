@@ -168,14 +168,10 @@ fn chain(kind: Kind, sizes: &[usize], device: &Device) -> Chain {
 }
 
 fn batch(device: &Device) -> Batch {
-    let input = Tensor::random([BATCH, PIXELS], Distribution::Uniform(0.0, 1.0), device);
+    let input = Tensor::<2>::random([BATCH, PIXELS], Distribution::Uniform(0.0, 1.0), device);
     let labels: Vec<f32> = (0..BATCH * CLASSES)
         .map(|i| f32::from(u8::from(i / CLASSES % CLASSES == i % CLASSES)))
         .collect();
     let target = Tensor::<1>::from_floats(labels.as_slice(), device).reshape([BATCH, CLASSES]);
-    Batch {
-        input,
-        context: Some(target.clone()),
-        target,
-    }
+    Batch::labelled(input, target)
 }

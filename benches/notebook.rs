@@ -135,7 +135,8 @@ impl Program {
         for _ in 0..STEPS {
             let step = self.chain.step(self.batch.clone(), self.credit);
             let h = step.output;
-            let mut delta = h.clone() - self.batch.target.clone();
+            let target = self.batch.target.numbers().expect("sums are numbers");
+            let mut delta = h.clone() - target.clone();
             if self.credit == Credit::Backprop {
                 delta = delta * (h.clone() - h.clone() * h);
             }
@@ -157,9 +158,8 @@ fn batch(bits: usize, with_context: bool, device: &Device) -> Batch {
     let rng = &mut generator(1, Stream::Examples);
     let sums = Adder::new(bits, BATCH, rng).expect("there are more sums than a batch");
     let (input, target) = sums.train.all(device);
-    Batch {
-        input,
-        context: with_context.then(|| target.clone()),
-        target,
+    match with_context {
+        true => Batch::labelled(input, target),
+        false => Batch::new(input, target),
     }
 }

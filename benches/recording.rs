@@ -101,11 +101,10 @@ impl Case {
         let mut chain = chain(self.features, &device);
         let (first, last) = (self.features[0], self.features[self.features.len() - 1]);
         let target = Tensor::<2>::ones([BATCH, last], &device);
-        let mut task = Same(Batch {
-            input: Tensor::ones([BATCH, first], &device),
-            context: Some(target.clone()),
+        let mut task = Same(Batch::labelled(
+            Tensor::<2>::ones([BATCH, first], &device),
             target,
-        });
+        ));
         let half = self.steps / 2;
         let plan: Plan<Lessons> = Plan {
             record_every: if is_recorded { self.record_every } else { half },

@@ -21,9 +21,9 @@ use burn::tensor::{Device, Distribution, Tensor};
 use dni::data::{Stream, generator};
 use dni::threaded::{Report, Threaded, even_split, section_times};
 use dni::{
-    Batch, Chain, Credit, DenseConfig, Drops, Init, Input, Interface,
-    LeastSquaresSynthesizerConfig, Lessons, LinearSynthesizerConfig, Loss,
-    LowRankSynthesizerConfig, Optimizer, Pass, Section, backend,
+    Batch, Chain, Credit, DenseConfig, Init, Input, Interface, LeastSquaresSynthesizerConfig,
+    Lessons, LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, LrSchedule, Optimizer, Pass,
+    Section, backend,
 };
 
 use common::Times;
@@ -237,7 +237,9 @@ impl Runner {
             }),
             Self::Workers(threaded) => {
                 let lessons = Lessons::from(Credit::Synthetic);
-                let done = threaded.train(0..steps, &lessons, &Drops::default(), |_| batch.clone());
+                let done = threaded.train(0..steps, &lessons, &LrSchedule::default(), |_| {
+                    batch.clone()
+                });
                 done.expect("no worker fails");
             }
         }
@@ -299,14 +301,10 @@ fn with_interface(chain: Chain, kind: Kind, device: &Device) -> Chain {
 
 /// A batch with a label for each of some classes, in turn.
 fn random(inputs: usize, classes: usize, device: &Device) -> Batch {
-    let input = Tensor::random([BATCH, inputs], Distribution::Uniform(0.0, 1.0), device);
+    let input = Tensor::<2>::random([BATCH, inputs], Distribution::Uniform(0.0, 1.0), device);
     let labels: Vec<f32> = (0..BATCH * classes)
         .map(|i| f32::from(u8::from(i / classes % classes == i % classes)))
         .collect();
     let target = Tensor::<1>::from_floats(labels.as_slice(), device).reshape([BATCH, classes]);
-    Batch {
-        input,
-        context: Some(target.clone()),
-        target,
-    }
+    Batch::labelled(input, target)
 }

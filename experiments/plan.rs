@@ -10,7 +10,7 @@ use clap::Args;
 use dni::data::{ImageShape, Images};
 use dni::threaded::plan::{Costs, Prediction};
 use dni::threaded::{Link, Threaded, locked_times, section_times, traffic};
-use dni::{Backend, Batch, Chain, Credit, Drops};
+use dni::{Backend, Batch, Chain, Credit, LrSchedule};
 use serde::Serialize;
 
 use crate::args::{BackendChoice, Format, Misuse, positive, whole};
@@ -20,7 +20,7 @@ use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
-use crate::tasks::images::{NetworkArgs, Settings, with_label};
+use crate::tasks::images::{NetworkArgs, Settings};
 use crate::workers::{MICRO_BATCHES, most_micro_batches};
 use crate::{memory, output};
 
@@ -127,7 +127,7 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
     let (locked, decoupled) = (chain(Method::Delayed)?, chain(Method::CDNI)?);
     let rows: Vec<usize> = (0..images.len()).collect();
     let (input, target) = images.rows(&rows, &device);
-    let batch = with_label(input, target);
+    let batch = Batch::labelled(input, target);
 
     let costs = measure(&args, &locked, &decoupled, &batch, &device)?;
     let rows = numbers.into_iter().map(|workers| {
@@ -270,7 +270,7 @@ fn check(
             let (steps, lessons) = (0..case.steps, case.credit.into());
             let train = |_| batch.clone();
             case.learner
-                .train(steps, &lessons, &Drops::default(), train)?;
+                .train(steps, &lessons, &LrSchedule::default(), train)?;
             let took = start.elapsed().saturating_sub(case.beyond);
             case.measured.push(took.as_secs_f64() / case.steps as f64);
         }

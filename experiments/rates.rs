@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use dni::Drops;
+use dni::LrSchedule;
 use serde::{Deserialize, Serialize};
 
 /// When learning rates drop.
@@ -17,7 +17,7 @@ pub enum RateSchedule {
     /// To a tenth after three fifths of the steps, and again after four fifths.
     Paper,
     /// From these steps on by these factors.
-    Drops(Drops),
+    Drops(Vec<(usize, f64)>),
 }
 
 impl RateSchedule {
@@ -26,13 +26,15 @@ impl RateSchedule {
         Self::Constant
     }
 
-    /// The drops in a run of so many steps.
-    pub fn drops(&self, steps: usize) -> Drops {
+    /// The schedule of a run of so many steps.
+    pub fn of_run(&self, steps: usize) -> LrSchedule {
         match self {
-            Self::Constant => Drops::default(),
-            Self::End => Drops::at_end(steps),
-            Self::Paper => Drops::paper(steps),
-            Self::Drops(drops) => drops.clone(),
+            Self::Constant => LrSchedule::constant(),
+            Self::End => LrSchedule::at_end(steps),
+            Self::Paper => LrSchedule::paper(steps),
+            Self::Drops(drops) => {
+                LrSchedule::drops(drops.clone()).expect("they were checked when they were read")
+            }
         }
     }
 }
@@ -44,7 +46,7 @@ impl fmt::Display for RateSchedule {
             Self::End => f.pad("end"),
             Self::Paper => f.pad("paper"),
             Self::Drops(drops) => {
-                let drops = drops.as_slice().iter();
+                let drops = drops.iter();
                 let drops: Vec<String> = drops.map(|(s, f)| format!("{s}:{f}")).collect();
                 f.pad(&drops.join(","))
             }
@@ -72,7 +74,7 @@ impl FromStr for RateSchedule {
         let drops = drops.ok_or(
             "choose constant, end, paper or STEP:FACTOR,... as in 3000:0.1,4000:0.1".to_string(),
         )?;
-        let drops = Drops::new(drops).map_err(|error| error.to_string())?;
+        LrSchedule::drops(drops.clone()).map_err(|error| error.to_string())?;
         Ok(Self::Drops(drops))
     }
 }

@@ -1,7 +1,7 @@
 //! How well classes are told apart.
 
 use burn::tensor::Tensor;
-use dni::Loss;
+use dni::LossFunction;
 use serde::Serialize;
 
 /// Answers, each one class of several, summed up.
@@ -15,9 +15,9 @@ pub struct Tally {
 
 impl Tally {
     /// Adds answers, and what would have been right, `[answers, classes]` each.
-    pub fn add(&mut self, loss: Loss, outputs: Tensor<2>, targets: Tensor<2>) {
+    pub fn add(&mut self, loss: &dyn LossFunction, outputs: Tensor<2>, targets: Tensor<2>) {
         let [answers, _] = outputs.dims();
-        let losses = loss.of_each(outputs.clone(), targets.clone());
+        let losses = loss.of_each(outputs.clone(), targets.clone().into());
         self.loss += f64::from(losses.sum().into_scalar::<f32>());
         let right = outputs.argmax(1).equal(targets.argmax(1)).float().sum();
         self.wrong += answers as f64 - f64::from(right.into_scalar::<f32>());

@@ -427,7 +427,7 @@ impl Workers {
         let shares = shares(sections, &split, times.as_deref(), self.place.as_deref());
         let threaded = match way.0 {
             Method::Pipeline => {
-                let [examples, _] = batch.input.dims();
+                let examples = batch.input.examples();
                 Threaded::pipeline(chain, &split, self.micro_batches(examples))?
             }
             _ => {

@@ -7,6 +7,7 @@ use burn::optim::{StateSink, StateSource};
 use burn::tensor::{Device, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
+use crate::batch::Data;
 use crate::cores::View;
 use crate::error::Result;
 use crate::loss::Reduction;
@@ -291,9 +292,9 @@ impl Interface {
 
     /// The message above here as the input model guesses it from the network's input, if there is
     /// one.
-    pub(crate) fn guess(&self, input: &Tensor<2>) -> Option<GuessedMessage> {
+    pub(crate) fn guess(&self, input: &Data) -> Option<GuessedMessage> {
         let model = self.input_model.as_ref()?;
-        Some(model.guess(input.clone()))
+        Some(model.guess(input))
     }
 
     /// Regresses a guess to the message that came.

@@ -26,7 +26,7 @@
 //! | word | meaning | here |
 //! | --- | --- | --- |
 //! | section | a piece of network between two interfaces, with its own optimizer (the paper's "module") | [`Section`] |
-//! | message | what a section sends up: its output `h`, detached | `Tensor<2>`, `[batch, features]` |
+//! | message | what a section sends up: its output `h`, detached | `Tensor<2>`, `[batch, features]`: a [row](Section) for each example, or several |
 //! | interface | the place between two sections: owns the synthesizer and what trains it | [`Interface`] |
 //! | synthesizer | the model `M` that maps message and context to the synthetic gradient | [`Synthesizer`] |
 //! | context | what only a synthesizer may know: in cDNI the label | [`Batch::context`] |
@@ -106,8 +106,8 @@
 //!     .section("output", DenseConfig::new(16, 3).linear().init(rng, &device), Optimizer::adam(1e-3));
 //!
 //! let label = Tensor::<2>::from_floats([[1.0, 0.0, 0.0]], &device);
-//! let input = Tensor::from_floats([[0.1, 0.2, 0.3, 0.4]], &device);
-//! let batch = Batch { input, context: Some(label.clone()), target: label };
+//! let input = Tensor::<2>::from_floats([[0.1, 0.2, 0.3, 0.4]], &device);
+//! let batch = Batch::new(input, label.clone()).with_context(label);
 //! let before = chain.loss_of(&batch);
 //! for _ in 0..20 {
 //!     chain.step(batch.clone(), Credit::Synthetic);
@@ -146,6 +146,7 @@
 //!
 //! - [`message`]: the three verbs of a step.
 //! - [`pass`]: one forward pass, and the way back through it.
+//! - [`batch`]: what a network learns from in one step.
 //! - [`loss`]: what is minimised.
 //! - [`quality`]: how good a synthetic gradient is.
 //! - [`optimizer`]: what moves parameters.
@@ -175,6 +176,7 @@
 
 mod activation;
 pub mod backend;
+pub mod batch;
 pub mod clocks;
 mod cores;
 pub mod credit;
@@ -206,13 +208,14 @@ mod trained;
 pub mod unlock;
 
 pub use backend::Backend;
+pub use batch::{Batch, Data};
 pub use clocks::{ClockStates, Clocks, FastNetwork, Feedback, SlowNetwork, Span, SpanStep};
 pub use credit::Credit;
 pub use error::{Error, Result};
-pub use feedforward::{Batch, Chain, Lessons, Step};
+pub use feedforward::{Chain, Lessons, SectionMut, Step};
 pub use init::Init;
 pub use interface::{Contract, FutureTerms, Interface, Prediction, TargetScale};
-pub use loss::{Loss, Reduction};
+pub use loss::{Loss, LossFunction, Reduction};
 pub use optimizer::Optimizer;
 pub use pass::{Input, LocalGradients, Pass};
 pub use place::Place;
@@ -221,8 +224,10 @@ pub use recurrent::{
     Arrived, Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick,
     Unrolled, View, Window, WindowGradients, WindowStep,
 };
-pub use schedule::{Drops, Sparse};
-pub use section::{Activation, Conv, ConvConfig, Dense, DenseConfig, Mlp, Pool, PoolKind, Section};
+pub use schedule::{LrSchedule, Sparse};
+pub use section::{
+    Activation, Conv, ConvConfig, Dense, DenseConfig, Dropout, Mlp, Pool, PoolKind, Section,
+};
 pub use synthesizer::{
     ConvSynthesizer, ConvSynthesizerConfig, LabelSynthesizer, LabelSynthesizerConfig,
     LeastSquaresSynthesizer, LeastSquaresSynthesizerConfig, LinearSynthesizer,

@@ -1,24 +1,71 @@
 //! Losses at the top of a network, and their gradients at the output.
 
-use burn::tensor::{Tensor, activation, assert_shape};
+use std::any::Any;
+use std::sync::Arc;
+
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, activation, assert_shape};
 use serde::{Deserialize, Serialize};
 
+use crate::batch::{Batch, Data};
+use crate::message::{cut, receive};
 use crate::pass::beside;
 
-/// A loss between an output and a target, both `[batch, features]`.
+/// What is minimised: a loss for each row of an output, by what that row should have been.
+///
+/// An output has a row for each example, or several, such as one for each token of a text. [`Loss`]
+/// has the usual ones; this is for one of your own:
+///
+/// ```
+/// use burn::tensor::Tensor;
+/// use dni::{Chain, Data, LossFunction};
+///
+/// /// `sum_k |output_k - target_k|`
+/// struct AbsoluteError;
+///
+/// impl LossFunction for AbsoluteError {
+///     fn of_each(&self, output: Tensor<2>, target: Data) -> Tensor<1> {
+///         let Data::Numbers(target) = target else { panic!("it takes numbers") };
+///         (output - target).abs().sum_dim(1).squeeze_dim(1)
+///     }
+/// }
+///
+/// let chain = Chain::new(AbsoluteError);
+/// ```
+pub trait LossFunction: Any + Send + Sync {
+    /// The loss of each row, `[rows]`, of an output, `[rows, features]`. The target lies where the
+    /// output does.
+    fn of_each(&self, output: Tensor<2>, target: Data) -> Tensor<1>;
+
+    /// The gradient of each row's own loss at the output, `[rows, features]`, where that lies.
+    ///
+    /// By default autodiff finds it. Override it only where a closed form is cheaper, and test it
+    /// against the default.
+    ///
+    /// # Panics
+    ///
+    /// If the loss does not depend on the output.
+    fn gradient_of_each(&self, output: Tensor<2>, target: Data) -> Tensor<2> {
+        let output = cut(output);
+        let losses = self.of_each(output.clone(), target.on_tape());
+        let mut gradients = losses.sum().backward();
+        receive(&output, &mut gradients).expect("a loss depends on the output")
+    }
+}
+
+/// The usual losses between an output and a target, both `[rows, features]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
-    /// `1/2 |output - target|^2` for each example.
+    /// `1/2 |output - target|^2` for each row.
     SquaredError,
     /// Cross-entropy of independent bits, summed over the features; the output holds logits.
     BinaryCrossEntropy,
     /// Cross-entropy of a class, `-sum_k t_k log softmax(z)_k`; the output holds logits `z`, the target
-    /// `t` is one-hot, or any other weights of the classes.
+    /// `t` is one-hot, or any other weights of the classes, or the number of the class for each row.
     CrossEntropy,
 }
 
-/// How the losses of the examples of a batch make up the loss that is minimised.
+/// How the losses of the rows of a batch make up the loss that is minimised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reduction {
@@ -30,7 +77,7 @@ pub enum Reduction {
 }
 
 impl Reduction {
-    /// The weight of one example's loss in a batch of `batch` examples.
+    /// The weight of one row's loss in a batch of `batch` rows.
     pub fn weight(self, batch: usize) -> f64 {
         match self {
             Self::Mean => 1.0 / batch as f64,
@@ -38,7 +85,7 @@ impl Reduction {
         }
     }
 
-    /// `tensor` times the weight of one example.
+    /// `tensor` times the weight of one row.
     pub(crate) fn apply(self, tensor: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Mean => {
@@ -50,16 +97,21 @@ impl Reduction {
     }
 }
 
-impl Loss {
-    /// The loss of each example, `[batch]`, where the output lies.
-    ///
+impl LossFunction for Loss {
     /// # Panics
     ///
-    /// If the shapes differ.
-    pub fn of_each(self, output: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
+    /// If the target does not fit the output, or has classes where numbers are compared.
+    fn of_each(&self, output: Tensor<2>, target: Data) -> Tensor<1> {
+        let [rows, _] = output.dims();
+        let target = match target {
+            Data::Numbers(target) => target,
+            Data::Integers(classes) => {
+                let classes = self.classes(classes, &output);
+                let log_probabilities = activation::log_softmax(output, 1);
+                return log_probabilities.gather(1, classes).neg().reshape([rows]);
+            }
+        };
         assert_same_shape(&output, &target);
-        let target = beside(target, &output);
-        let [batch, _] = output.dims();
         let terms = match self {
             Self::SquaredError => (output - target).square() * 0.5,
             // -y log s(z) - (1 - y) log(1 - s(z)) = max(z, 0) - z y + log(1 + exp(-|z|))
@@ -69,36 +121,111 @@ impl Loss {
             }
             Self::CrossEntropy => activation::log_softmax(output, 1).neg() * target,
         };
-        terms.sum_dim(1).reshape([batch])
+        terms.sum_dim(1).reshape([rows])
     }
 
-    /// The loss of the batch, `[1]`: the mean over its examples, whatever the reduction, so that
-    /// figures compare.
-    pub fn mean(self, output: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
-        self.of_each(output, target).mean()
-    }
-
-    /// `delta_N = dL/dh_N`, the true gradient of the reduced loss at the output,
-    /// `[batch, features]`, where that lies.
-    ///
     /// # Panics
     ///
-    /// If the shapes differ.
-    pub fn gradient(self, output: Tensor<2>, target: Tensor<2>, reduction: Reduction) -> Tensor<2> {
+    /// As [`of_each`](Self::of_each) does.
+    fn gradient_of_each(&self, output: Tensor<2>, target: Data) -> Tensor<2> {
+        let target = match target {
+            Data::Numbers(target) => target,
+            // d/dz_j = softmax(z)_j - [j is the class]
+            Data::Integers(classes) => {
+                let classes = self.classes(classes, &output);
+                let ones = Tensor::ones(classes.dims(), &output.device());
+                let probabilities = activation::softmax(output, 1);
+                return probabilities.scatter(1, classes, -ones, IndexingUpdateOp::Add);
+            }
+        };
         assert_same_shape(&output, &target);
-        let target = beside(target, &output);
         let predicted = match self {
             Self::SquaredError => output,
             Self::BinaryCrossEntropy => activation::sigmoid(output),
             // d/dz_j = softmax(z)_j sum_k t_k - t_j
             Self::CrossEntropy => activation::softmax(output, 1) * target.clone().sum_dim(1),
         };
-        reduction.apply(predicted - target)
+        predicted - target
+    }
+}
+
+impl Loss {
+    /// The class of every row of an output, `[rows, 1]`.
+    fn classes(self, classes: Tensor<2, Int>, output: &Tensor<2>) -> Tensor<2, Int> {
+        assert!(
+            self == Self::CrossEntropy,
+            "{self:?} compares numbers with numbers, and classes are none; give it a target of the \
+             output's shape, or choose Loss::CrossEntropy"
+        );
+        let [rows, _] = output.dims();
+        Data::column(classes, rows)
     }
 }
 
 /// Tensors of different shapes would broadcast in silence.
 fn assert_same_shape(output: &Tensor<2>, target: &Tensor<2>) {
-    let [batch, features] = output.dims();
-    assert_shape!(target, [batch, features]);
+    let [rows, features] = output.dims();
+    assert_shape!(target, [rows, features]);
+}
+
+/// What a chain minimises: a loss and how it is reduced.
+#[derive(Clone)]
+pub(crate) struct Objective {
+    pub loss: Arc<dyn LossFunction>,
+    pub reduction: Reduction,
+}
+
+impl Objective {
+    /// `delta_N = dL/dh_N`, the true gradient of the reduced loss at the output, `[rows, features]`,
+    /// where that lies.
+    pub fn gradient(&self, output: Tensor<2>, batch: &Batch) -> Tensor<2> {
+        let target = batch.target.clone().on(&output.device());
+        let gradient = self.loss.gradient_of_each(output, target);
+        let gradient = self.reduction.apply(gradient);
+        match &batch.weights {
+            Some(weights) => {
+                let [rows, _] = gradient.dims();
+                let weights = weights_of(weights, rows);
+                let weights = beside(weights.unsqueeze_dim(1), &gradient);
+                gradient * weights
+            }
+            None => gradient,
+        }
+    }
+
+    /// The loss of the batch, `[1]`: the mean over its rows, whatever the reduction, so that
+    /// figures compare.
+    pub fn mean(&self, output: Tensor<2>, batch: &Batch) -> Tensor<1> {
+        let target = batch.target.clone().on(&output.device());
+        let losses = self.loss.of_each(output, target);
+        let [rows] = losses.dims();
+        let losses = match &batch.weights {
+            Some(weights) => {
+                let weights = weights_of(weights, rows);
+                weights.to_device(&losses.device()) * losses
+            }
+            None => losses,
+        };
+        losses.mean()
+    }
+
+    /// The loss, if it is one of the usual.
+    pub fn usual(&self) -> Option<Loss> {
+        let loss: &dyn Any = &*self.loss;
+        loss.downcast_ref().copied()
+    }
+}
+
+/// The weight of each row.
+///
+/// # Panics
+///
+/// If there are not `rows` of them.
+fn weights_of(weights: &Tensor<2>, rows: usize) -> Tensor<1> {
+    let [batch, items] = weights.dims();
+    assert!(
+        batch * items == rows,
+        "an output of {rows} rows needs as many weights, not {batch} times {items}"
+    );
+    weights.clone().reshape([rows])
 }

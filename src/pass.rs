@@ -2,17 +2,19 @@
 
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Gradients, Tensor, assert_shape};
+use burn::tensor::{Device, Gradients, Int, Tensor, assert_shape};
 
 use crate::host::in_f32;
 use crate::message::{cut, inject, receive};
-use crate::place::carry;
+use crate::place::{carry, carry_integers};
 
 /// What goes into a section.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// Data, `[batch, features]`. Nobody asks for its gradient.
     Data(Tensor<2>),
+    /// Data that are integers, such as the tokens of a text, `[batch, items]`.
+    Tokens(Tensor<2, Int>),
     /// The message of the section below, `[batch, features]`, whose gradient the interface
     /// between the two will learn from.
     Message(Tensor<2>),
@@ -21,26 +23,39 @@ pub enum Input {
 impl Input {
     /// Where it lies.
     pub fn device(&self) -> Device {
-        let (Self::Data(input) | Self::Message(input)) = self;
-        input.device()
+        match self {
+            Self::Data(input) | Self::Message(input) => input.device(),
+            Self::Tokens(tokens) => tokens.device(),
+        }
     }
 
     /// The same on a device.
     pub fn on(self, device: &Device) -> Self {
         match self {
             Self::Data(input) => Self::Data(carry(input, device)),
+            Self::Tokens(tokens) => Self::Tokens(carry_integers(tokens, device)),
             Self::Message(input) => Self::Message(carry(input, device)),
         }
     }
 
     /// The values, `[batch, features]`, and whether their gradient is wanted.
+    ///
+    /// # Panics
+    ///
+    /// If they are integers.
     pub fn into_parts(self) -> (Tensor<2>, bool) {
         match self {
             Self::Data(input) => (input, false),
             Self::Message(input) => (input, true),
+            Self::Tokens(_) => panic!("{NO_TOKENS}"),
         }
     }
 }
+
+/// What becomes of tokens where numbers are needed.
+pub(crate) const NO_TOKENS: &str = "this section takes numbers, but the batch has integers; let a \
+                                    section of your own, which embeds them (Section::embed), be the \
+                                    lowest";
 
 /// What a gradient leaves behind on its way back through one section.
 pub struct LocalGradients {
@@ -97,24 +112,46 @@ impl Pass {
     ) -> Self {
         let module = tracked(module);
         let (input, wants_input) = input.into_parts();
-        let input = if wants_input {
-            cut(input)
-        } else {
+        if !wants_input {
             // Layers such as batch norm take "on an autodiff device" for "in training".
-            input.inner().autodiff()
-        };
+            let message = forward(&module, input.inner().autodiff());
+            return Self::of_data(module, message);
+        }
+        let input = cut(input);
         let message = forward(&module, input.clone());
-        if !wants_input && !leaves(&module).contains(&true) {
+        Self::new(message.clone().inner(), move |delta, parameters| {
+            let mut gradients = inject(message, delta);
+            collect(&module, &mut gradients, parameters);
+            // A module that does not look at its input sends no gradient to it.
+            let below = receive(&input, &mut gradients);
+            Some(below.unwrap_or_else(|| input.inner().zeros_like()))
+        })
+    }
+
+    /// The same of tokens, `[batch, items]`.
+    ///
+    /// # Panics
+    ///
+    /// If the output does not depend on a parameter that learns.
+    pub fn of_tokens<M: Module + 'static>(
+        module: &M,
+        tokens: Tensor<2, Int>,
+        forward: impl FnOnce(&M, Tensor<2, Int>) -> Tensor<2>,
+    ) -> Self {
+        let module = tracked(module);
+        let message = forward(&module, tokens.inner().autodiff());
+        Self::of_data(module, message)
+    }
+
+    /// A pass of which only the gradients of the tracked module's parameters are wanted.
+    fn of_data<M: Module + 'static>(module: M, message: Tensor<2>) -> Self {
+        if !leaves(&module).contains(&true) {
             return Self::new(message.inner(), |_, _| None);
         }
         Self::new(message.clone().inner(), move |delta, parameters| {
             let mut gradients = inject(message, delta);
-            // A module that does not look at its input sends no gradient to it.
-            let below = wants_input.then(|| {
-                receive(&input, &mut gradients).unwrap_or_else(|| input.inner().zeros_like())
-            });
             collect(&module, &mut gradients, parameters);
-            below
+            None
         })
     }
 

@@ -23,6 +23,8 @@ pub enum Stream {
     Sample,
     /// Episodes that a network is measured with, and does not learn from.
     Measured,
+    /// What one application of dropout sets to zero, counted from 0.
+    Dropout(u64),
     /// Which sections learn in one step, counted from 0.
     Updates(u64),
 }
@@ -39,6 +41,7 @@ pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
         Stream::Sample => 1 << 60,
         Stream::Measured => (1 << 60) + 1,
         Stream::Episode(episode) => (1 << 62) + episode,
+        Stream::Dropout(application) => (3 << 61) + application,
         Stream::Digits(span) => (1 << 61) + span,
         Stream::Text(part) => (1 << 63) + part,
         Stream::Updates(step) => u64::MAX - step,

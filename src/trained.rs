@@ -1,6 +1,6 @@
 //! A module together with what trains it, and how both are written to a checkpoint.
 
-use std::any::Any;
+use std::any::{Any, type_name};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams, StateSink, StateSource};
@@ -74,11 +74,38 @@ impl<M: Module> Trained<M> {
         self.module = Some(module(&mut self.optimizer));
     }
 
+    /// Changes the module. If a parameter has another shape afterwards, or there are more or fewer, the
+    /// optimizer begins anew.
+    ///
+    /// # Panics
+    ///
+    /// If a parameter is no 32-bit float afterwards. If `change` panics, the module is lost.
+    pub fn change(&mut self, change: impl FnOnce(M) -> M) {
+        let before = shapes(self.module());
+        let module = self.module.take();
+        let mut changed = Self::new(change(module.expect(LOST)), self.optimizer.clone());
+        if shapes(changed.module()) != before {
+            changed.optimizer.forget();
+        }
+        if let (Some(home), Some(module)) = (&self.home, changed.module.take()) {
+            changed.module = Some(module.to_device(home));
+            changed.home = Some(home.clone());
+        }
+        *self = changed;
+    }
+
     /// A tensor where the parameters lie.
     pub fn bring(&self, tensor: Tensor<2>) -> Tensor<2> {
         match &self.home {
             Some(home) => carry(tensor, home),
             None => tensor,
+        }
+    }
+
+    fn bring_input(&self, input: Input) -> Input {
+        match &self.home {
+            Some(home) => input.on(home),
+            None => input,
         }
     }
 
@@ -270,21 +297,24 @@ impl<M: Module + 'static> AnyTrained for Trained<M> {
 /// A section of any type with its optimizer.
 pub(crate) trait AnySection: AnyTrained {
     fn pass(&self, input: Input) -> Pass;
-    fn predict(&self, input: Tensor<2>) -> Tensor<2>;
+    fn predict(&self, input: Input) -> Tensor<2>;
     fn observer(&self) -> Box<dyn AnySection>;
     fn as_any(&self) -> &dyn Any;
+    fn name_of_type(&self) -> &'static str;
 }
 
 impl<S: Section> AnySection for Trained<S> {
     fn pass(&self, input: Input) -> Pass {
-        self.module().pass(match &self.home {
-            Some(home) => input.on(home),
-            None => input,
-        })
+        self.module().pass(self.bring_input(input))
     }
 
-    fn predict(&self, input: Tensor<2>) -> Tensor<2> {
-        self.module().valid().predict(self.bring(input))
+    fn predict(&self, input: Input) -> Tensor<2> {
+        let section = self.module().valid();
+        let input = match self.bring_input(input) {
+            Input::Data(input) | Input::Message(input) => input,
+            Input::Tokens(tokens) => section.embed(tokens),
+        };
+        section.predict(input)
     }
 
     fn observer(&self) -> Box<dyn AnySection> {
@@ -293,6 +323,10 @@ impl<S: Section> AnySection for Trained<S> {
 
     fn as_any(&self) -> &dyn Any {
         self.module()
+    }
+
+    fn name_of_type(&self) -> &'static str {
+        type_name::<S>()
     }
 }
 
@@ -407,6 +441,21 @@ impl ModuleVisitor for Count<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let gradient = self.gradients.get::<D>(param.id);
         self.numbers += gradient.map_or(0, |gradient| gradient.shape().num_elements());
+    }
+}
+
+/// The shape of every parameter.
+fn shapes<M: Module>(module: &M) -> Vec<Vec<usize>> {
+    let mut shapes = Shapes(Vec::new());
+    module.visit(&mut shapes);
+    shapes.0
+}
+
+struct Shapes(Vec<Vec<usize>>);
+
+impl ModuleVisitor for Shapes {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.val().dims().to_vec());
     }
 }
 

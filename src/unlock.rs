@@ -5,6 +5,7 @@ use std::fmt;
 
 use burn::tensor::{Tensor, assert_shape};
 
+use crate::batch::Data;
 use crate::loss::Reduction;
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, Pass, beside};
@@ -18,7 +19,7 @@ pub(crate) struct GuessedMessage {
     pub message: Tensor<2>,
     pass: Pass,
     /// `x`
-    input: Tensor<2>,
+    input: Data,
     /// How often the model that guessed had learned.
     age: u64,
 }
@@ -42,13 +43,13 @@ impl InputModel {
         }
     }
 
-    /// `h_hat = I(x)`: the network's input `[batch, inputs]` to `[batch, features]`.
-    pub(crate) fn guess(&self, input: Tensor<2>) -> GuessedMessage {
-        let pass = self.model.pass(Input::Data(input.clone()));
+    /// `h_hat = I(x)`: the network's input to `[batch, features]`.
+    pub(crate) fn guess(&self, input: &Data) -> GuessedMessage {
+        let pass = self.model.pass(Input::from(input.clone()));
         GuessedMessage {
             message: pass.output.clone(),
             pass,
-            input,
+            input: input.clone(),
             age: self.age,
         }
     }
@@ -66,7 +67,7 @@ impl InputModel {
     ) -> Tensor<2> {
         let guess = match guess.age == self.age {
             true => guess,
-            false => self.guess(guess.input),
+            false => self.guess(&guess.input),
         };
         let [batch, features] = message.dims();
         assert_shape!(guess.message, [batch, features]);

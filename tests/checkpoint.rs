@@ -114,11 +114,7 @@ impl Task<Chain> for Batches {
             input = common::tensor(values, [8, 4], &self.device);
         }
         let target = random([8, 2], rng, &self.device);
-        Batch {
-            input,
-            context: Some(target.clone()),
-            target,
-        }
+        Batch::labelled(input, target)
     }
 }
 
@@ -712,7 +708,7 @@ fn a_failed_update_leaves_an_error_and_no_panic() {
     let mut failing =
         Chain::new(Loss::SquaredError).section("top", top, Optimizer::new(Failing, 0.1));
     let mut batch = Batches::new(device).batch(0);
-    batch.input = random([8, 5], &mut seeded(1), device);
+    batch.input = random([8, 5], &mut seeded(1), device).into();
     let step = AssertUnwindSafe(|| failing.step(batch, Credit::Backprop));
     assert!(catch_unwind(step).is_err(), "the rule fails");
     assert!(failing.find_not_finite().is_none(), "nothing is known");

@@ -7,7 +7,7 @@ use common::{on_every_device, random, seeded, tensor, values};
 use dni::data::ImageShape;
 use dni::{
     Batch, Chain, ConvConfig, ConvSynthesizerConfig, Credit, DenseConfig, Init, Input, Interface,
-    Loss, Optimizer, Pool, Section, Synthesizer,
+    Loss, LossFunction, Optimizer, Pool, Section, Synthesizer,
 };
 
 fn image(channels: usize, height: usize, width: usize) -> ImageShape {
@@ -143,13 +143,10 @@ fn a_convolutional_net_learns() {
                 .section("output", output, Optimizer::adam(0.01));
             let target = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0]], device);
             let target = target.repeat_dim(0, 4);
-            let batch = Batch {
-                input: random([8, 36], rng, device),
-                context: Some(target.clone()),
-                target,
-            };
+            let batch = Batch::labelled(random([8, 36], rng, device), target);
             let loss = |output: Tensor<2>| {
-                values(Loss::CrossEntropy.mean(output, batch.target.clone()))[0]
+                let losses = Loss::CrossEntropy.of_each(output, batch.target.clone());
+                values(losses.mean())[0]
             };
             let first = loss(chain.step(batch.clone(), credit).output);
             for _ in 0..30 {

@@ -74,9 +74,8 @@ fn chain(device: &Device) -> Chain {
         let context = Some(target.clone());
         chain.step(
             Batch {
-                input,
                 context,
-                target,
+                ..Batch::new(input, target)
             },
             Credit::Synthetic,
         );

@@ -88,11 +88,7 @@ impl Kept for Chain {
     fn take(&mut self, step: usize) -> Vec<f32> {
         let (device, rng) = (&Device::flex(), &mut seeded(100 + step as u64));
         let target = random([3, 2], rng, device);
-        let batch = Batch {
-            input: random([3, 16], rng, device),
-            context: Some(target.clone()),
-            target,
-        };
+        let batch = Batch::labelled(random([3, 16], rng, device), target);
         values(self.step(batch, Credit::Synthetic).output)
     }
 }

@@ -13,9 +13,9 @@ use dni::data::ImageShape;
 use dni::recurrent::{Core, Deltas, GruConfig, LstmConfig, Sequence};
 use dni::{
     Backend, Batch, Chain, Conv, ConvConfig, ConvSynthesizerConfig, Credit, Dense, DenseConfig,
-    Drops, Init, Input, Interface, LabelSynthesizerConfig, LeastSquaresSynthesizerConfig,
-    LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, Mlp, MlpSynthesizerConfig, Optimizer,
-    Pass, Section, Synthesizer, Threaded,
+    Init, Input, Interface, LabelSynthesizerConfig, LeastSquaresSynthesizerConfig,
+    LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, LrSchedule, Mlp, MlpSynthesizerConfig,
+    Optimizer, Pass, Section, Synthesizer, Threaded,
 };
 
 const BATCH: usize = 5;
@@ -279,7 +279,9 @@ fn step_by_step(credit: Credit, mut chain: Chain, batch: &Batch) -> Chain {
 fn by_workers(threaded: dni::Result<Threaded>, credit: Credit, batch: &Batch) -> Chain {
     let mut threaded = threaded.expect("the split is right");
     threaded
-        .train(0..3, &credit.into(), &Drops::default(), |_| batch.clone())
+        .train(0..3, &credit.into(), &LrSchedule::default(), |_| {
+            batch.clone()
+        })
         .expect("nothing goes wrong");
     threaded.into_chain()
 }
@@ -329,11 +331,10 @@ fn what_is_frozen_in_a_chain_stays() {
                 .section("half", half.clone(), Optimizer::adam(0.1))
                 .interface(Interface::new(synthesizer, Optimizer::adam(0.1)))
                 .section("top", top.clone(), Optimizer::adam(0.1));
-            let batch = Batch {
-                input: random([BATCH, 3], rng, device),
-                target: random([BATCH, 4], rng, device),
-                context: None,
-            };
+            let batch = Batch::new(
+                random([BATCH, 3], rng, device),
+                random([BATCH, 4], rng, device),
+            );
             let chain = train(chain, &batch);
             let now = chain.get::<Gated>("gated").expect("it is one");
             let is_same = all_values(now) == all_values(&gated);

@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use burn::module::{Module, ModuleDisplay, ModuleMapper, Param};
 use burn::tensor::{Device, FloatDType, Tensor};
 use common::{
-    ACTIVATIONS, Checks, Gated, Notes, Watched, bits, differences, on_devices, on_every_device,
-    random, seeded, tensor, values,
+    ACTIVATIONS, Checks, Gated, Notes, Watched, bits, differences, numbers, on_devices,
+    on_every_device, random, seeded, tensor, values,
 };
 use dni::message::{cut, inject, receive};
 use dni::{
@@ -31,11 +31,7 @@ fn batch(seed: u64, device: &Device) -> Batch {
     let rng = &mut seeded(seed);
     let input = random([BATCH, SIZES[0]], rng, device);
     let target = random([BATCH, SIZES[3]], rng, device);
-    Batch {
-        input,
-        context: Some(target.clone()),
-        target,
-    }
+    Batch::labelled(input, target)
 }
 
 /// Three sections, drawn from one seed.
@@ -128,7 +124,7 @@ fn by_hand<S: Section>(
 ) -> ByHand<S> {
     // `valid` makes copies whose batch norms share no running statistics with the originals.
     let [f1, f2, f3] = sections.each_ref().map(Module::valid);
-    let pass1 = f1.pass(Input::Data(batch.input.clone()));
+    let pass1 = f1.pass(Input::from(batch.input.clone()));
     let pass2 = f2.pass(Input::Message(pass1.output.clone()));
     let pass3 = f3.pass(Input::Message(pass2.output.clone()));
     let synthetic = |i: usize, h: &Tensor<2>| {
@@ -141,7 +137,7 @@ fn by_hand<S: Section>(
         delta_hat.clone() * (1.0 - lambda) + delta.clone() * lambda
     };
 
-    let (output, target) = (pass3.output.clone(), batch.target.clone());
+    let (output, target) = (pass3.output.clone(), numbers(&batch.target));
     let below3 = pass3.back((output - target) / BATCH as f64);
     let delta2 = below3.input.expect("the input was a message");
     let below2 = pass2.back(mixed(&delta_hat2, &delta2));
@@ -653,11 +649,7 @@ fn linear_regression_reaches_the_optimum() {
         let rng = &mut seeded(8);
         let targets = points.map(target);
         let target: Tensor<2> = tensor(targets.concat(), [4, 2], device);
-        let batch = Batch {
-            input: tensor(points.concat(), [4, 2], device),
-            context: Some(target.clone()),
-            target,
-        };
+        let batch = Batch::labelled(tensor(points.concat(), [4, 2], device), target);
         let mut bottom = || {
             let synthesizer = LinearSynthesizerConfig::new(2)
                 .with_contexts(2)
@@ -801,11 +793,7 @@ fn a_batch_of_one_under_batch_norm_is_refused() {
             let mut step = |examples: usize| {
                 let rng = &mut seeded(2);
                 let target = random([examples, 2], rng, device);
-                let batch = Batch {
-                    input: random([examples, 3], rng, device),
-                    context: Some(target.clone()),
-                    target,
-                };
+                let batch = Batch::labelled(random([examples, 3], rng, device), target);
                 let learned = catch_unwind(AssertUnwindSafe(|| {
                     chain.step(batch.clone(), Credit::Synthetic);
                 }));
@@ -828,9 +816,8 @@ fn everything_is_computed_in_32_bit_floats() {
         let batch = batch(3, device);
         let wide = |tensor: &Tensor<2>| tensor.clone().cast(FloatDType::F64);
         let wide = Batch {
-            input: wide(&batch.input),
-            target: wide(&batch.target),
             context: batch.context.as_ref().map(wide),
+            ..Batch::new(wide(&numbers(&batch.input)), wide(&numbers(&batch.target)))
         };
         let trained = |batch: &Batch| {
             let sections = three_dense(device);

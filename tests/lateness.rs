@@ -11,8 +11,9 @@ use common::{bits, random, seeded, values};
 use dni::learner::{Burst, Learner};
 use dni::threaded::Threaded;
 use dni::{
-    Activation, Batch, Chain, Credit, Dense, DenseConfig, Drops, Init, Input, InputModel,
-    Interface, Lessons, LinearSynthesizerConfig, Loss, Optimizer, Pass, Reduction, Section, Sparse,
+    Activation, Batch, Chain, Credit, Data, Dense, DenseConfig, Init, Input, InputModel, Interface,
+    Lessons, LinearSynthesizerConfig, Loss, LossFunction, LrSchedule, Optimizer, Pass, Reduction,
+    Section, Sparse,
 };
 
 const INPUTS: usize = 7;
@@ -30,15 +31,11 @@ fn batch(step: usize) -> Batch {
     let (rng, device) = (&mut seeded(1_000 + step as u64), &Device::flex());
     let input = random([BATCH, INPUTS], rng, device);
     let target = random([BATCH, CLASSES], rng, device);
-    Batch {
-        input,
-        context: Some(target.clone()),
-        target,
-    }
+    Batch::labelled(input, target)
 }
 
-fn drops() -> Drops {
-    Drops::new(vec![(7, 0.5), (19, 0.1)]).expect("the drops are in order")
+fn drops() -> LrSchedule {
+    LrSchedule::drops(vec![(7, 0.5), (19, 0.1)]).expect("the drops are in order")
 }
 
 /// A module and what moves it.
@@ -112,10 +109,11 @@ impl Parts {
     }
 
     /// The upper section's step on what comes up, or a guess of it; the gradient that goes down.
-    fn upper_step(&mut self, input: Tensor<2>, target: Tensor<2>, factor: f64) -> Tensor<2> {
+    fn upper_step(&mut self, input: Tensor<2>, target: &Data, factor: f64) -> Tensor<2> {
         let pass = self.upper.module().pass(Input::Message(input));
         let output = pass.output.clone();
-        let delta = Loss::SquaredError.gradient(output, target, Reduction::Mean);
+        let delta = Loss::SquaredError.gradient_of_each(output, target.clone());
+        let delta = delta * Reduction::Mean.weight(BATCH);
         let gradients = pass.back(delta);
         self.upper.update(gradients.parameters, factor);
         gradients.input.expect("the input was a message")
@@ -128,7 +126,7 @@ impl Parts {
             let mut waiting = VecDeque::new();
             for step in burst.clone() {
                 let (factor, batch) = (drops().factor(step), batch(step));
-                let pass = self.lower.module().pass(Input::Data(batch.input.clone()));
+                let pass = self.lower.module().pass(Input::from(batch.input.clone()));
                 let message = pass.output.clone();
                 let seen = match is_unlocked {
                     true => self.guess(&batch).output,
@@ -139,7 +137,7 @@ impl Parts {
                     .predict(message.clone(), batch.context.clone());
                 let gradients = pass.back(prediction.delta_hat()).parameters;
                 self.lower.update(gradients, factor);
-                let delta = self.upper_step(seen, batch.target.clone(), factor);
+                let delta = self.upper_step(seen, &batch.target, factor);
                 waiting.push_back((batch, message, delta));
                 let all = step + 1 == burst.end;
                 while waiting.len() > if all { 0 } else { late } {
@@ -151,7 +149,7 @@ impl Parts {
     }
 
     fn guess(&self, batch: &Batch) -> Pass {
-        let input = Input::Data(batch.input.clone());
+        let input = Input::from(batch.input.clone());
         self.input_model.module().pass(input)
     }
 
@@ -198,7 +196,7 @@ fn learn(learner: &mut impl Learner<Batch = Batch, Schedule = Lessons>, lessons:
         let burst = Burst {
             steps,
             schedule: lessons,
-            drops: &drops(),
+            rates: &drops(),
             check_every: 3,
         };
         let done = learner.learn_burst(&mut batch, &burst);
@@ -246,7 +244,12 @@ fn what_comes_late_is_learned_as_if_it_were_of_today() {
 #[test]
 fn lateness_is_what_was_asked_for() {
     let mut threaded = workers(Parts::new().chain(false)).with_lateness(3);
-    let done = threaded.train(0..20, &Credit::Synthetic.into(), &Drops::default(), batch);
+    let done = threaded.train(
+        0..20,
+        &Credit::Synthetic.into(),
+        &LrSchedule::default(),
+        batch,
+    );
     done.expect("nobody fails");
     let staleness = threaded.report().staleness[0];
     assert_eq!((staleness.targets, staleness.most), (20, 3));
@@ -262,8 +265,8 @@ impl Parts {
             let mut waiting = VecDeque::new();
             for step in burst.clone() {
                 let (factor, batch) = (drops().factor(step), batch(step));
-                let pass = self.lower.module().pass(Input::Data(batch.input));
-                let delta = self.upper_step(pass.output.clone(), batch.target, factor);
+                let pass = self.lower.module().pass(Input::from(batch.input));
+                let delta = self.upper_step(pass.output.clone(), &batch.target, factor);
                 waiting.push_back((pass, delta));
                 let all = step + 1 == burst.end;
                 while waiting.len() > if all { 0 } else { late } {

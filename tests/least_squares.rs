@@ -236,11 +236,7 @@ fn a_checkpoint_keeps_what_was_seen() {
         let rng = &mut seeded(8);
         let mut batch = || {
             let target = classes(9, device);
-            Batch {
-                input: random([9, 4], rng, device),
-                context: Some(target.clone()),
-                target,
-            }
+            Batch::labelled(random([9, 4], rng, device), target)
         };
         let mut chain = network(device);
         for _ in 0..5 {

@@ -130,11 +130,10 @@ impl Lcg {
             x.extend(vector(left).chain(vector(right)));
             y.extend(vector(left + right));
         }
-        Batch {
-            input: tensor(x, [BATCH, 2 * bits], device),
-            target: tensor(y, [BATCH, bits], device),
-            context: None,
-        }
+        Batch::new(
+            tensor(x, [BATCH, 2 * bits], device),
+            tensor(y, [BATCH, bits], device),
+        )
     }
 }
 
@@ -194,7 +193,7 @@ fn backprop_computes_what_the_notebook_does() {
         let mut losses = Vec::new();
         for _ in 0..STEPS {
             let batch = lcg.sums(BITS, device);
-            let y = batch.target.clone();
+            let y = common::numbers(&batch.target);
             let out = chain.step(batch, Credit::Backprop).output;
             let slope = out.clone() * (out.clone() * -1.0 + 1.0);
             losses.push(sum_of_magnitudes((out - y) * slope));
@@ -233,7 +232,7 @@ fn dni_computes_what_the_notebook_does() {
         let (mut losses, mut synthetic_losses) = (Vec::new(), Vec::new());
         for _ in 0..STEPS {
             let batch = lcg.sums(BITS, device);
-            let y = batch.target.clone();
+            let y = common::numbers(&batch.target);
             let mut step = chain.step(batch, Credit::Synthetic);
             losses.push(sum_of_magnitudes(step.output - y));
             let below_the_top = step

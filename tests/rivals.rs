@@ -14,8 +14,9 @@ use dni::run::Checkpoint;
 use dni::threaded::{Link, Sharing, Threaded, traffic};
 use dni::train::{Notes, Progress};
 use dni::{
-    Activation, Batch, Chain, ConvConfig, Credit, DenseConfig, Drops, Error, Init, Input,
-    Interface, Lessons, LinearSynthesizerConfig, Loss, Optimizer, Pass, Reduction, Section, Sparse,
+    Activation, Batch, Chain, ConvConfig, Credit, DenseConfig, Error, Init, Input, Interface,
+    Lessons, LinearSynthesizerConfig, Loss, LrSchedule, Optimizer, Pass, Reduction, Section,
+    Sparse,
 };
 
 const INPUTS: usize = 64;
@@ -27,11 +28,7 @@ fn batch(step: usize) -> Batch {
     let (rng, device) = (&mut seeded(1_000 + step as u64), &Device::flex());
     let input = random([BATCH, INPUTS], rng, device);
     let target = random([BATCH, CLASSES], rng, device);
-    Batch {
-        input,
-        context: Some(target.clone()),
-        target,
-    }
+    Batch::labelled(input, target)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -110,13 +107,13 @@ fn learn(
     lessons: &Lessons,
     steps: usize,
 ) -> Vec<f32> {
-    let drops = Drops::new(vec![(7, 0.5), (19, 0.1)]).expect("the drops are in order");
+    let drops = LrSchedule::drops(vec![(7, 0.5), (19, 0.1)]).expect("the drops are in order");
     let mut losses = Vec::new();
     for steps in [0..steps / 2, steps / 2..steps] {
         let burst = Burst {
             steps,
             schedule: lessons,
-            drops: &drops,
+            rates: &drops,
             check_every: 3,
         };
         let done = learner
@@ -224,7 +221,7 @@ fn batch_norm_sees_the_parts() {
 /// How long a learner takes for some steps, one burst.
 fn time(learner: &mut Threaded, credit: Credit, steps: usize) -> Duration {
     let start = Instant::now();
-    let done = learner.train(0..steps, &credit.into(), &Drops::default(), batch);
+    let done = learner.train(0..steps, &credit.into(), &LrSchedule::default(), batch);
     done.expect("nobody fails");
     start.elapsed()
 }
@@ -366,7 +363,7 @@ fn what_makes_no_sense_is_refused_and_says_why() {
             Credit::Mixed { lambda: 0.5 },
             Credit::None,
         ] {
-            let done = rival.train(0..1, &credit.into(), &Drops::default(), batch);
+            let done = rival.train(0..1, &credit.into(), &LrSchedule::default(), batch);
             let error = done.expect_err("it is refused").to_string();
             assert!(error.contains("backprop"), "{error}");
         }
@@ -376,7 +373,12 @@ fn what_makes_no_sense_is_refused_and_says_why() {
         (pipeline(chain(), &[2, 2], BATCH + 1), 1),
         (data_parallel(chain(), BATCH + 1), 1),
     ] {
-        match rival.train(0..1, &Credit::Backprop.into(), &Drops::default(), batch) {
+        match rival.train(
+            0..1,
+            &Credit::Backprop.into(),
+            &LrSchedule::default(),
+            batch,
+        ) {
             Err(Error::Worker {
                 worker: found,
                 cause,

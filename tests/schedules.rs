@@ -17,11 +17,7 @@ fn batch(seed: u64, device: &Device) -> Batch {
     let rng = &mut seeded(seed);
     let input = random([BATCH, SIZES[0]], rng, device);
     let target = random([BATCH, SIZES[3]], rng, device);
-    Batch {
-        input,
-        context: Some(target.clone()),
-        target,
-    }
+    Batch::labelled(input, target)
 }
 
 fn sections(device: &Device) -> [Dense; 3] {

@@ -187,7 +187,7 @@ fn bits(network: &Recurrent, reading: &Reading, device: &Device) -> f64 {
         let rows = [steps * lanes, features];
         let losses = network
             .loss()
-            .of_each(outputs.reshape(rows), window.targets.reshape(rows));
+            .of_each(outputs.reshape(rows), window.targets.reshape(rows).into());
         let weights = window.weights.expect("a reading weighs its places");
         let sum = (losses * weights.reshape([steps * lanes])).sum();
         nats += f64::from(sum.into_scalar::<f32>());

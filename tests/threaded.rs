@@ -20,9 +20,9 @@ use dni::run::{Checkpoint, RunFolder};
 use dni::threaded::{Threaded, even_split, section_times};
 use dni::train::{Notes, Outcome, Plan, Progress, Task, train};
 use dni::{
-    Activation, Backend, Batch, Chain, ConvConfig, Credit, Dense, DenseConfig, Drops, Error, Init,
-    Input, InputModel, Interface, Lessons, LinearSynthesizerConfig, Loss, Optimizer, Pass, Pool,
-    Section, Sparse, Synthesizer, TargetScale,
+    Activation, Backend, Batch, Chain, ConvConfig, Credit, Dense, DenseConfig, Error, Init, Input,
+    InputModel, Interface, Lessons, LinearSynthesizerConfig, Loss, LrSchedule, Optimizer, Pass,
+    Pool, Section, Sparse, Synthesizer, TargetScale,
 };
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
@@ -35,11 +35,7 @@ fn batch(step: usize, device: &Device) -> Batch {
     let rng = &mut seeded(1_000 + step as u64);
     let input = random([BATCH, INPUTS], rng, device);
     let target = random([BATCH, CLASSES], rng, device);
-    Batch {
-        input,
-        context: Some(target.clone()),
-        target,
-    }
+    Batch::labelled(input, target)
 }
 
 /// The kinds of networks that are tried.
@@ -132,12 +128,12 @@ fn state(network: &impl Network) -> Vec<u8> {
 
 /// Takes steps under rates that drop on the way.
 fn learn(learner: &mut impl Learner<Batch = Batch, Schedule = Lessons>, lessons: &Lessons) {
-    let drops = Drops::new(vec![(7, 0.5), (19, 0.1)]).expect("the drops are in order");
+    let drops = LrSchedule::drops(vec![(7, 0.5), (19, 0.1)]).expect("the drops are in order");
     for steps in [0..13, 13..14, 14..25] {
         let burst = Burst {
             steps,
             schedule: lessons,
-            drops: &drops,
+            rates: &drops,
             check_every: 3,
         };
         let done = learner.learn_burst(&mut |step| batch(step, &Device::flex()), &burst);
@@ -198,7 +194,7 @@ fn by_default_timing_makes_no_difference() {
 fn a_factor_of_the_rates_stays_and_drops_come_on_top() {
     on_devices(&[Backend::Flex], |device, checks| {
         let lessons: Lessons = Credit::Synthetic.into();
-        let drops = Drops::new(vec![(4, 0.5)]).expect("the drops are in order");
+        let drops = LrSchedule::drops(vec![(4, 0.5)]).expect("the drops are in order");
         let chain = |factor| {
             let mut chain = network(Kind::Unlocked, device);
             chain.set_rate_factor(factor);
@@ -213,7 +209,7 @@ fn a_factor_of_the_rates_stays_and_drops_come_on_top() {
         let burst = Burst {
             steps: 0..8,
             schedule: &lessons,
-            drops: &drops,
+            rates: &drops,
             check_every: 1,
         };
         let done = locked.learn_burst(&mut |step| batch(step, device), &burst);
@@ -243,7 +239,7 @@ fn timelines_say_what_workers_did() {
         let mut threaded = threaded.expect("the split is right");
         checks.that("nothing at first", threaded.timeline().is_empty());
         let lessons = Credit::Synthetic.into();
-        let trained = threaded.train(0..20, &lessons, &Drops::default(), |step| {
+        let trained = threaded.train(0..20, &lessons, &LrSchedule::default(), |step| {
             batch(step, device)
         });
         trained.expect("nothing goes wrong");
@@ -426,11 +422,8 @@ fn relays(sections: usize, is_unlocked: bool, seed: u64) -> (Chain, Traces) {
 /// A batch whose input is the number of its step.
 fn numbered(step: usize) -> Batch {
     let input = Tensor::from_floats([[step as f32]], &Device::flex());
-    Batch {
-        target: Tensor::zeros_like(&input),
-        context: None,
-        input,
-    }
+    let target = Tensor::zeros_like(&input);
+    Batch::new(input, target)
 }
 
 /// Runs `work` on a thread of its own; nothing if it takes too long.
@@ -474,7 +467,7 @@ fn no_message_is_lost_or_doubled_whatever_the_timing() {
         let report = in_time(move || {
             let threaded = Threaded::new(chain, &split).and_then(|t| t.with_queue(queue));
             let mut threaded = threaded.expect("the split is right");
-            let figures = threaded.train(0..steps, &lessons, &Drops::default(), |step| {
+            let figures = threaded.train(0..steps, &lessons, &LrSchedule::default(), |step| {
                 naps.take();
                 numbered(step)
             });
@@ -557,7 +550,7 @@ fn workers_of_one_section_all_run_at_the_same_time() {
         threaded.train(
             steps,
             &Credit::Synthetic.into(),
-            &Drops::default(),
+            &LrSchedule::default(),
             numbered,
         )
     });
@@ -634,7 +627,7 @@ fn failure_of(fault: Fault, split: &'static [usize]) -> Error {
         let device = Device::flex();
         let lessons = Credit::Synthetic.into();
         threaded
-            .train(0..1_000, &lessons, &Drops::default(), |step| {
+            .train(0..1_000, &lessons, &LrSchedule::default(), |step| {
                 batch(step, &device)
             })
             .err()
@@ -695,7 +688,7 @@ fn batches_that_panic_stop_the_workers() {
         };
         catch_unwind(AssertUnwindSafe(|| {
             threaded
-                .train(0..100, &lessons, &Drops::default(), batches)
+                .train(0..100, &lessons, &LrSchedule::default(), batches)
                 .is_ok()
         }))
         .is_err()
@@ -708,7 +701,7 @@ fn what_would_keep_workers_waiting_is_refused_and_says_why() {
     let device = Device::flex();
     let refused = |chain: Chain, lessons: Lessons| {
         let mut threaded = Threaded::new(chain, &[2, 3]).expect("the split is right");
-        let done = threaded.train(0..1, &lessons, &Drops::default(), |step| {
+        let done = threaded.train(0..1, &lessons, &LrSchedule::default(), |step| {
             batch(step, &device)
         });
         done.expect_err("it is refused").to_string()

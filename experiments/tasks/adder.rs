@@ -90,7 +90,7 @@ impl Settings {
     fn plan(&self, method: Method) -> Plan<Lessons> {
         let evaluate_every = (self.run.steps / 10).max(1);
         Plan {
-            drops: self.lr_schedule.drops(self.run.steps),
+            rates: self.lr_schedule.of_run(self.run.steps),
             save_every: Duration::from_secs(1),
             ..self.run.plan(100, evaluate_every, method.credit())
         }
@@ -120,7 +120,7 @@ impl Sums {
 impl Task<Chain> for Sums {
     fn batch(&mut self, step: usize) -> Batch {
         let (input, target) = self.data.train.rows(self.order.rows(step), &self.device);
-        with_label(input, target)
+        Batch::labelled(input, target)
     }
 
     fn evaluate(&mut self, chain: &Chain) -> dni::Result<BTreeMap<String, f64>> {
@@ -137,15 +137,6 @@ impl Task<Chain> for Sums {
         // Always the same, so that what changes is the network.
         let batch = self.batch(0);
         chain.quality(&batch)
-    }
-}
-
-/// In cDNI the context is the label.
-fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
-    Batch {
-        input,
-        context: Some(target.clone()),
-        target,
     }
 }
 
@@ -236,10 +227,10 @@ impl Experiment for Settings {
         let Adder { train, test } = &sums.data;
         let rows: Vec<usize> = (0..train.len().min(LOOKED_AT)).collect();
         let (input, target) = train.rows(&rows, run.device);
-        let interfaces = chain.quality(&with_label(input, target));
+        let interfaces = chain.quality(&Batch::labelled(input, target));
         let (input, target) = train.all(run.device);
         let measures = |examples| Measures::of(settings, &chain, examples, run.device);
-        let loss = chain.loss_of(&with_label(input, target)).into();
+        let loss = chain.loss_of(&Batch::labelled(input, target)).into();
         Ok(Trained {
             progress,
             in_words: format!("loss {loss:.4}"),

@@ -9,7 +9,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use dni::data::{Fingerprint, ImageSet, Images, Order, Stream, generator};
 use dni::threaded;
 use dni::train::{Plan, Task};
@@ -72,7 +72,7 @@ impl Settings {
             ..Lessons::from(method.credit())
         };
         let mut plan = self.run.plan(most, self.evaluate_every(), lessons);
-        plan.drops = self.lr_schedule.drops(self.run.steps);
+        plan.rates = self.lr_schedule.of_run(self.run.steps);
         if self.workers.are_wanted() {
             // All of them must come to the same step for a record.
             plan.record_every = plan.record_every.max(most / 2);
@@ -127,7 +127,7 @@ impl Task<Chain> for Batches<'_> {
 
     fn batch(&mut self, step: usize) -> Batch {
         let (input, target) = self.set.train.rows(self.order.rows(step), &self.device);
-        with_label(input, target)
+        Batch::labelled(input, target)
     }
 
     fn evaluate(&mut self, chain: &Chain) -> dni::Result<BTreeMap<String, f64>> {
@@ -143,15 +143,6 @@ impl Task<Chain> for Batches<'_> {
         // Always the same, so that what changes is the network.
         let batch = self.batch(0);
         chain.quality(&batch)
-    }
-}
-
-/// In cDNI the context is the label.
-pub fn with_label(input: Tensor<2>, target: Tensor<2>) -> Batch {
-    Batch {
-        input,
-        context: Some(target.clone()),
-        target,
     }
 }
 
@@ -311,6 +302,6 @@ fn train(
             test,
             workers,
         },
-        interfaces: chain.quality(&with_label(input, target)),
+        interfaces: chain.quality(&Batch::labelled(input, target)),
     })
 }

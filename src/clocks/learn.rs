@@ -20,10 +20,9 @@ impl Learner for Clocks {
         let fast_targets = span.fast_targets.clone().inner();
         let slow_targets = span.slow_targets.clone().inner();
         let done = self.step(span);
-        let fast_loss = self
-            .loss
-            .mean(in_rows(done.fast_outputs.clone()), in_rows(fast_targets));
-        let slow_loss = self.loss.mean(done.slow_outputs.clone(), slow_targets);
+        let mean = |output, target: Tensor<2>| self.loss.of_each(output, target.into()).mean();
+        let fast_loss = mean(in_rows(done.fast_outputs.clone()), in_rows(fast_targets));
+        let slow_loss = mean(done.slow_outputs.clone(), slow_targets);
         let mut figures = vec![
             (Figure::Loss, fast_loss + slow_loss),
             (Figure::Output(FAST), done.fast_outputs.sum()),

@@ -32,10 +32,12 @@ mod quality;
 
 pub use networks::{FastNetwork, SlowNetwork};
 
+use std::sync::Arc;
+
 use burn::tensor::{Tensor, assert_shape};
 
 use crate::interface::{Interface, Prediction};
-use crate::loss::{Loss, Reduction};
+use crate::loss::{LossFunction, Reduction};
 use crate::pass::plain;
 use networks::FastDeltas;
 
@@ -45,7 +47,7 @@ pub struct Span {
     /// What is seen at every step, `[T^2, batch, inputs]`.
     pub inputs: Tensor<3>,
     /// What the fast network should answer at the end of every window, `[T, batch, classes]`, as
-    /// the [`Loss`] wants it.
+    /// the [loss](LossFunction) wants it.
     pub fast_targets: Tensor<3>,
     /// What the slow network should answer at the end, `[batch, classes]`.
     pub slow_targets: Tensor<2>,
@@ -94,7 +96,7 @@ pub enum Feedback {
 
 /// Two networks of different clocks, and how they learn.
 pub struct Clocks {
-    loss: Loss,
+    loss: Arc<dyn LossFunction>,
     period: usize,
     fast: FastNetwork,
     slow: SlowNetwork,
@@ -109,7 +111,7 @@ impl Clocks {
     ///
     /// If the period is zero, or the scale of synthetic gradients negative or not finite.
     pub fn new(
-        loss: Loss,
+        loss: impl LossFunction,
         period: usize,
         fast: FastNetwork,
         slow: SlowNetwork,
@@ -123,7 +125,7 @@ impl Clocks {
             );
         }
         Self {
-            loss,
+            loss: Arc::new(loss),
             period,
             fast,
             slow,
@@ -132,8 +134,8 @@ impl Clocks {
     }
 
     /// The loss.
-    pub fn loss(&self) -> Loss {
-        self.loss
+    pub fn loss(&self) -> &dyn LossFunction {
+        &*self.loss
     }
 
     /// The fast network.
@@ -222,14 +224,17 @@ impl Clocks {
 
     /// At the answer to window `k`, `[batch, classes]`.
     fn fast_loss_gradient(&self, answer: &Tensor<2>, span: &Span, k: usize) -> Tensor<2> {
-        let target = at(&span.fast_targets, k);
-        self.loss.gradient(answer.clone(), target, Reduction::Mean)
+        self.loss_gradient(answer, at(&span.fast_targets, k))
     }
 
     /// At the answer to the span, `[batch, classes]`.
     fn slow_loss_gradient(&self, answer: &Tensor<2>, span: &Span) -> Tensor<2> {
-        let target = span.slow_targets.clone();
-        self.loss.gradient(answer.clone(), target, Reduction::Mean)
+        self.loss_gradient(answer, span.slow_targets.clone())
+    }
+
+    fn loss_gradient(&self, answer: &Tensor<2>, target: Tensor<2>) -> Tensor<2> {
+        let gradient = self.loss.gradient_of_each(answer.clone(), target.into());
+        Reduction::Mean.apply(gradient)
     }
 
     /// The answers to a span of inputs, `[T^2, batch, inputs]`, in use: those of the fast network,

@@ -161,10 +161,13 @@ impl FastNetwork {
     ) -> ([Tensor<2>; 2], Tensor<2>) {
         let [steps, batch, features] = inputs.dims();
         let seen = inputs.reshape([steps * batch, features]);
-        let sequence = in_steps(self.front.predict(seen), steps);
+        let sequence = in_steps(self.front.predict(Input::Data(seen)), steps);
         let (last, state) = last_of(self.core.as_ref(), &sequence, state);
         let sections = [&self.readout, &self.head];
-        (sections.map(|section| section.predict(last.clone())), state)
+        (
+            sections.map(|section| section.predict(Input::Message(last.clone()))),
+            state,
+        )
     }
 
     pub(super) fn set_rate_factor(&mut self, factor: f64) {
@@ -293,7 +296,7 @@ impl SlowNetwork {
         state: Option<Tensor<2>>,
     ) -> (Tensor<2>, Tensor<2>) {
         let (last, state) = last_of(self.core.as_ref(), &sequence(messages), state);
-        (self.readout.predict(last), state)
+        (self.readout.predict(Input::Message(last)), state)
     }
 
     pub(super) fn set_rate_factor(&mut self, factor: f64) {

@@ -3,9 +3,10 @@
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
-use super::{Batch, Chain, NamedSection, Part};
+use super::{Chain, NamedSection};
+use crate::batch::{Batch, Part};
 use crate::interface::{Interface, Prediction};
-use crate::loss::{Loss, Reduction};
+use crate::loss::{Objective, Reduction};
 use crate::pass::{Input, Pass};
 use crate::unlock::GuessedMessage;
 
@@ -16,8 +17,7 @@ pub(crate) struct Group<'a> {
     /// One on top of each section, but for the last one of the chain; empty if they rest.
     interfaces: &'a mut [Interface],
     has_top: bool,
-    loss: Loss,
-    reduction: Reduction,
+    objective: &'a Objective,
 }
 
 /// Why there is an interface on top of the highest section of a group.
@@ -50,8 +50,7 @@ impl Chain {
             sections: &mut self.sections,
             interfaces: &mut self.interfaces,
             has_top: true,
-            loss: self.loss,
-            reduction: self.reduction,
+            objective: &self.objective,
         }
     }
 
@@ -102,7 +101,7 @@ impl Group<'_> {
 
     /// How the loss of a batch is made up.
     pub fn reduction(&self) -> Reduction {
-        self.reduction
+        self.objective.reduction
     }
 
     /// Multiplies all learning rates by `factor`, which replaces the factor before.
@@ -132,7 +131,7 @@ impl Group<'_> {
         let sent = (!is_top).then(|| self.send(i, output.clone(), batch, learners));
         let delta = learners[i].then(|| match &sent {
             Some(sent) => sent.delta_hat(),
-            None => self.true_gradient(output.clone(), batch.target.clone()),
+            None => self.true_gradient(output.clone(), batch),
         });
         SectionStep {
             output,
@@ -154,8 +153,8 @@ impl Group<'_> {
     /// The gradient of the loss of a whole batch at the output for a part of it, of the highest
     /// section, which is the chain's.
     pub fn part_gradient(&self, output: Tensor<2>, part: &Part) -> Tensor<2> {
-        let delta = self.true_gradient(output, part.batch.target.clone());
-        match self.reduction {
+        let delta = self.true_gradient(output, &part.batch);
+        match self.objective.reduction {
             Reduction::Mean => part.weigh(delta),
             Reduction::Sum => delta,
         }
@@ -163,7 +162,7 @@ impl Group<'_> {
 
     /// What a part of a batch adds to the mean loss of that.
     pub fn part_loss(&self, output: Tensor<2>, part: &Part) -> Tensor<1> {
-        part.weigh(self.mean_loss(output, part.batch.target.clone()))
+        part.weigh(self.mean_loss(output, &part.batch))
     }
 
     /// Updates section `i` by the sum of some gradients; none leave it as it is.
@@ -192,8 +191,8 @@ impl Group<'_> {
     }
 
     /// The gradient of the loss at the output of the highest section, which is the chain's.
-    pub fn true_gradient(&self, output: Tensor<2>, target: Tensor<2>) -> Tensor<2> {
-        self.loss.gradient(output, target, self.reduction)
+    pub fn true_gradient(&self, output: Tensor<2>, batch: &Batch) -> Tensor<2> {
+        self.objective.gradient(output, batch)
     }
 
     /// What section `i` sends up with its message.
@@ -259,8 +258,8 @@ impl Group<'_> {
     }
 
     /// The mean loss of the highest section's output, which is the chain's.
-    pub fn mean_loss(&self, output: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
-        self.loss.mean(output, target)
+    pub fn mean_loss(&self, output: Tensor<2>, batch: &Batch) -> Tensor<1> {
+        self.objective.mean(output, batch)
     }
 }
 

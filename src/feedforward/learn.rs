@@ -3,7 +3,8 @@
 use burn::optim::{StateSink, StateSource};
 use burn::tensor::Tensor;
 
-use super::{Batch, Chain, Step};
+use super::{Chain, Step};
+use crate::batch::Batch;
 use crate::credit::Credit;
 use crate::error::Result;
 use crate::interface::{Contract, Interface};
@@ -57,13 +58,13 @@ impl Learner for Chain {
     type Schedule = Lessons;
 
     fn learn(&mut self, batch: Batch, lessons: &Lessons, step: usize) -> Figures {
-        let target = batch.target.clone();
+        let answered = batch.clone().off_tape();
         let learners = lessons.learners(step, self.sections.len());
         let done = match lessons.warms_up(step) {
             true => self.warm_up_step(batch, &learners),
             false => self.sparse_step(batch, lessons.credit, &learners),
         };
-        self.figures(done, target)
+        self.figures(done, &answered)
     }
 
     fn set_rate_factor(&mut self, factor: f64) {
@@ -86,8 +87,9 @@ impl Chain {
         figures.next()
     }
 
-    fn figures(&self, step: Step, target: Tensor<2>) -> Figures {
-        let mut figures = vec![(Figure::Loss, self.loss.mean(step.output.clone(), target))];
+    fn figures(&self, step: Step, batch: &Batch) -> Figures {
+        let loss = self.objective.mean(step.output.clone(), batch);
+        let mut figures = vec![(Figure::Loss, loss)];
         figures.extend(losses_of(step.residuals, Figure::Synthesizer));
         figures.extend(losses_of(step.input_residuals, Figure::InputModel));
         let outputs = step.messages.into_iter().chain([step.output]).enumerate();

@@ -3,6 +3,7 @@
 //! [`Chain::step`] is the reference: one thread, every section in turn, in the paper's order. Every
 //! other schedule must agree with it.
 
+mod changing;
 mod group;
 mod learn;
 mod small;
@@ -10,105 +11,25 @@ mod step;
 
 pub(crate) use group::{Group, Sent};
 
+pub use changing::SectionMut;
 pub use learn::Lessons;
 
-use std::ops::Range;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
+use crate::batch::{Batch, Data};
 use crate::credit::Credit;
 use crate::error::Result;
 use crate::interface::{Interface, Prediction};
-use crate::loss::{Loss, Reduction};
+use crate::loss::{LossFunction, Objective, Reduction};
 use crate::optimizer::Optimizer;
-use crate::pass::{Input, Pass, plain};
-use crate::place::{carry, is_remote};
+use crate::pass::{Input, Pass};
+use crate::place::is_remote;
 use crate::quality::Quality;
 use crate::section::Section;
 use crate::trained::{AnySection, Trained};
 use crate::unlock::InputModel;
-
-/// One batch: what the network sees, what it should answer, and what only synthesizers may know.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// `[batch, inputs]`
-    pub input: Tensor<2>,
-    /// `[batch, outputs]`, as the [`Loss`] wants it.
-    pub target: Tensor<2>,
-    /// `[batch, contexts]`, for the synthesizers that take one: in cDNI the label.
-    pub context: Option<Tensor<2>>,
-}
-
-impl Batch {
-    /// The same values without a tape, should the caller's tensors have one.
-    pub(crate) fn off_tape(self) -> Self {
-        Self {
-            input: plain(self.input),
-            target: plain(self.target),
-            context: self.context.map(plain),
-        }
-    }
-
-    /// The same on a device, its input only if that `is_seen` there.
-    pub(crate) fn on(self, device: &Device, is_seen: bool) -> Self {
-        Self {
-            input: match is_seen {
-                true => carry(self.input, device),
-                false => self.input,
-            },
-            target: carry(self.target, device),
-            context: self.context.map(|context| carry(context, device)),
-        }
-    }
-
-    /// The batch in so many parts, as even as can be.
-    ///
-    /// # Panics
-    ///
-    /// If there are not so many examples.
-    pub(crate) fn parts(self, parts: usize) -> Vec<Part> {
-        let [examples, _] = self.input.dims();
-        assert!(
-            parts <= examples,
-            "a batch of {examples} examples cannot be split into {parts} parts; choose a larger \
-             batch or fewer parts"
-        );
-        if parts == 1 {
-            return vec![Part {
-                batch: self,
-                share: 1.0,
-            }];
-        }
-        let bound = |part| part * examples / parts;
-        let rows = (0..parts).map(|part| bound(part)..bound(part + 1));
-        let part = |rows: Range<usize>| Part {
-            share: rows.len() as f64 / examples as f64,
-            batch: Self {
-                input: self.input.clone().slice(rows.clone()),
-                target: self.target.clone().slice(rows.clone()),
-                context: self.context.clone().map(|context| context.slice(rows)),
-            },
-        };
-        rows.map(part).collect()
-    }
-}
-
-/// Some of the examples of a batch.
-pub(crate) struct Part {
-    pub batch: Batch,
-    /// How many of its examples these are, from 0 to 1.
-    pub share: f64,
-}
-
-impl Part {
-    /// A mean over these examples as a part of that over the batch.
-    pub fn weigh<const D: usize>(&self, mean: Tensor<D>) -> Tensor<D> {
-        match self.share {
-            1.0 => mean,
-            share => mean.mul_scalar(share),
-        }
-    }
-}
 
 /// What one training step leaves for those who want to look; nothing is computed unless asked.
 #[derive(Debug, Clone)]
@@ -142,15 +63,14 @@ pub struct Step {
 ///
 /// let input = Tensor::from_floats([[0., 0.], [0., 1.], [1., 0.], [1., 1.]], &device);
 /// let target = Tensor::<2>::from_floats([[0.], [1.], [1.], [0.]], &device);
-/// let batch = Batch { input, context: Some(target.clone()), target };
+/// let batch = Batch::new(input, target.clone()).with_context(target);
 /// for _ in 0..500 {
 ///     chain.step(batch.clone(), Credit::Synthetic);
 /// }
 /// assert!(chain.loss_of(&batch) < 0.1);
 /// ```
 pub struct Chain {
-    loss: Loss,
-    reduction: Reduction,
+    objective: Objective,
     sections: Vec<NamedSection>,
     /// `interfaces[i]` stands on top of `sections[i]`.
     interfaces: Vec<Interface>,
@@ -165,10 +85,12 @@ struct NamedSection {
 
 impl Chain {
     /// An empty chain under a loss, which is reduced to its mean over the batch.
-    pub fn new(loss: Loss) -> Self {
+    pub fn new(loss: impl LossFunction) -> Self {
         Self {
-            loss,
-            reduction: Reduction::default(),
+            objective: Objective {
+                loss: Arc::new(loss),
+                reduction: Reduction::default(),
+            },
             sections: Vec::new(),
             interfaces: Vec::new(),
             rate_factor: 1.0,
@@ -177,7 +99,7 @@ impl Chain {
 
     /// Sets the reduction of the loss.
     pub fn with_reduction(mut self, reduction: Reduction) -> Self {
-        self.reduction = reduction;
+        self.objective.reduction = reduction;
         for interface in &mut self.interfaces {
             interface.set_reduction(reduction);
         }
@@ -223,7 +145,7 @@ impl Chain {
             self.interfaces.len() + 1 == self.sections.len(),
             "an interface stands on top of a section, one on each"
         );
-        interface.set_reduction(self.reduction);
+        interface.set_reduction(self.objective.reduction);
         self.interfaces.push(interface);
         self
     }
@@ -260,8 +182,8 @@ impl Chain {
     }
 
     /// The loss.
-    pub fn loss(&self) -> Loss {
-        self.loss
+    pub fn loss(&self) -> &dyn LossFunction {
+        &*self.objective.loss
     }
 
     /// One training step on one batch, in which every section learns.
@@ -308,7 +230,7 @@ impl Chain {
     /// One training step in which sections learn by backprop, and synthesizers and input models
     /// without being applied.
     fn warm_up_step(&mut self, batch: Batch, learners: &[bool]) -> Step {
-        let input = plain(batch.input.clone());
+        let input = batch.input.clone();
         let mut step = self.sparse_step(batch, Credit::Mixed { lambda: 1.0 }, learners);
         let sent = self.interfaces.iter_mut().zip(&step.messages).zip(learners);
         let residuals = sent.map(|((interface, message), learns)| {
@@ -322,7 +244,7 @@ impl Chain {
     fn check_step(&self, batch: &Batch, credit: Credit, learners: &[bool]) {
         let sections = self.sections.len();
         assert!(sections > 0, "a chain needs a section");
-        assert!(batch.input.dims()[0] > 0, "a batch needs an example");
+        assert!(batch.input.examples() > 0, "a batch needs an example");
         assert!(
             learners.len() == sections,
             "{sections} sections need as many entries that say who learns, not {}",
@@ -376,7 +298,7 @@ impl Chain {
     }
 
     /// Multiplies all learning rates, those of synthesizers included, by `factor` from now on. It
-    /// replaces the factor set before; the drops of a schedule come on top of it.
+    /// replaces the factor set before; that of an [`LrSchedule`](crate::LrSchedule) comes on top of it.
     ///
     /// # Panics
     ///
@@ -403,9 +325,9 @@ impl Chain {
     }
 
     /// Runs every section on the cut message of the one below.
-    fn forward_passes(&self, input: Tensor<2>) -> (Vec<Pass>, Tensor<2>) {
+    fn forward_passes(&self, input: Data) -> (Vec<Pass>, Tensor<2>) {
         let mut passes = Vec::with_capacity(self.sections.len());
-        let mut input = Input::Data(input);
+        let mut input = Input::from(input);
         for s in &self.sections {
             let pass = s.section.pass(input);
             input = Input::Message(pass.output.clone());
@@ -423,35 +345,30 @@ impl Chain {
             .collect()
     }
 
-    fn true_gradient(&self, output: &Tensor<2>, target: &Tensor<2>) -> Tensor<2> {
-        self.loss
-            .gradient(output.clone(), target.clone(), self.reduction)
-    }
-
-    /// The output for `input`, `[batch, inputs]` to `[batch, outputs]`, where the last section
+    /// The output for `input`, `[batch, inputs]` or tokens to `[rows, outputs]`, where the last section
     /// lies, as in use: without a tape, batch norm with its running statistics, no synthesizers.
     ///
     /// # Panics
     ///
-    /// If the input does not have the features of the first section.
-    pub fn predict(&self, input: Tensor<2>) -> Tensor<2> {
-        self.sections
+    /// If the input is not what the first section takes, or there is no section.
+    pub fn predict(&self, input: impl Into<Data>) -> Tensor<2> {
+        let input = Input::from(input.into().off_tape());
+        let output = self
+            .sections
             .iter()
-            .fold(plain(input), |message, s| s.section.predict(message))
+            .fold(input, |input, s| Input::Message(s.section.predict(input)));
+        output.into_parts().0
     }
 
-    /// The mean loss of the examples of a batch, read back from the device.
+    /// The mean loss of a batch, read back from the device.
     ///
     /// # Panics
     ///
     /// If a shape does not fit.
     pub fn loss_of(&self, batch: &Batch) -> f32 {
-        self.loss
-            .mean(
-                self.predict(batch.input.clone()),
-                plain(batch.target.clone()),
-            )
-            .into_scalar()
+        let batch = batch.clone().off_tape();
+        let output = self.predict(batch.input.clone());
+        self.objective.mean(output, &batch).into_scalar()
     }
 
     /// How good the synthetic gradients are on a batch, for every interface from the bottom up:
@@ -469,10 +386,10 @@ impl Chain {
         }
         let batch = batch.clone().off_tape();
         let observer = self.observer();
-        let (passes, output) = observer.forward_passes(batch.input);
+        let (passes, output) = observer.forward_passes(batch.input.clone());
         let predictions = observer.predictions(&passes, &batch.context);
         let mut qualities = Vec::with_capacity(predictions.len());
-        let mut delta = observer.true_gradient(&output, &batch.target);
+        let mut delta = observer.objective.gradient(output, &batch);
         let above_first = passes.into_iter().skip(1);
         for (pass, (i, m)) in above_first.zip(predictions.into_iter().enumerate()).rev() {
             let Some(below) = pass.back(delta).input else {
@@ -498,7 +415,8 @@ impl Chain {
                 })
                 .collect(),
             interfaces: self.interfaces.iter().map(Interface::observer).collect(),
-            ..*self
+            objective: self.objective.clone(),
+            rate_factor: self.rate_factor,
         }
     }
 }

@@ -9,12 +9,13 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::{Batch, Chain, Step};
+use super::{Chain, Step};
+use crate::batch::Batch;
 use crate::credit::Credit;
 use crate::host::dense::Layer;
 use crate::host::{self, Values};
 use crate::interface::Interface;
-use crate::loss::{Loss, Reduction};
+use crate::loss::{Loss, LossFunction, Reduction};
 use crate::optimizer::Lent;
 use crate::section::Dense;
 use crate::synthesizer::LinearSynthesizer;
@@ -30,12 +31,12 @@ impl Chain {
         credit: Credit,
         learners: &[bool],
     ) -> Option<Step> {
-        let data = Data::of(batch)?;
+        let (data, loss) = (Data::of(batch)?, self.objective.usual()?);
         let mut network = Network {
             sections: Vec::with_capacity(self.sections.len()),
             interfaces: Vec::with_capacity(self.interfaces.len()),
-            loss: self.loss,
-            reduction: self.reduction,
+            loss,
+            reduction: self.objective.reduction,
             data: &data,
         };
         for (s, &learns) in self.sections.iter_mut().zip(learners) {
@@ -188,8 +189,10 @@ impl Network<'_> {
         let shape = [self.data.batch, self.data.targets];
         let [output, target] = [output, self.data.target.as_slice()]
             .map(|values| Values::new(values.to_vec(), shape).into_tensor());
-        let gradient = self.loss.gradient(output, target, self.reduction);
-        Values::of(gradient).as_slice().to_vec()
+        let gradient = self.loss.gradient_of_each(output, target.into());
+        Values::of(self.reduction.apply(gradient))
+            .as_slice()
+            .to_vec()
     }
 
     /// Sends `delta` back through section `i` and updates it; what arrives below, unless that is
@@ -328,10 +331,10 @@ struct Data {
 }
 
 impl Data {
-    /// None if it lies elsewhere, or not every part has as many rows.
+    /// None if it lies elsewhere, has integers or weights, or not every part has as many rows.
     fn of(batch: &Batch) -> Option<Self> {
-        let input = Values::try_of(batch.input.clone())?;
-        let target = Values::try_of(batch.target.clone())?;
+        let input = Values::try_of(batch.input.numbers()?.clone())?;
+        let target = Values::try_of(batch.target.numbers()?.clone())?;
         let context = match &batch.context {
             Some(context) => Some(Values::try_of(context.clone())?),
             None => None,
@@ -339,7 +342,8 @@ impl Data {
         let [rows, inputs] = input.dims();
         let [of_target, targets] = target.dims();
         let [of_context, contexts] = context.as_ref().map_or([rows, 0], Values::dims);
-        ([of_target, of_context] == [rows, rows]).then_some(Self {
+        let counts_alike = batch.weights.is_none();
+        (counts_alike && [of_target, of_context] == [rows, rows]).then_some(Self {
             input,
             target,
             context,
@@ -558,10 +562,11 @@ mod tests {
                 let shape = [self.batch, features];
                 Tensor::from_data(TensorData::new(values, shape), &Device::flex())
             };
+            let input = random(SIZES[0]);
+            let target = random(SIZES[SIZES.len() - 1]).greater_elem(0.0).float();
             Batch {
-                input: random(SIZES[0]),
-                target: random(SIZES[SIZES.len() - 1]).greater_elem(0.0).float(),
                 context: (self.contexts > 0).then(|| random(self.contexts)),
+                ..Batch::new(input, target)
             }
         }
 

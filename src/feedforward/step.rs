@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::group::Sent;
-use super::{Batch, Chain, Step};
+use super::{Chain, Step};
+use crate::batch::Batch;
 use crate::pass::{Input, Pass, beside};
 
 impl Chain {
@@ -14,17 +15,14 @@ impl Chain {
     /// of the message (paper, section 3.3).
     pub(super) fn decoupled_step(&mut self, batch: Batch, learners: &[bool]) -> Step {
         let top = self.sections.len() - 1;
-        let mut step = Step {
-            messages: Vec::with_capacity(top),
-            output: batch.input.clone(),
-            residuals: Vec::with_capacity(top),
-            input_residuals: Vec::with_capacity(top),
-        };
+        let mut messages = Vec::with_capacity(top + 1);
+        let mut residuals = Vec::with_capacity(top);
+        let mut input_residuals = Vec::with_capacity(top);
         let mut group = self.group();
         let mut below: Option<Sent> = None;
         for i in 0..=top {
             let input = match &below {
-                None => Input::Data(batch.input.clone()),
+                None => Input::from(batch.input.clone()),
                 Some(sent) => sent.received(),
             };
             let pass = group.pass(i, input);
@@ -32,16 +30,19 @@ impl Chain {
             if let Some(below) = below {
                 let was_sent = learners[i - 1];
                 let (residual, input_residual) = group.learn(i - 1, below, done.target, was_sent);
-                step.residuals.push(residual);
-                step.input_residuals.push(input_residual);
+                residuals.push(residual);
+                input_residuals.push(input_residual);
             }
-            match done.sent {
-                Some(_) => step.messages.push(done.output),
-                None => step.output = done.output,
-            }
+            messages.push(done.output);
             below = done.sent;
         }
-        step
+        let output = messages.pop().expect("a chain that steps has a section");
+        Step {
+            messages,
+            output,
+            residuals,
+            input_residuals,
+        }
     }
 
     /// Backprop and BP(lambda): all sections run, then credit goes down from the top and waits
@@ -52,14 +53,14 @@ impl Chain {
         lambda: Option<f64>,
         learners: &[bool],
     ) -> Step {
-        let (passes, output) = self.forward_passes(batch.input);
+        let (passes, output) = self.forward_passes(batch.input.clone());
         let messages = messages_of(&passes);
         let mut predictions = match lambda {
             Some(_) => self.predictions(&passes, &batch.context),
             None => Vec::new(),
         };
         let mut residuals = Vec::with_capacity(predictions.len());
-        let mut credit = Some(self.true_gradient(&output, &batch.target));
+        let mut credit = Some(self.objective.gradient(output.clone(), &batch));
         for (i, pass) in passes.into_iter().enumerate().rev() {
             let arrived = credit
                 .filter(|_| learners[i])
@@ -88,9 +89,9 @@ impl Chain {
 
     /// "No bprop": only the top learns. The parameters below it stay as they are.
     pub(super) fn top_step(&mut self, batch: Batch, learners: &[bool]) -> Step {
-        let (mut passes, output) = self.forward_passes(batch.input);
+        let (mut passes, output) = self.forward_passes(batch.input.clone());
         let messages = messages_of(&passes);
-        let delta = self.true_gradient(&output, &batch.target);
+        let delta = self.objective.gradient(output.clone(), &batch);
         let top = learners.len() - 1;
         if let Some(pass) = passes.pop().filter(|_| learners[top]) {
             self.sections[top].give_credit(pass, delta);

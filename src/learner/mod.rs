@@ -13,7 +13,7 @@ use burn::tensor::Tensor;
 use crate::error::Result;
 use crate::interface::Contract;
 use crate::place::carry;
-use crate::schedule::Drops;
+use crate::schedule::LrSchedule;
 
 /// A network as a run keeps it: names for its logs, and its state for a checkpoint.
 pub trait Network {
@@ -79,7 +79,7 @@ pub trait Learner: Network {
     ) -> Result<Vec<Figures>> {
         let learn = |step| {
             let batch = batches(step);
-            self.set_rate_factor(burst.drops.factor(step));
+            self.set_rate_factor(burst.rates.factor(step));
             self.learn(batch, burst.schedule, step)
         };
         Ok(burst.steps.clone().map(learn).collect())
@@ -104,8 +104,8 @@ pub struct Burst<'a, S> {
     pub steps: Range<usize>,
     /// What they depend on besides their batches.
     pub schedule: &'a S,
-    /// Drops of the learning rates.
-    pub drops: &'a Drops,
+    /// What learning rates are multiplied by.
+    pub rates: &'a LrSchedule,
     /// Steps between two looks at figures for NaN and infinity.
     pub check_every: usize,
 }

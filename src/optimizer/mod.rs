@@ -6,6 +6,7 @@
 //! the build has one. So the update rules (SGD, Adam and all others) are burn's, and what finds
 //! parameter, gradient and state is the forty lines below.
 
+mod accumulation;
 mod adam;
 mod lent;
 mod rule;
@@ -26,6 +27,7 @@ use burn::optim::{
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
+use crate::optimizer::accumulation::Accumulation;
 use crate::optimizer::adam::FusedAdam;
 use crate::optimizer::lent::InPlace;
 use crate::optimizer::rule::Terms;
@@ -37,6 +39,7 @@ use crate::pass::learning;
 pub struct Optimizer {
     rule: Arc<dyn DynOptimizer>,
     clipping: Option<GradientClipping>,
+    accumulation: Option<Accumulation>,
     /// By which a checkpoint knows rule and clipping.
     terms: Terms,
     /// How parameters can be changed where they lie, if that is known.
@@ -73,6 +76,7 @@ impl Optimizer {
             rule: Arc::new(rule),
             in_place,
             clipping: None,
+            accumulation: None,
             terms,
             learning_rate,
             rate_factor: 1.0,
@@ -104,6 +108,20 @@ impl Optimizer {
     pub fn with_clipping(mut self, clipping: GradientClippingConfig) -> Self {
         self.clipping = Some(self.terms.clip(&clipping));
         // What is changed where it lies has no gradient that could be clipped before.
+        self.in_place = None;
+        self
+    }
+
+    /// Takes one step for every so many updates, by the mean of their gradients: gradient
+    /// accumulation, which gives batches larger than what is computed at once. Clipping sees the
+    /// mean.
+    ///
+    /// # Panics
+    ///
+    /// If there is to be a step for every zero updates.
+    pub fn accumulating(mut self, updates: usize) -> Self {
+        self.accumulation = Some(Accumulation::new(updates));
+        self.terms.accumulate(updates);
         self.in_place = None;
         self
     }
@@ -163,12 +181,23 @@ impl Optimizer {
         gradients: GradientsParams,
         learns: &[bool],
     ) -> M {
+        if let Some(accumulation) = &mut self.accumulation {
+            accumulation.begin();
+        }
         module.map(&mut Update {
             optimizer: self,
             gradients,
             learns,
             index: 0,
         })
+    }
+
+    /// Forgets all that it knows of the parameters that it has moved.
+    pub(crate) fn forget(&mut self) {
+        self.states.clear();
+        if let Some(accumulation) = &mut self.accumulation {
+            accumulation.clear();
+        }
     }
 
     /// Writes the terms, the learning rate, and the states as `prefix.parameter.field`, parameters
@@ -179,6 +208,9 @@ impl Optimizer {
         let length = terms.len();
         sink.push_tensor(prefix, TERMS, TensorData::new(terms, [length]));
         sink.push_scalar(prefix, "learning_rate", self.learning_rate.into());
+        if let Some(accumulation) = &self.accumulation {
+            accumulation.save(prefix, sink);
+        }
         for (index, state) in self.states.iter().enumerate() {
             if let Some(state) = state {
                 let prefix = format!("{prefix}.{index}");
@@ -232,6 +264,10 @@ impl Optimizer {
             .take_scalar(prefix, "learning_rate")
             .and_then(|rate| f64::try_from(rate).ok())
             .ok_or_else(|| missing(format!("{prefix}.learning_rate")))?;
+        if let Some(accumulation) = &mut self.accumulation {
+            let loaded = accumulation.load(prefix, parameters, source, device);
+            loaded.ok_or_else(|| missing(format!("{prefix}.accumulated")))?;
+        }
         let mut states = Vec::with_capacity(parameters);
         for index in 0..parameters {
             let prefix = format!("{prefix}.{index}");
@@ -282,7 +318,12 @@ impl ModuleMapper for Update<'_> {
             states.resize_with(index + 1, || None);
         }
         let gradient = self.gradients.remove::<D>(param.id);
-        let Some(gradient) = gradient.filter(|_| self.learns[index]) else {
+        let gradient = gradient.filter(|_| self.learns[index]);
+        let gradient = match &mut self.optimizer.accumulation {
+            Some(accumulation) => accumulation.take_in(index, gradient, param.val().dims()),
+            None => gradient,
+        };
+        let Some(gradient) = gradient else {
             return param;
         };
         let gradient = match &self.optimizer.clipping {

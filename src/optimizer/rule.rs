@@ -129,6 +129,9 @@ pub(super) struct Terms {
     constants: Constants,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clipping: Option<GradientClippingTerms>,
+    /// Over how many updates gradients are accumulated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accumulation: Option<usize>,
 }
 
 /// burn's clipping, which cannot be compared.
@@ -145,6 +148,7 @@ impl Terms {
             rule: R::NAME.to_string(),
             constants: rule.constants(),
             clipping: None,
+            accumulation: None,
         }
     }
 
@@ -166,9 +170,15 @@ impl Terms {
         clipping.init()
     }
 
+    /// Sets over how many updates gradients are accumulated.
+    pub fn accumulate(&mut self, updates: usize) {
+        self.accumulation = Some(updates);
+    }
+
     /// Whether an update is the learning rate times the gradient, and nothing else.
     pub fn is_plain_descent(&self) -> bool {
-        self.rule == SgdConfig::NAME && self.constants.is_empty() && self.clipping.is_none()
+        let is_changed = self.clipping.is_some() || self.accumulation.is_some();
+        self.rule == SgdConfig::NAME && self.constants.is_empty() && !is_changed
     }
 }
 
@@ -181,6 +191,10 @@ impl fmt::Display for Terms {
             GradientClippingTerms::Value(most) => format!("values clipped to {most}"),
             GradientClippingTerms::Norm(most) => format!("norms clipped to {most}"),
         }));
+        said.extend(
+            self.accumulation
+                .map(|n| format!("accumulated over {n} updates")),
+        );
         match said.is_empty() {
             true => Ok(()),
             false => write!(f, " ({})", said.join(", ")),

@@ -2,21 +2,35 @@
 
 use std::pin::Pin;
 
-use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
+use burn::tensor::kind::Basic;
+use burn::tensor::{Device, ExecutionError, Int, Tensor, TensorData};
 use futures_lite::future::{block_on, poll_once};
 
 use super::is_remote;
 use crate::host::in_f32;
 
-/// A tensor on a device, in 32-bit floats. Between two servers it goes through this machine: moved
-/// straight, the death of one would end the connection to the other.
+/// A tensor on a device, in 32-bit floats.
 pub(crate) fn carry<const D: usize>(tensor: Tensor<D>, device: &Device) -> Tensor<D> {
+    in_f32(moved(tensor, device))
+}
+
+/// The same of integers, which stay what they are.
+pub(crate) fn carry_integers<const D: usize>(
+    tensor: Tensor<D, Int>,
+    device: &Device,
+) -> Tensor<D, Int> {
+    moved(tensor, device)
+}
+
+/// Between two servers it goes through this machine: moved straight, the death of one would end the
+/// connection to the other.
+fn moved<const D: usize, K: Basic>(tensor: Tensor<D, K>, device: &Device) -> Tensor<D, K> {
     let tensor = match tensor.device() {
         home if home == *device => tensor,
         home if is_remote(device) && is_remote(&home) => tensor.to_device(&Device::flex()),
         _ => tensor,
     };
-    in_f32(tensor.to_device(device))
+    tensor.to_device(device)
 }
 
 /// The size of a matrix on its way.

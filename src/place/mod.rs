@@ -20,7 +20,7 @@ use crate::backend::{Backend, adapter_device};
 use crate::error::{Error, Result};
 
 pub use address::Address;
-pub(crate) use carry::{Coming, bytes_of, carry};
+pub(crate) use carry::{Coming, bytes_of, carry, carry_integers};
 pub use token::Token;
 
 /// Where a worker computes. As text: `flex`, `wgpu`, `wgpu:1`, `ws://10.0.0.2:3000`,

@@ -19,11 +19,13 @@ pub use crate::cores::{
     WindowGradients,
 };
 
+use std::sync::Arc;
+
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::interface::{Contract, FutureTerms, Interface};
-use crate::loss::{Loss, Reduction};
+use crate::loss::{LossFunction, Reduction};
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, LocalGradients, plain};
 use crate::section::Section;
@@ -34,7 +36,7 @@ use crate::trained::{AnyCore, AnySection, Trained};
 pub struct Window {
     /// The inputs, and where sequences begin.
     pub sequence: Sequence,
-    /// What should be answered, `[steps, batch, outputs]`, as the [`Loss`] wants it.
+    /// What should be answered, `[steps, batch, outputs]`, as the [loss](LossFunction) wants it.
     pub targets: Tensor<3>,
     /// How much each answer counts, `[steps, batch]`: zero where none is asked for. None if all
     /// count alike.
@@ -150,7 +152,7 @@ struct Read {
 
 /// A recurrent network: a core, and a section that reads its outputs.
 pub struct Recurrent {
-    loss: Loss,
+    loss: Arc<dyn LossFunction>,
     core: Box<dyn AnyCore>,
     readout: Box<dyn AnySection>,
     future: Option<Future>,
@@ -163,12 +165,12 @@ impl Recurrent {
     ///
     /// The loss is summed over the steps of a window and averaged over the batch.
     pub fn new(
-        loss: Loss,
+        loss: impl LossFunction,
         core: (impl Core, Optimizer),
         readout: (impl Section, Optimizer),
     ) -> Self {
         Self {
-            loss,
+            loss: Arc::new(loss),
             core: Box::new(Trained::new(core.0, core.1)),
             readout: Box::new(Trained::new(readout.0, readout.1)),
             future: None,
@@ -183,8 +185,8 @@ impl Recurrent {
     }
 
     /// The loss.
-    pub fn loss(&self) -> Loss {
-        self.loss
+    pub fn loss(&self) -> &dyn LossFunction {
+        &*self.loss
     }
 
     /// The core as it is now, if it is of type `C`.
@@ -317,7 +319,7 @@ impl Recurrent {
         let targets = &window.targets;
         assert_shape!(targets, [steps, batch, features]);
         let targets = window.targets.clone().reshape([steps * batch, features]);
-        let gradient = self.loss.gradient(outputs, targets, Reduction::Sum);
+        let gradient = self.loss.gradient_of_each(outputs, targets.into());
         let gradient = gradient.mul_scalar(Reduction::Mean.weight(batch));
         match &window.weights {
             Some(weights) => {
@@ -337,7 +339,7 @@ impl Recurrent {
         let [steps, batch, features] = outputs.dims();
         let [outputs, targets] = [outputs, plain(window.targets.clone())]
             .map(|tensor| tensor.reshape([steps * batch, features]));
-        let losses = self.loss.of_each(outputs, targets);
+        let losses = self.loss.of_each(outputs, targets.into());
         let losses = losses.reshape([steps, batch]);
         match &window.weights {
             Some(weights) => {
@@ -367,7 +369,8 @@ impl Recurrent {
             outputs.push(tick.output);
             state = tick.state;
         }
-        let outputs = self.readout.predict(Tensor::cat(outputs, 0));
+        let outputs = Input::Message(Tensor::cat(outputs, 0));
+        let outputs = self.readout.predict(outputs);
         let [_, features] = outputs.dims();
         (outputs.reshape([steps, batch, features]), state)
     }

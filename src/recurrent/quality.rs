@@ -63,7 +63,7 @@ impl Recurrent {
     /// A copy for measurements, which leaves this one untouched.
     fn observer(&self) -> Self {
         Self {
-            loss: self.loss,
+            loss: self.loss.clone(),
             core: self.core.observer(),
             readout: self.readout.observer(),
             future: self.future.as_ref().map(Future::observer),

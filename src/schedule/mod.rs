@@ -3,5 +3,5 @@
 mod rates;
 mod sparse;
 
-pub use rates::Drops;
+pub use rates::LrSchedule;
 pub use sparse::Sparse;

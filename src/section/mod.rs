@@ -2,6 +2,7 @@
 
 mod conv;
 mod dense;
+mod dropout;
 mod finish;
 mod mlp;
 
@@ -9,16 +10,20 @@ pub use crate::activation::Activation;
 pub use crate::image::{Pool, PoolKind};
 pub use conv::{Conv, ConvConfig};
 pub use dense::{Dense, DenseConfig};
+pub use dropout::Dropout;
 pub use mlp::Mlp;
 
 use burn::module::{Module, ModuleDisplay};
-use burn::tensor::Tensor;
+use burn::nn::Linear;
+use burn::tensor::{Int, Tensor};
 
-use crate::pass::{Input, Pass};
+use crate::pass::{Input, NO_TOKENS, Pass};
 
 /// A piece of network, `h_i = f_i(h_{i-1})`: any burn module with a forward pass.
 ///
-/// Messages are of rank two. A section that works on images or sequences reshapes inside.
+/// Messages are of rank two, `[rows, features]`: a row for each example, or several, such as one for each
+/// token of a text. So what works on each row by itself, as synthesizers and dense layers do, needs to
+/// know of no others, and what works across them, as attention does, reshapes inside.
 ///
 /// ```
 /// use burn::module::Module;
@@ -41,12 +46,27 @@ pub trait Section: Module + ModuleDisplay + 'static {
     /// `h = f(x)`: `[batch, inputs]` to `[batch, outputs]`.
     fn forward(&self, input: Tensor<2>) -> Tensor<2>;
 
+    /// What [`forward`](Self::forward) gets where the batch has integers, such as tokens: `[batch, items]`
+    /// to `[rows, inputs]`. Only the lowest section of a network is asked for it.
+    ///
+    /// # Panics
+    ///
+    /// By default, as a section takes numbers.
+    fn embed(&self, _tokens: Tensor<2, Int>) -> Tensor<2> {
+        panic!("{NO_TOKENS}")
+    }
+
     /// The forward pass in training, remembered so that a gradient can go back through it.
     ///
     /// By default autodiff does it. Override it only where the local gradient has a closed form
     /// that is cheaper, and test it against the default.
     fn pass(&self, input: Input) -> Pass {
-        Pass::on_tape(self, input, Self::forward)
+        match input {
+            Input::Tokens(tokens) => Pass::of_tokens(self, tokens, |section, tokens| {
+                section.forward(section.embed(tokens))
+            }),
+            input => Pass::on_tape(self, input, Self::forward),
+        }
     }
 
     /// `h` in use: of an input without a tape, by a module that is [`valid`](Module::valid), so that
@@ -56,6 +76,13 @@ pub trait Section: Module + ModuleDisplay + 'static {
     /// and test it against the default.
     fn predict(&self, input: Tensor<2>) -> Tensor<2> {
         self.forward(input)
+    }
+}
+
+/// burn's own dense layer, `h = x W + b`. [`Dense`] does the same, faster.
+impl Section for Linear {
+    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        Self::forward(self, input)
     }
 }
 

@@ -9,7 +9,7 @@ use rand::Rng;
 
 use super::{Synthesizer, checked};
 use crate::init::Init;
-use crate::loss::{Loss, Reduction};
+use crate::loss::{Loss, LossFunction};
 use crate::pass::{Input, Pass};
 use crate::section::{Dense, DenseConfig, Section};
 
@@ -173,11 +173,8 @@ impl LeastSquaresSynthesizer {
         let values = Tensor::cat(vec![self.down.forward(message), one], 1);
         let surprise = self.probe.as_ref().zip(context.as_ref());
         let surprise = surprise.map(|(probe, context)| {
-            Loss::CrossEntropy.gradient(
-                probe.forward(values.clone()),
-                context.clone(),
-                Reduction::Sum,
-            )
+            let answer = probe.forward(values.clone());
+            Loss::CrossEntropy.gradient_of_each(answer, context.clone().into())
         });
         let mut all = vec![values.clone()];
         all.extend(surprise.clone());

@@ -37,9 +37,9 @@ impl Worker<'_> {
             self.keep(Recipient::Sections { passes, learners });
             return self.catch_up(self.manner.depth - 1);
         }
-        let loss = self.group.mean_loss(output.clone(), batch.target.clone());
+        let loss = self.group.mean_loss(output.clone(), &batch);
         self.log.note(Figure::Loss, loss);
-        let delta = self.group.true_gradient(output, batch.target);
+        let delta = self.group.true_gradient(output, &batch);
         self.go_back(self.log.step, passes, &learners, Some(delta))
     }
 

@@ -8,7 +8,7 @@ use super::Link;
 use super::member::Halt;
 use super::queue::{Closed, Parcel, Receiver, Sender, queue};
 use super::trace::Trace;
-use crate::feedforward::Batch;
+use crate::batch::Batch;
 use crate::learner::Doing;
 use crate::place::Coming;
 

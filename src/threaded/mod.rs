@@ -75,12 +75,13 @@ use std::time::{Duration, Instant};
 
 use burn::optim::{StateSink, StateSource};
 
+use crate::batch::Batch;
 use crate::credit::Credit;
 use crate::error::{Error, Result};
-use crate::feedforward::{Batch, Chain, Group, Lessons};
+use crate::feedforward::{Chain, Group, Lessons};
 use crate::interface::Contract;
 use crate::learner::{Activity, Burst, Figure, Figures, Learner, Network};
-use crate::schedule::Drops;
+use crate::schedule::LrSchedule;
 use crate::unlock::InputModel;
 
 use crew::Crew;
@@ -100,7 +101,7 @@ const MOST_STEPS: usize = 1_000;
 /// use burn::tensor::{Device, Tensor};
 /// use dni::data::{Stream, generator};
 /// use dni::{
-///     Batch, Chain, Credit, DenseConfig, Drops, Interface, LinearSynthesizerConfig, Loss, Optimizer,
+///     Batch, Chain, Credit, DenseConfig, LrSchedule, Interface, LinearSynthesizerConfig, Loss, Optimizer,
 ///     Threaded,
 /// };
 ///
@@ -113,12 +114,12 @@ const MOST_STEPS: usize = 1_000;
 ///
 /// let input = Tensor::from_floats([[0., 0.], [0., 1.], [1., 0.], [1., 1.]], &device);
 /// let target = Tensor::<2>::from_floats([[0.], [1.], [1.], [0.]], &device);
-/// let batch = Batch { input, context: Some(target.clone()), target };
+/// let batch = Batch::labelled(input, target);
 ///
 /// // One worker for each section.
 /// let mut threaded = Threaded::new(chain, &[1, 1])?;
 /// let lessons = Credit::Synthetic.into();
-/// threaded.train(0..500, &lessons, &Drops::default(), |_step| batch.clone())?;
+/// threaded.train(0..500, &lessons, &LrSchedule::default(), |_step| batch.clone())?;
 /// assert!(threaded.chain().loss_of(&batch) < 0.1);
 /// println!("{:?}", threaded.report());
 /// # Ok::<(), dni::Error>(())
@@ -269,7 +270,7 @@ impl Threaded {
 
     /// Takes some steps, counted from 0, and returns when all workers are through with them;
     /// `batches` makes the batch of each, and learning rates have the chain's own
-    /// [factor](Chain::set_rate_factor) and that of the `drops`. [`train`](crate::train::train) does
+    /// [factor](Chain::set_rate_factor) and that of the `rates`. [`train`](crate::train::train) does
     /// the same and more.
     ///
     /// # Errors
@@ -284,13 +285,13 @@ impl Threaded {
         &mut self,
         steps: Range<usize>,
         lessons: &Lessons,
-        drops: &Drops,
+        rates: &LrSchedule,
         mut batches: impl FnMut(usize) -> Batch,
     ) -> Result<Vec<Figures>> {
         let burst = Burst {
             steps,
             schedule: lessons,
-            drops,
+            rates,
             check_every: 1,
         };
         self.learn_burst(&mut batches, &burst)
@@ -565,7 +566,7 @@ fn lane(course: &Course, lessons: usize) -> (Sender<Lesson>, Log) {
     (lane, Log::new(course, lessons))
 }
 
-/// Sends every worker the lessons of a burst, until one of them stops. Drops of the learning rates
+/// Sends every worker the lessons of a burst, until one of them stops. LrSchedule of the learning rates
 /// come on top of `rate_factor`.
 fn teach(
     mut lanes: Vec<Sender<Lesson>>,
@@ -578,7 +579,7 @@ fn teach(
         let lesson = Lesson {
             step,
             batch: batches(step).off_tape(),
-            rate_factor: rate_factor * burst.drops.factor(step),
+            rate_factor: rate_factor * burst.rates.factor(step),
             learners: burst.schedule.learners(step, sections),
         };
         if lanes

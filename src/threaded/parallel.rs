@@ -78,7 +78,7 @@ impl Member for Replica<'_> {
         let mut parts = lesson.batch.parts(shares);
         let part = parts.swap_remove(self.share);
         let mut passes = Vec::with_capacity(self.group.len());
-        let mut input = Input::Data(part.batch.input.clone());
+        let mut input = Input::from(part.batch.input.clone());
         for i in 0..self.group.len() {
             let begun = self.log.waited.trace.begin();
             let pass = self.group.pass(i, input);

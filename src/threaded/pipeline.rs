@@ -22,7 +22,8 @@ use burn::tensor::{Device, Tensor};
 
 use super::member::{Halt, Log, Member};
 use super::messages::{Answer, Lesson, Message, Target, ToAbove, ToBelow, matrix};
-use crate::feedforward::{Group, Part};
+use crate::batch::Part;
+use crate::feedforward::Group;
 use crate::learner::{Doing, Figure};
 use crate::pass::{Input, Pass};
 use crate::place::Coming;
@@ -83,7 +84,7 @@ impl Stage<'_> {
                 let message = self.log.waited.receive(&mut below.messages)?;
                 Input::Message(matrix(message.output)?)
             }
-            None => Input::Data(part.batch.input.clone()),
+            None => Input::from(part.batch.input.clone()),
         };
         let mut passes = Vec::with_capacity(self.group.len());
         for i in 0..self.group.len() {

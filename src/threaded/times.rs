@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
+use crate::batch::Batch;
 use crate::credit::Credit;
 use crate::error::{Error, Result};
-use crate::feedforward::{Batch, Chain, Lessons, Sent};
+use crate::feedforward::{Chain, Lessons, Sent};
 use crate::pass::Input;
 use crate::place::bytes_of;
 
@@ -86,7 +87,7 @@ pub fn traffic(chain: &Chain, batch: &Batch) -> Traffic {
         messages: Vec::with_capacity(sections),
         gradients: Vec::with_capacity(sections),
     };
-    let mut input = Input::Data(batch.clone().off_tape().input);
+    let mut input = Input::from(batch.clone().off_tape().input);
     for i in 0..sections {
         let pass = group.pass(i, input);
         let output = pass.output.clone();
@@ -132,7 +133,7 @@ fn time_step(chain: &mut Chain, batch: &Batch, lessons: &Lessons) -> Result<Vec<
     let mut below: Option<Sent> = None;
     for i in 0..sections {
         let input = match &below {
-            None => Input::Data(batch.input.clone()),
+            None => Input::from(batch.input.clone()),
             Some(sent) => sent.received(),
         };
         let pass = group.pass(i, input);
@@ -157,7 +158,7 @@ fn time_locked_step(chain: &mut Chain, batch: &Batch) -> Result<Vec<Duration>> {
     let mut times = vec![Duration::ZERO; 2 * sections];
     let mut watch = Watch(Instant::now());
     let mut passes = Vec::with_capacity(sections);
-    let mut input = Input::Data(batch.input.clone());
+    let mut input = Input::from(batch.input.clone());
     for (i, time) in times[..sections].iter_mut().enumerate() {
         let pass = group.pass(i, input);
         input = Input::Message(pass.output.clone());
@@ -165,7 +166,7 @@ fn time_locked_step(chain: &mut Chain, batch: &Batch) -> Result<Vec<Duration>> {
         passes.push(pass);
     }
     let (output, _) = input.into_parts();
-    let mut delta = Some(group.true_gradient(output, batch.target.clone()));
+    let mut delta = Some(group.true_gradient(output, batch));
     for (i, pass) in passes.into_iter().enumerate().rev() {
         let device = pass.output.device();
         delta = delta.and_then(|delta| group.give_credit(i, pass, delta));

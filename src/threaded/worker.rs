@@ -7,8 +7,9 @@ use burn::tensor::{Device, Tensor};
 
 use super::member::{Halt, Log, Member};
 use super::messages::{Answer, Lesson, Message, Target, ToAbove, ToBelow, matrix};
+use crate::batch::Batch;
 use crate::credit::Credit;
-use crate::feedforward::{Batch, Group, Sent};
+use crate::feedforward::{Group, Sent};
 use crate::interface::Prediction;
 use crate::learner::{Doing, Figure};
 use crate::loss::Reduction;
@@ -182,7 +183,7 @@ impl Worker<'_> {
             let sum = done.output.clone().sum();
             self.log.note(Figure::Output(self.first + i), sum);
             let Some(sent) = done.sent else {
-                let loss = self.group.mean_loss(done.output, batch.target);
+                let loss = self.group.mean_loss(done.output, &batch);
                 self.log.note(Figure::Loss, loss);
                 return Ok(());
             };
@@ -206,14 +207,14 @@ impl Worker<'_> {
     pub(super) fn receive(&mut self, batch: &Batch, below_learns: bool) -> Result<Input, Halt> {
         self.hear_messages(self.manner.depth - 1)?;
         let Some(below) = &mut self.below else {
-            return Ok(Input::Data(batch.input.clone()));
+            return Ok(Input::from(batch.input.clone()));
         };
         let Some(model) = &below.input_model else {
             let message = self.log.waited.receive(&mut below.queues.messages)?;
             assert_eq!(message.step, self.log.step, "messages come in order");
             return Ok(Input::Message(matrix(message.output)?));
         };
-        let guess = model.guess(batch.input.clone());
+        let guess = model.guess(&batch.input);
         let message = guess.message.clone();
         below.rate_factor = self.log.rate_factor;
         below.guesses.push_back(Guess {

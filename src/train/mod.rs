@@ -165,7 +165,7 @@ pub enum Outcome {
 ///
 /// let input = Tensor::from_floats([[0., 0.], [0., 1.], [1., 0.], [1., 1.]], &device);
 /// let target = Tensor::from_floats([[0.], [1.], [1.], [0.]], &device);
-/// let mut task = Xor(Batch { input, target, context: None });
+/// let mut task = Xor(Batch::new(input, target));
 ///
 /// let (plan, start) = (Plan::new(500, Credit::Backprop), Progress::default());
 /// let never = AtomicBool::new(false);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::learner::Burst;
-use crate::schedule::Drops;
+use crate::schedule::LrSchedule;
 
 /// How long and in which way a run trains.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,8 +14,8 @@ pub struct Plan<S> {
     pub time: Option<Duration>,
     /// What steps depend on besides their batches.
     pub schedule: S,
-    /// Drops of the learning rates.
-    pub drops: Drops,
+    /// What learning rates are multiplied by.
+    pub rates: LrSchedule,
     /// Steps between two [`Event::Progress`](super::Event::Progress).
     pub record_every: usize,
     /// Steps between two [evaluations](super::Task::evaluate), of which there is one after the last
@@ -39,7 +39,7 @@ impl<S> Plan<S> {
             steps,
             time: None,
             schedule: schedule.into(),
-            drops: Drops::default(),
+            rates: LrSchedule::default(),
             record_every: 100,
             evaluate_every: None,
             compare_every: None,
@@ -78,7 +78,7 @@ impl<S> Plan<S> {
         Burst {
             steps: step..end.unwrap_or(most),
             schedule: &self.schedule,
-            drops: &self.drops,
+            rates: &self.rates,
             check_every: self.check_every,
         }
     }

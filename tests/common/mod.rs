@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use burn::module::{Module, ModuleDisplay, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData, activation};
-use dni::{Activation, Backend, Dense, Input, Pass, Section, Synthesizer};
+use dni::{Activation, Backend, Data, Dense, Input, Pass, Section, Synthesizer};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -180,6 +180,11 @@ pub fn bits(tensors: &[Vec<f32>]) -> Vec<Vec<u32>> {
 pub fn differences(a: &[Vec<f32>], b: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let difference = |(a, b): (&Vec<f32>, &Vec<f32>)| a.iter().zip(b).map(|(a, b)| a - b).collect();
     a.iter().zip(b).map(difference).collect()
+}
+
+/// What a batch holds that is known to hold numbers.
+pub fn numbers(data: &Data) -> Tensor<2> {
+    data.numbers().expect("the batch has numbers").clone()
 }
 
 /// The values of a tensor, row after row.
