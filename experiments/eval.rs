@@ -8,6 +8,7 @@ use dni::run::Checkpoint;
 use serde::Serialize;
 
 use crate::args::{Format, MachineArgs, Misuse};
+use crate::progress::Busy;
 use crate::registry::Entry;
 use crate::session::Damaged;
 use crate::source::TestDataArgs;
@@ -45,7 +46,9 @@ pub fn run(args: EvalArgs) -> anyhow::Result<()> {
     session::prepare_kernels(args.machine.kernel_threads.unwrap_or(1))?;
     let runs = session::find_runs(&args.runs)?;
     let (mut evaluations, mut failures) = (Vec::new(), Vec::new());
-    for run in &runs {
+    let busy = Busy::new("measuring", false);
+    for (i, run) in runs.iter().enumerate() {
+        busy.set(format!("measuring run {} of {}", i + 1, runs.len()));
         match evaluate(run, &args) {
             Ok(evaluation) => evaluations.push(evaluation),
             // What is wrong with the call is wrong for all.
@@ -53,6 +56,7 @@ pub fn run(args: EvalArgs) -> anyhow::Result<()> {
             Err(error) => failures.push((run, error)),
         }
     }
+    drop(busy);
     for (run, error) in &failures {
         output::say(&format!(
             "left out: '{}': {}",

@@ -340,22 +340,79 @@ fn assert_is_run(folder: &Path, steps: u64, columns: &str) {
     assert_eq!(events[events.len() - 1]["step"], steps);
 
     let scalars = read(folder.join("scalars.csv"));
-    assert_eq!(scalars.lines().next(), Some(columns));
+    let header = scalars.lines().next().expect("there is a header");
+    assert_eq!(header, columns);
     let steps_of_rows: Vec<u64> = scalars
         .lines()
         .skip(1)
         .map(|row| {
-            let cells: Vec<f64> = row
-                .split(',')
-                .map(|cell| cell.parse().expect("a number"))
-                .collect();
+            let cells: Vec<&str> = row.split(',').collect();
             assert_eq!(cells.len(), columns.split(',').count(), "{row}");
-            cells[0] as u64
+            // Not everything is measured in every step.
+            for cell in cells.iter().filter(|cell| !cell.is_empty()) {
+                assert!(cell.parse::<f64>().is_ok(), "{row}");
+            }
+            cells[0].parse().expect("a step")
         })
         .collect();
     assert_eq!(steps_of_rows.last(), Some(&steps));
     assert_eq!(steps_of_rows, recorded_steps(folder));
     assert_eq!(saved_step(folder), Some(steps as usize));
+}
+
+/// What was evaluated and compared stands in the row of its step, as it does in the events.
+#[track_caller]
+fn assert_figures_agree(folder: &Path) {
+    let table = read(folder.join("scalars.csv"));
+    let mut rows = table.lines().map(|row| row.split(',').collect::<Vec<_>>());
+    let header = rows.next().expect("there is a header");
+    let rows: Vec<_> = rows.collect();
+    let cell = |step: &Value, name: &str| {
+        let row = rows.iter().find(|row| step.to_string() == row[0]);
+        let column = header.iter().position(|column| *column == name);
+        let (row, column) = row.zip(column).expect("there is such a cell");
+        row[column].parse::<f64>().ok()
+    };
+    // Readers of JSON may round.
+    let is_same = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() < 1e-12,
+        (a, b) => a == b,
+    };
+    let mut compared = 0;
+    for event in events(folder) {
+        if let Some(error) = event["figures"]["unseen_error"].as_f64() {
+            assert!(is_same(cell(&event["step"], "unseen_error"), Some(error)));
+        }
+        for interface in event["interfaces"].as_array().into_iter().flatten() {
+            let name = interface["name"].as_str().expect("it has a name");
+            let cosine = cell(&event["step"], &format!("cosine_{name}"));
+            assert!(is_same(cosine, interface["cosine"].as_f64()), "{event}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 0, "nothing was compared");
+}
+
+/// The results in a folder are what the call has printed.
+#[test]
+fn every_run_and_every_call_leaves_its_results() {
+    let place = Place::new();
+    let printed = place.results(&format!("{TINY} --method backprop,dni --run-dir it"));
+    let left = |folder: &str| -> Value {
+        let text = read(place.path(folder).join("results.json"));
+        serde_json::from_str(&text).expect("it is JSON")
+    };
+    assert_eq!(left("it"), printed);
+    for (i, run) in ["it/backprop-seed1", "it/dni-seed1"].iter().enumerate() {
+        let own = left(run);
+        assert_eq!(own["results"], serde_json::json!([printed["results"][i]]));
+        assert_eq!(own["experiment"], "adder");
+    }
+    // A finished run that is gone on with leaves them again.
+    fs::remove_file(place.path("it/dni-seed1/results.json")).expect("it is there");
+    place.run("--resume it").succeeds();
+    assert_eq!(left("it/dni-seed1")["results"][0], printed["results"][1]);
+    assert_eq!(left("it"), printed);
 }
 
 #[test]
@@ -364,8 +421,11 @@ fn a_run_leaves_settings_logs_and_a_checkpoint() {
     place
         .run(&format!("{TINY} --method dni --run-dir deep/one"))
         .succeeds();
-    let columns = "step,seconds,loss,synthesizer_loss_hidden1,synthesizer_loss_hidden2";
+    let columns = "step,seconds,loss,synthesizer_loss_hidden1,synthesizer_loss_hidden2,rate_factor,\
+        unseen_error,cosine_hidden1,cosine_hidden2,norm_hidden1,norm_hidden2,relative_error_hidden1,\
+        relative_error_hidden2";
     assert_is_run(&place.path("deep/one"), 20, columns);
+    assert_figures_agree(&place.path("deep/one"));
     let mut files: Vec<_> = fs::read_dir(place.path("deep/one"))
         .expect("there is a folder")
         .map(|entry| entry.expect("a folder can be listed").file_name())
@@ -377,6 +437,7 @@ fn a_run_leaves_settings_logs_and_a_checkpoint() {
         "curves.svg",
         "events.jsonl",
         "origin.toml",
+        "results.json",
         "scalars.csv",
         "settings.toml",
     ];
@@ -389,7 +450,7 @@ fn a_run_leaves_settings_logs_and_a_checkpoint() {
         .succeeds();
     for seed in [3, 4] {
         let folder = place.path(&format!("many/backprop-seed{seed}"));
-        assert_is_run(&folder, 20, "step,seconds,loss");
+        assert_is_run(&folder, 20, "step,seconds,loss,rate_factor,unseen_error");
         assert_is_run(
             &place.path(&format!("many/lambda-0.5-seed{seed}")),
             20,

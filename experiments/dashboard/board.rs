@@ -161,6 +161,7 @@ mod tests {
                 synthesizer_losses: Vec::new(),
                 input_losses: Vec::new(),
                 auxiliary_losses: Vec::new(),
+                rate_factor: 1.0,
             }));
         }
         assert_eq!(board.rate(), Some(10.0));

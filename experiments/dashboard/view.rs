@@ -271,6 +271,7 @@ mod tests {
                 synthesizer_losses: Vec::new(),
                 input_losses: Vec::new(),
                 auxiliary_losses: Vec::new(),
+                rate_factor: 1.0,
             }));
             board.hear(&Event::Evaluated {
                 step,

@@ -118,6 +118,14 @@ impl Quantity {
         })
     }
 
+    /// Whether it is a loss that something learns by.
+    fn is_of_training(&self) -> bool {
+        match &self.interface {
+            None => self.name == "loss",
+            Some(_) => self.name.ends_with("_loss"),
+        }
+    }
+
     fn of(name: &str, interface: &str) -> Self {
         Self {
             name: name.to_string(),
@@ -156,7 +164,8 @@ impl Record {
         Ok(record)
     }
 
-    /// Reads the losses; the steps at which they were recorded, with the seconds spent by then.
+    /// Reads the losses that it learned by; the steps at which they were recorded, with the seconds spent
+    /// by then.
     fn read_scalars(&mut self, path: &Path, limit: usize) -> Result<Vec<(usize, f64)>> {
         let bytes = whole_lines(path)?;
         let mut reader = csv::Reader::from_reader(&bytes[..]);
@@ -165,11 +174,10 @@ impl Record {
         if header.iter().take(2).ne(["step", "seconds"]) {
             return Err(not_ours("its first columns are not step and seconds"));
         }
-        self.curves = header
-            .iter()
-            .skip(2)
-            .map(|name| (Quantity::named(name), Curve::new(limit)))
-            .collect();
+        // What else stands there, this reads from the events.
+        let losses = header.iter().skip(2).map(Quantity::named);
+        let losses = losses.take_while(Quantity::is_of_training);
+        self.curves = losses.map(|loss| (loss, Curve::new(limit))).collect();
         let mut times = Vec::new();
         let mut row = csv::StringRecord::new();
         while reader
