@@ -507,7 +507,7 @@ fn jobs<S: Settings>(settings: &S, output: &OutputArgs) -> Result<usize, Misuse>
 }
 
 /// Lets so many threads work, each with as many kernel threads; what they have done.
-fn on_threads<R: Send>(
+pub fn on_threads<R: Send>(
     threads: usize,
     kernel_threads: usize,
     work: impl Fn() -> Vec<R> + Sync,
@@ -538,7 +538,7 @@ fn caught<R>(run: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Result<R> {
 }
 
 /// Whether an error leaves nothing to the runs that would follow.
-fn ends_all(error: &anyhow::Error) -> bool {
+pub fn ends_all(error: &anyhow::Error) -> bool {
     error.is::<Interrupted>() || error.is::<Lost>() || error.is::<Misuse>()
 }
 

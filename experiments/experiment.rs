@@ -237,6 +237,33 @@ pub fn results<E: Experiment>(flags: &ArgMatches) -> anyhow::Result<Value> {
     Ok(serde_json::to_value(report)?)
 }
 
+/// What a call would do.
+pub struct Outline {
+    /// The settings that it would leave in its folder.
+    pub settings: String,
+    pub runs: usize,
+    pub backend: Backend,
+    /// Bytes that a run needs at the very least.
+    pub memory: u128,
+    /// Whether a run takes the machine for itself.
+    pub is_alone: bool,
+}
+
+/// What the flags ask for, which nothing is done of but to refuse what could not be trained.
+pub fn outline<E: Experiment>(flags: &ArgMatches) -> anyhow::Result<Outline> {
+    let mut settings = E::from_args(None, &E::Args::from_arg_matches(flags)?);
+    settings.check()?;
+    settings.resolve();
+    let common = settings.common();
+    Ok(Outline {
+        settings: session::write_settings(&settings)?,
+        runs: common.methods.len() * common.seeds,
+        backend: common.backend,
+        memory: settings.memory(),
+        is_alone: settings.is_alone(),
+    })
+}
+
 /// Trains what the flags ask for.
 fn compare<E: Experiment>(
     args: &E::Args,

@@ -40,6 +40,7 @@ mod signals;
 mod sites;
 mod source;
 mod stats;
+mod sweep;
 mod synthesizer;
 mod table;
 mod tally;
@@ -78,6 +79,9 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Experiment(registry::Call),
+    /// Make runs by every combination of several values of flags, and list them, the best first
+    #[command(subcommand, after_help = sweep::HELP)]
+    Sweep(sweep::Sweep),
     /// Compare runs on one HTML page: losses, errors, and how good the synthetic gradients are
     Report(report::ReportArgs),
     /// List the runs that there are: how far they are and the best that they have come to
@@ -116,6 +120,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Experiment(call) => call.run(),
+        Command::Sweep(sweep) => sweep::run(sweep),
         Command::Report(args) => report::run(args),
         Command::List(args) => list::run(args),
         Command::Plot(args) => plot::run(args),
