@@ -97,8 +97,8 @@ pub struct OutputArgs {
     #[arg(long)]
     pub tensorboard: bool,
 
-    /// Show every run live on the whole terminal: curves, cosines, rate and time left; q asks
-    /// whether to stop
+    /// Show all runs live on the whole terminal: curves, cosines, rates and time left; q asks whether
+    /// to stop, l changes the axes
     #[arg(long, conflicts_with = "quiet")]
     pub dashboard: bool,
 
@@ -107,7 +107,7 @@ pub struct OutputArgs {
     pub quiet: bool,
 
     /// Runs at the same time, each on processors of its own [default: as many as the machine has
-    /// processors for; one with workers, on wgpu and with --dashboard]
+    /// processors for; one with workers and on wgpu]
     #[arg(long, value_name = "N", value_parser = threads, help_heading = "Machine")]
     pub jobs: Option<usize>,
 }

@@ -24,7 +24,7 @@ use crate::args::{
 use crate::progress::Busy;
 use crate::session::{self, Interrupted, Session};
 use crate::sites::Lost;
-use crate::{dashboard, memory, output, overall, shell};
+use crate::{dashboard, memory, output, shell};
 
 /// The settings of an experiment: everything that decides what happens, written to the folder, and
 /// enough to repeat it.
@@ -364,8 +364,7 @@ impl<S: Settings> Comparison<S> {
         }
         let runs = self.settings.common().runs();
         session::remove_results(&self.session.folder)?;
-        let is_quiet = self.session.quiet || self.session.dashboard;
-        let _expected = overall::expect(runs.len(), self.jobs, is_quiet);
+        let _shown = self.session.show(runs.len(), self.jobs)?;
         let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
         // Takes one run after another until there are none.
         let work = || {
@@ -490,11 +489,11 @@ impl<R> Outcomes<R> {
 /// How many runs are to be made at the same time.
 fn jobs<S: Settings>(settings: &S, output: &OutputArgs) -> Result<usize, Misuse> {
     let common = settings.common();
-    let is_alone = settings.is_alone() || output.dashboard;
+    let is_alone = settings.is_alone();
     match output.jobs {
         Some(2..) if is_alone => Err(Misuse(
-            "--jobs is for runs on flex and ndarray without workers and --dashboard; others take the \
-             machine, or the terminal, for themselves"
+            "--jobs is for runs on flex and ndarray without workers; others take the machine for \
+             themselves"
                 .to_string(),
         )),
         Some(jobs) => Ok(jobs.min(common.runs().len())),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::args::Format;
 use crate::session::Damaged;
 use crate::table::Table;
-use crate::{output, session};
+use crate::{figure, output, session};
 
 /// Flags of `dni list`.
 #[derive(Debug, Args)]
@@ -169,7 +169,7 @@ impl Best {
             curves.filter(|(quantity, _)| quantity.interface.is_none())
         };
         let kinds: [fn(&str) -> bool; 4] = [
-            Self::is_error,
+            figure::is_share,
             Self::is_better_high,
             |name| name.contains("bits"),
             |name| name == "loss",
@@ -185,10 +185,6 @@ impl Best {
                 false => point.least,
             },
         })
-    }
-
-    fn is_error(name: &str) -> bool {
-        name.ends_with("_error")
     }
 
     fn is_better_high(name: &str) -> bool {
@@ -211,7 +207,7 @@ impl Best {
 
     fn told(&self) -> String {
         let name = self.name.replace('_', " ");
-        match Self::is_error(&self.name) {
+        match figure::is_share(&self.name) {
             true => format!("{name} {:.2} %", 100.0 * self.value),
             false => format!("{name} {}", (1e4 * self.value).round() / 1e4),
         }

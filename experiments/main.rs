@@ -1,4 +1,4 @@
-//! The program: `dni EXPERIMENT`, then `dni list`, `report`, `plot`, `eval` and `export`;
+//! The program: `dni EXPERIMENT` and `dni sweep EXPERIMENT`, then `dni list`, `report`, `plot`, `eval` and `export`;
 //! `dni reproduce`; `dni bench`, `dni plan`, `dni serve`, `dni backends`.
 //!
 //! Results go to stdout, progress and messages to stderr. It ends with 0 when done, 1 when a run
@@ -16,6 +16,7 @@ mod defaults;
 mod eval;
 mod experiment;
 mod export;
+mod figure;
 mod list;
 mod memory;
 mod method;

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::args::{Format, Misuse, OutputArgs, check_threads};
 use crate::dashboard::{self, Dashboard};
 use crate::origin::origin;
-use crate::overall::AtWork;
+use crate::overall::{self, AtWork, Expected};
 use crate::progress::Bar;
 use crate::shell::{self, quoted, quoted_path};
 use crate::{output, signals};
@@ -32,7 +32,9 @@ pub struct Session {
     pub folder: PathBuf,
     pub quiet: bool,
     tensorboard: bool,
-    pub dashboard: bool,
+    /// Whether a dashboard is wished, and the one that is on the terminal.
+    wants_dashboard: bool,
+    dashboard: Mutex<Option<Dashboard>>,
     /// What the person calls its runs, and finds them by, if that is said.
     name: Option<String>,
     tags: Vec<String>,
@@ -78,7 +80,8 @@ impl Session {
             folder,
             quiet: output.quiet,
             tensorboard: output.tensorboard,
-            dashboard: output.dashboard,
+            wants_dashboard: output.dashboard,
+            dashboard: Mutex::new(None),
             name: output.name.clone(),
             tags: output.tags.clone(),
             flags,
@@ -178,12 +181,12 @@ impl Session {
         if let Some(settings) = held(&self.longer).take() {
             self.write_settings(&settings)?;
         }
-        let mut progress: Box<dyn Listener> = match self.dashboard {
-            true => Box::new(
-                Dashboard::open(label, &write_settings(settings)?, self.stop)
-                    .context("cannot take over the terminal for --dashboard")?,
-            ),
-            false => Box::new(Bar::new(label, self.quiet)),
+        let settings = write_settings(settings)?;
+        let show = |dashboard: &mut Dashboard| dashboard.show(label, &settings);
+        let part = held(&self.dashboard).as_mut().and_then(show);
+        let mut progress: Box<dyn Listener> = match part {
+            Some(part) => Box::new(part),
+            None => Box::new(Bar::new(label, self.quiet)),
         };
         let board = || TensorBoard::create(folder, &learner.interface_names());
         let mut board = self.tensorboard.then(board).transpose()?;
@@ -217,6 +220,21 @@ impl Session {
         }
     }
 
+    /// Says how far all runs are, so many at the same time, as long as what this returns lives: on the
+    /// dashboard, if one is wished.
+    pub fn show(&self, runs: usize, jobs: usize) -> anyhow::Result<Shown<'_>> {
+        let expected = overall::expect(runs, jobs, self.quiet || self.wants_dashboard);
+        if self.wants_dashboard {
+            let dashboard = Dashboard::open(self.stop);
+            let dashboard = dashboard.context("cannot take over the terminal for --dashboard")?;
+            held(&self.dashboard).replace(dashboard);
+        }
+        Ok(Shown {
+            session: self,
+            _expected: expected,
+        })
+    }
+
     /// The command that goes on where this call has stopped, from any folder.
     pub fn go_on(&self) -> String {
         let folder = quoted_path(&self.folder);
@@ -234,6 +252,19 @@ impl Session {
         if !self.quiet {
             output::say(text);
         }
+    }
+}
+
+/// How far all runs are is shown as long as this lives.
+pub struct Shown<'a> {
+    session: &'a Session,
+    _expected: Expected,
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        // It waits for the thread that draws, which needs nothing of the session.
+        drop(held(&self.session.dashboard).take());
     }
 }
 

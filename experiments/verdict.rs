@@ -37,15 +37,16 @@ pub fn sentence(runs: &Runs, reference: Option<&Runs>) -> String {
     };
     let reference = reference.filter(|reference| reference.method != runs.method);
     let other = reference.and_then(|r| Some((r.method, Measure::mean(r.measures)?)));
-    let (learned, beside) = match &other {
-        Some((name, other)) => (
-            own.against(other).in_words(name),
-            format!("{} by {name}, {} by guessing", other.number(), own.guess()),
-        ),
-        None => (
-            own.alone().to_string(),
-            format!("{} by guessing", own.guess()),
-        ),
+    let guess = own.guess();
+    let beside = match &other {
+        Some((name, other)) => format!("{} by {name}, {guess} by guessing", other.number()),
+        None => format!("{guess} by guessing"),
+    };
+    // To be as good as one who has learned nothing is nothing.
+    let other = other.filter(|(_, other)| other.alone() != Measure::NOTHING);
+    let learned = match &other {
+        Some((name, other)) => own.against(other).in_words(name),
+        None => own.alone().to_string(),
     };
     let (method, value, name) = (runs.method, own.number(), own.name);
     let worth = worth(runs.worths).map_or(String::new(), |worth| format!("; {worth}"));
@@ -91,7 +92,7 @@ impl Beside {
             Self::AsWell => format!("learned it as well as {other}"),
             Self::NearlyAsWell => format!("learned it nearly as well as {other}"),
             Self::InPart => format!("learned less than {other}"),
-            Self::Nothing => "learned next to nothing".to_string(),
+            Self::Nothing => Measure::NOTHING.to_string(),
         }
     }
 }
@@ -138,6 +139,9 @@ impl Measure {
         }
     }
 
+    /// What is said of one who is no better than guessing.
+    const NOTHING: &str = "learned next to nothing";
+
     /// How much was learned, beside guessing alone.
     fn alone(&self) -> &'static str {
         let whole = match self.best {
@@ -154,7 +158,7 @@ impl Measure {
         match self.way() / whole {
             0.9.. => "learned it",
             0.1.. => "learned it in part",
-            _ => "learned next to nothing",
+            _ => Self::NOTHING,
         }
     }
 
@@ -221,6 +225,13 @@ mod tests {
             "dni learned less than backprop: 30.00 % of the test images wrong (3.00 % by backprop, \
              90.00 % by guessing); its synthetic gradients were worth 0.30 (hidden1) to 0.75."
         );
+        let (none, nothing) = ([error(0.89)], [error(0.88)]);
+        let (none, nothing) = (of("none", &none), of("backprop", &nothing));
+        let said = sentence(&none, Some(&nothing));
+        assert!(
+            said.starts_with("none learned next to nothing: 89.00 %"),
+            "{said}"
+        );
         assert!(sentence(&dni, None).starts_with("dni learned it in part: 30.00 %"));
     }
 
@@ -244,6 +255,6 @@ mod tests {
         ] {
             assert_eq!(longest(own).against(&longest(other)), expected, "{own}");
         }
-        assert_eq!(longest(0.0).alone(), "learned nothing");
+        assert_eq!(longest(0.0).alone(), Measure::NOTHING);
     }
 }

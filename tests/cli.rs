@@ -139,8 +139,7 @@ fn every_method_has_a_result_of_the_documented_form() {
         .collect();
     assert_eq!(who, expected);
     for result in results {
-        let fields =
-            "interfaces loss method run_dir seconds seed steps steps_per_second test train";
+        let fields = "interfaces loss measure method run_dir seconds seed steps steps_per_second test train worth";
         assert_eq!(keys(result).join(" "), fields);
         assert_eq!(result["steps"], 20);
         for figure in ["seconds", "steps_per_second", "loss"] {
@@ -297,7 +296,7 @@ fn synthesizers_and_lengths_can_be_chosen() {
 }
 
 #[test]
-fn the_table_has_a_row_for_each_method_and_nothing_else() {
+fn the_table_has_a_row_for_each_method_and_then_a_sentence() {
     let place = Place::new();
     let done = place
         .run(&format!(
@@ -306,8 +305,14 @@ fn the_table_has_a_row_for_each_method_and_nothing_else() {
         .succeeds();
     let first = |line: &str| line.split_whitespace().next().map(String::from);
     let rows: Vec<String> = done.stdout.lines().filter_map(first).collect();
-    let expected = ["method", "backprop", "dni", "lambda:0.5", "runs:"];
-    assert_eq!(rows, expected, "{done}");
+    let methods = ["backprop", "dni", "lambda:0.5"];
+    let expected = [
+        &["method"],
+        &methods[..],
+        &methods,
+        &["worth:", "runs:", "next:"],
+    ];
+    assert_eq!(rows, expected.concat(), "{done}");
     assert!(done.stdout.contains('±'), "two seeds have a spread: {done}");
     assert!(done.stderr.contains("dni, seed 2: 20 steps in"), "{done}");
     assert!(done.stdout.contains("runs: runs/adder-"), "{done}");
@@ -317,7 +322,7 @@ fn the_table_has_a_row_for_each_method_and_nothing_else() {
     for flag in ["--quiet", "-q"] {
         let quiet = place.run(&format!("{TINY} --method dni {flag}")).succeeds();
         assert_eq!(quiet.stderr, "");
-        assert_eq!(quiet.stdout.lines().count(), 3, "{quiet}");
+        assert_eq!(quiet.stdout.lines().count(), 7, "{quiet}");
     }
 }
 
@@ -413,6 +418,55 @@ fn every_run_and_every_call_leaves_its_results() {
     place.run("--resume it").succeeds();
     assert_eq!(left("it/dni-seed1")["results"][0], printed["results"][1]);
     assert_eq!(left("it"), printed);
+}
+
+/// A table ends with what came of each method and the command that shows more, as the program was
+/// called.
+#[test]
+fn a_call_says_what_came_of_it_and_what_to_do_next() {
+    let place = Place::new();
+    let call = format!("{TINY} --method backprop,cdni --run-dir it");
+    let text = place.run(&call).succeeds().stdout;
+    for words in [
+        "  worth 1  worth 2\n",
+        "\nbackprop learned ",
+        " of the unseen sums wrong (",
+        " by backprop, 93.75 % by guessing); its synthetic gradients were worth ",
+        "\nworth: the cosine",
+        "\nruns: it\nnext: dni report it\n",
+    ] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    let json = place.results("--resume it");
+    let [backprop, cdni] = [0, 1].map(|i| &json["results"][i]);
+    assert_eq!(backprop["worth"], serde_json::json!([]));
+    let worth = cdni["worth"][0]["cosine"].as_f64();
+    assert!(
+        worth.is_some_and(|worth| (-1.0..=1.0).contains(&worth)),
+        "{cdni}"
+    );
+    assert_eq!(cdni["measure"]["guessing"], 0.9375);
+
+    let mut command = place.command("--resume it");
+    let by_cargo = command.env("CARGO", "cargo").env("CARGO_PKG_NAME", "dni");
+    let text = Done::of(by_cargo).succeeds().stdout;
+    assert!(text.contains("\nnext: cargo run -- report it\n"), "{text}");
+}
+
+/// Who waits is told what for, where there is no terminal as well.
+#[test]
+fn a_long_run_is_not_silent() {
+    let place = Place::new();
+    let call = "adder --steps 1000000 --method dni --run-dir it";
+    let mut child = place.start(call);
+    let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    let begun = std::time::Instant::now();
+    let progress = |line: &String| line.starts_with("run 1 of 1") && line.contains("dni, seed 1");
+    let line = stderr.lines().map_while(Result::ok).find(progress);
+    child.kill().expect("a child can be killed");
+    child.wait().expect("a child can be waited for");
+    assert!(line.is_some(), "it said nothing");
+    assert!(begun.elapsed() < PATIENCE);
 }
 
 #[test]

@@ -73,17 +73,13 @@ impl Table {
             let of_row = row.first().and_then(|cell| cell.parse::<usize>().ok());
             of_row.is_some_and(|of_row| of_row <= step)
         });
-        let own = columns_of(names, &of_interfaces);
-        if !columns.starts_with(&own) {
-            return Err(damaged(
-                "its first columns are not those of the losses".to_string(),
-            ));
-        }
+        // Those of another network, which its parameters will not fit, may be fewer.
+        let own = columns_of(names, &of_interfaces).len().min(columns.len());
         Ok(Self {
             path: path.to_path_buf(),
             file: BufWriter::new(replaced(path, &columns, &rows)?),
             columns,
-            own: own.len(),
+            own,
             of_interfaces,
             row: None,
         })
