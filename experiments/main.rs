@@ -80,9 +80,6 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Experiment(registry::Call),
-    /// Make runs by every combination of several values of flags, and list them, the best first
-    #[command(subcommand, after_help = sweep::HELP)]
-    Sweep(sweep::Sweep),
     /// Compare runs on one HTML page: losses, errors, and how good the synthetic gradients are
     Report(report::ReportArgs),
     /// List the runs that there are: how far they are and the best that they have come to
@@ -93,6 +90,9 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Write the parameters of a trained network to a safetensors file, as PyTorch has them
     Export(weights::ExportArgs),
+    /// Make runs by every combination of several values of flags, and list them, the best first
+    #[command(subcommand, after_help = sweep::HELP)]
+    Sweep(sweep::Sweep),
     /// Make a table of experiments/README.md: all its runs, and a verdict for each claim
     Reproduce(reproduce::ReproduceArgs),
     /// Time training steps on several backends

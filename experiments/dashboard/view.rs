@@ -199,8 +199,11 @@ fn draw_chart(frame: &mut Frame, area: Rect, board: &Board, figure: &Figure) {
     let scaled = |(x, y): &(f64, f64)| (*x, scaled(*y));
     let shown = curves.iter().map(|(_, trail)| trail.points().iter());
     let shown: Vec<Vec<(f64, f64)>> = shown.map(|points| points.map(scaled).collect()).collect();
+    // All charts have the same steps.
+    let losses = board.runs.iter().flat_map(|run| run.loss.points());
+    let steps = losses.chain(all());
     let [x, y] = [
-        bounds(all().map(|(x, _)| *x)),
+        bounds(steps.map(|(x, _)| *x)),
         bounds(shown.iter().flatten().map(|(_, y)| *y)),
     ];
     let value = |y: f64| number(if is_logarithmic { 10_f64.powf(y) } else { y });
@@ -222,7 +225,7 @@ fn draw_chart(frame: &mut Frame, area: Rect, board: &Board, figure: &Figure) {
         .x_axis(
             Axis::default()
                 .bounds(x)
-                .labels([number(x[0]), number(x[1])]),
+                .labels(x.map(|step| format!("{step:.0}"))),
         )
         .y_axis(Axis::default().bounds(y).labels([
             value(y[0]),

@@ -62,7 +62,7 @@ pub fn command(entry: &Entry) -> Command {
             false => arg,
         }
     });
-    command.arg(
+    command.after_help(super::HELP).arg(
         Arg::new("sort")
             .long("sort")
             .value_name("FIGURE")

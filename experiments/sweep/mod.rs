@@ -161,15 +161,11 @@ fn calls(entry: &'static Entry, given: &Given) -> anyhow::Result<Vec<Call>> {
     calls.collect()
 }
 
-/// What clap has to say, without what it begins and ends with.
+/// The reason that clap has for an error, in one line.
 fn said(error: &Error) -> String {
     let text = error.to_string();
     let text = text.trim_start_matches("error: ");
-    text.split("\n\nUsage:")
-        .next()
-        .unwrap_or(text)
-        .trim()
-        .to_string()
+    text.lines().next().unwrap_or(text).to_string()
 }
 
 /// How many combinations are made at the same time.
