@@ -74,6 +74,17 @@ pub struct OutputArgs {
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
 
+    /// What you call these runs, for `dni list` and the report; with --resume what they are called from
+    /// now on
+    #[arg(long, value_name = "NAME", value_parser = word)]
+    pub name: Option<String>,
+
+    /// Words that you find these runs by, separated by commas, for `dni list --filter`; with --resume
+    /// in the place of those before
+    #[arg(long = "tag", visible_alias = "tags", value_name = "TAGS", value_delimiter = ',',
+        value_parser = word)]
+    pub tags: Vec<String>,
+
     /// Go on with the runs in this folder, under the settings that it holds
     #[arg(long, value_name = "DIR", conflicts_with = "run_dir")]
     pub resume: Option<PathBuf>,
@@ -86,8 +97,8 @@ pub struct OutputArgs {
     #[arg(long)]
     pub tensorboard: bool,
 
-    /// Show every run live on the whole terminal: curves, cosines, rate and time left; q asks
-    /// whether to stop
+    /// Show all runs live on the whole terminal: curves, cosines, rates and time left; q asks whether
+    /// to stop, l changes the axes
     #[arg(long, conflicts_with = "quiet")]
     pub dashboard: bool,
 
@@ -96,7 +107,7 @@ pub struct OutputArgs {
     pub quiet: bool,
 
     /// Runs at the same time, each on processors of its own [default: as many as the machine has
-    /// processors for; one with workers, on wgpu and with --dashboard]
+    /// processors for; one with workers and on wgpu]
     #[arg(long, value_name = "N", value_parser = threads, help_heading = "Machine")]
     pub jobs: Option<usize>,
 }
@@ -151,6 +162,15 @@ const MOST: usize = 1_000_000_000;
 
 /// More steps than a hundred years have time for.
 pub const MOST_STEPS: usize = 10_u64.pow(15) as usize;
+
+/// A name that fits into a line.
+fn word(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    match text.is_empty() || text.chars().any(char::is_control) {
+        true => Err("it must be a word, or several in one line".to_string()),
+        false => Ok(text.to_string()),
+    }
+}
 
 /// How many there are of something, at least one.
 pub fn positive(text: &str) -> Result<usize, String> {

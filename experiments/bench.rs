@@ -18,6 +18,7 @@ use crate::args::{BackendChoice, Format, LengthArgs, MachineArgs, positive, thre
 use crate::comparison::Settings as _;
 use crate::export::Exporter;
 use crate::method::Method;
+use crate::progress::Busy;
 use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
@@ -157,6 +158,7 @@ fn measure(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Report> {
         let backend = backend.resolve();
         for &method in &settings.run.methods {
             say(format!("warming up: {backend} {method}"));
+            let _busy = Busy::new(format!("still warming up {backend} {method}"), args.quiet);
             let case = Case::new(settings, backend, method);
             cases.push((backend, method, case.map_err(|error| error.to_string())));
         }

@@ -21,10 +21,10 @@ use serde::de::DeserializeOwned;
 use crate::args::{
     CallArgs, Format, LengthArgs, MachineArgs, Misuse, OutputArgs, SeedArgs, check_threads, set,
 };
+use crate::progress::Busy;
 use crate::session::{self, Interrupted, Session};
 use crate::sites::Lost;
-use crate::table::Table;
-use crate::{dashboard, memory, output};
+use crate::{dashboard, memory, output, shell};
 
 /// The settings of an experiment: everything that decides what happens, written to the folder, and
 /// enough to repeat it.
@@ -314,10 +314,14 @@ impl<S: Settings> Comparison<S> {
             session::check_free(folder)?;
         }
         let text = session::write_settings(&settings)?;
+        let busy = Busy::new(format!("looking for {backend}"), output.quiet);
         let device = backend.device()?;
+        busy.set("getting the data ready");
         let prepared = prepare(&settings)?;
+        drop(busy);
         let session = match resumed {
             Some(session) => {
+                session.rename()?;
                 if saved.is_some_and(|saved| settings.is_longer_than(&saved)) {
                     session.lengthen(text);
                 }
@@ -359,6 +363,8 @@ impl<S: Settings> Comparison<S> {
             );
         }
         let runs = self.settings.common().runs();
+        session::remove_results(&self.session.folder)?;
+        let _shown = self.session.show(runs.len(), self.jobs)?;
         let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
         // Takes one run after another until there are none.
         let work = || {
@@ -435,13 +441,22 @@ impl<S: Settings> Comparison<S> {
         self.session.go_on_with(flag, word);
     }
 
-    /// Prints a report in the form that was asked for, in which `outcomes` are those of the runs.
+    /// Leaves the report of all runs beside them, where the only one has not left its own.
+    pub fn keep(&self, report: &impl Serialize) -> anyhow::Result<()> {
+        match self.settings.common().runs().len() {
+            1 => Ok(()),
+            _ => session::write_results(&self.session.folder, report),
+        }
+    }
+
+    /// Prints a report in the form that was asked for, in which `outcomes` are those of the runs: as text
+    /// with the command that shows more of them.
     pub fn print<R: Serialize, O>(
         &self,
         report: &R,
         outcomes: &Outcomes<O>,
         format: Format,
-        table: impl Fn(&R) -> Table,
+        text: impl Fn(&R) -> String,
     ) -> anyhow::Result<()> {
         let failures = &outcomes.failures;
         output::print(&match format {
@@ -449,9 +464,10 @@ impl<S: Settings> Comparison<S> {
             Format::Text => {
                 let failures = failures.iter();
                 let failures = failures.map(|f| format!("failed: {}: {}\n", f.run, f.error));
-                let folder = self.session.folder.display();
-                let (table, failures) = (table(report).to_text(), failures.collect::<String>());
-                format!("{table}{failures}runs: {folder}\n")
+                let folder = &self.session.folder.display().to_string();
+                let (text, failures) = (text(report), failures.collect::<String>());
+                let next = format!("{} report {}", shell::program(), shell::quoted(folder));
+                format!("{text}{failures}runs: {folder}\nnext: {next}\n")
             }
         })
     }
@@ -473,11 +489,11 @@ impl<R> Outcomes<R> {
 /// How many runs are to be made at the same time.
 fn jobs<S: Settings>(settings: &S, output: &OutputArgs) -> Result<usize, Misuse> {
     let common = settings.common();
-    let is_alone = settings.is_alone() || output.dashboard;
+    let is_alone = settings.is_alone();
     match output.jobs {
         Some(2..) if is_alone => Err(Misuse(
-            "--jobs is for runs on flex and ndarray without workers and --dashboard; others take the \
-             machine, or the terminal, for themselves"
+            "--jobs is for runs on flex and ndarray without workers; others take the machine for \
+             themselves"
                 .to_string(),
         )),
         Some(jobs) => Ok(jobs.min(common.runs().len())),
@@ -490,7 +506,7 @@ fn jobs<S: Settings>(settings: &S, output: &OutputArgs) -> Result<usize, Misuse>
 }
 
 /// Lets so many threads work, each with as many kernel threads; what they have done.
-fn on_threads<R: Send>(
+pub fn on_threads<R: Send>(
     threads: usize,
     kernel_threads: usize,
     work: impl Fn() -> Vec<R> + Sync,
@@ -521,7 +537,7 @@ fn caught<R>(run: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Result<R> {
 }
 
 /// Whether an error leaves nothing to the runs that would follow.
-fn ends_all(error: &anyhow::Error) -> bool {
+pub fn ends_all(error: &anyhow::Error) -> bool {
     error.is::<Interrupted>() || error.is::<Lost>() || error.is::<Misuse>()
 }
 
@@ -535,8 +551,9 @@ impl<S: Settings> Run<'_, S> {
     ) -> anyhow::Result<Progress> {
         let shorter = self.shorter()?;
         let settings = [shorter.as_ref().unwrap_or(&self.settings), &self.settings];
+        let names = (&*self.label, &*self.method.to_string());
         self.session
-            .train(&self.label, &self.folder, settings, learner, task, plan)
+            .train(names, &self.folder, settings, learner, task, plan)
     }
 
     /// The settings that the run was saved under, if it was to end earlier by these, and they are the

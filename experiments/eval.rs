@@ -8,11 +8,12 @@ use dni::run::Checkpoint;
 use serde::Serialize;
 
 use crate::args::{Format, MachineArgs, Misuse};
+use crate::progress::Busy;
 use crate::registry::Entry;
 use crate::session::Damaged;
 use crate::source::TestDataArgs;
 use crate::table::Table;
-use crate::{output, session};
+use crate::{figure, output, session};
 
 /// Flags of `dni eval`.
 #[derive(Debug, Args)]
@@ -45,7 +46,9 @@ pub fn run(args: EvalArgs) -> anyhow::Result<()> {
     session::prepare_kernels(args.machine.kernel_threads.unwrap_or(1))?;
     let runs = session::find_runs(&args.runs)?;
     let (mut evaluations, mut failures) = (Vec::new(), Vec::new());
-    for run in &runs {
+    let busy = Busy::new("measuring", false);
+    for (i, run) in runs.iter().enumerate() {
+        busy.set(format!("measuring run {} of {}", i + 1, runs.len()));
         match evaluate(run, &args) {
             Ok(evaluation) => evaluations.push(evaluation),
             // What is wrong with the call is wrong for all.
@@ -53,6 +56,7 @@ pub fn run(args: EvalArgs) -> anyhow::Result<()> {
             Err(error) => failures.push((run, error)),
         }
     }
+    drop(busy);
     for (run, error) in &failures {
         output::say(&format!(
             "left out: '{}': {}",
@@ -102,24 +106,20 @@ fn evaluate(run: &Path, args: &EvalArgs) -> anyhow::Result<Evaluation> {
 /// A row for each run, errors in percent.
 fn table(evaluations: &[Evaluation]) -> Table {
     let names: BTreeSet<&String> = evaluations.iter().flat_map(|e| e.figures.keys()).collect();
-    let is_share = |name: &str| name.ends_with("_error");
-    let titles = names.iter().map(|name| {
-        let title = name.replace('_', " ");
-        if is_share(name) { title + " %" } else { title }
-    });
+    let titles = names.iter().map(|name| figure::title(name));
     let mut table = Table::new(
         ["run".to_string(), "step".to_string()]
             .into_iter()
             .chain(titles),
     );
     for evaluation in evaluations {
-        let figure = |name: &&String| match evaluation.figures.get(*name) {
-            Some(share) if is_share(name) => format!("{:.2}", 100.0 * share),
+        let cell = |name: &&String| match evaluation.figures.get(*name) {
+            Some(share) if figure::is_share(name) => format!("{:.2}", 100.0 * share),
             Some(figure) => format!("{figure:.4}"),
             None => "-".to_string(),
         };
         let row = [evaluation.run.clone(), evaluation.step.to_string()];
-        table.add(row.into_iter().chain(names.iter().map(figure)));
+        table.add(row.into_iter().chain(names.iter().map(cell)));
     }
     table
 }

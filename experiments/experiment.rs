@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use clap::{ArgMatches, FromArgMatches};
+use dni::quality::WeightedCosine;
+use dni::report::Record;
 use dni::run::Checkpoint;
 use dni::train::Progress;
 use dni::{Backend, Quality};
@@ -13,11 +15,11 @@ use serde_json::{Value, json};
 
 use crate::args::{CallArgs, Format, Misuse};
 use crate::comparison::{Comparison, Outcomes, Run, Settings};
-use crate::output;
 use crate::sections::quality_of;
 use crate::source::TestDataArgs;
-use crate::stats;
 use crate::table::Table;
+use crate::verdict::{self, Measure};
+use crate::{output, session, stats};
 
 /// A task, the networks that learn it, and what is measured of them, by its settings.
 pub trait Experiment: Settings {
@@ -33,6 +35,9 @@ pub trait Experiment: Settings {
     /// Whether its networks look at images, and may be measured on others.
     const HAS_IMAGES: bool = false;
 
+    /// The method by which others are measured: that of true gradients.
+    const REFERENCE: &'static str = "backprop";
+
     /// What the runs of a call share.
     type Shared: Sync;
 
@@ -44,6 +49,9 @@ pub trait Experiment: Settings {
 
     /// Trains one run, and measures it.
     fn train(run: &Run<Self>, shared: &Self::Shared) -> anyhow::Result<Trained<Self::Figures>>;
+
+    /// The figure that says how well a run has learned its task.
+    fn measure(&self, figures: &Self::Figures) -> Measure;
 
     /// The columns of the table of such results.
     fn columns(&self, results: &[RunResult<Self::Figures>]) -> Vec<Column<Self::Figures>>;
@@ -115,8 +123,21 @@ pub struct RunResult<F> {
     pub steps_per_second: f64,
     #[serde(flatten)]
     pub figures: F,
+    /// How well it has learned.
+    pub measure: Measure,
+    /// How good the synthetic gradients were in the end.
     pub interfaces: Vec<Quality>,
+    /// What they were worth on the way.
+    pub worth: Vec<Worth>,
     pub run_dir: String,
+}
+
+/// What the synthetic gradients of an interface were worth while there was something to learn.
+#[derive(Debug, Serialize)]
+pub struct Worth {
+    pub interface: String,
+    /// The mean cosine with the true gradient, weighted by its norm; none if they were never compared.
+    pub cosine: Option<f64>,
 }
 
 /// The runs of one method, from several seeds.
@@ -157,22 +178,23 @@ impl<F> Column<F> {
         Self::new("steps/s", digits, |result| Some(result.steps_per_second))
     }
 
-    /// The cosine of synthetic and true gradients at the only interface.
-    pub fn cosine() -> Self {
-        Self::of("cosine", |results| {
-            stats::cosines(
-                results
-                    .iter()
-                    .filter_map(|result| result.interfaces.first()),
-            )
+    /// What the synthetic gradients at the only interface were worth.
+    pub fn worth() -> Self {
+        Self::of("worth", |results| {
+            stats::worths(results.iter().filter_map(|result| {
+                let quality = result.interfaces.first()?;
+                Some((result.worth_at(&quality.name), quality.state))
+            }))
         })
     }
 
     /// The same at the interface on top of hidden layer `i`, from 0.
-    pub fn cosine_of_layer(i: usize) -> Self {
-        Self::of(&format!("cosine {}", i + 1), move |results| {
-            let interfaces = results.iter().map(|result| &result.interfaces[..]);
-            stats::cosines(interfaces.filter_map(|qualities| quality_of(qualities, i)))
+    pub fn worth_of_layer(i: usize) -> Self {
+        Self::of(&format!("worth {}", i + 1), move |results| {
+            stats::worths(results.iter().filter_map(|result| {
+                let quality = quality_of(&result.interfaces, i)?;
+                Some((result.worth_at(&quality.name), quality.state))
+            }))
         })
     }
 
@@ -196,7 +218,8 @@ pub fn run<E: Experiment>(flags: &ArgMatches) -> anyhow::Result<()> {
     let (comparison, report) = compare::<E>(&args, &call)?;
     let format = call.output.format;
     comparison.print(&report, &report.outcomes, format, |report| {
-        report.table(&comparison.settings)
+        let table = report.table(&comparison.settings).to_text();
+        format!("{table}\n{}\n", report.sentences(&comparison.settings))
     })?;
     if let Format::Text = format {
         output::print(&E::below_table(&report.outcomes.results))?;
@@ -214,6 +237,33 @@ pub fn results<E: Experiment>(flags: &ArgMatches) -> anyhow::Result<Value> {
     Ok(serde_json::to_value(report)?)
 }
 
+/// What a call would do.
+pub struct Outline {
+    /// The settings that it would leave in its folder.
+    pub settings: String,
+    pub runs: usize,
+    pub backend: Backend,
+    /// Bytes that a run needs at the very least.
+    pub memory: u128,
+    /// Whether a run takes the machine for itself.
+    pub is_alone: bool,
+}
+
+/// What the flags ask for, which nothing is done of but to refuse what could not be trained.
+pub fn outline<E: Experiment>(flags: &ArgMatches) -> anyhow::Result<Outline> {
+    let mut settings = E::from_args(None, &E::Args::from_arg_matches(flags)?);
+    settings.check()?;
+    settings.resolve();
+    let common = settings.common();
+    Ok(Outline {
+        settings: session::write_settings(&settings)?,
+        runs: common.methods.len() * common.seeds,
+        backend: common.backend,
+        memory: settings.memory(),
+        is_alone: settings.is_alone(),
+    })
+}
+
 /// Trains what the flags ask for.
 fn compare<E: Experiment>(
     args: &E::Args,
@@ -225,13 +275,23 @@ fn compare<E: Experiment>(
     for (flag, word) in comparison.settings.go_on_with(args) {
         comparison.go_on_with(flag, word);
     }
-    let outcomes = comparison.run(|run| Ok(RunResult::new(run, E::train(run, &shared)?)))?;
-    let report = Report {
+    let report = |outcomes| Report {
         experiment: E::NAME,
         backend: comparison.settings.common().backend,
         about: comparison.settings.about(),
         outcomes,
     };
+    let one = |run: &Run<E>| {
+        let result = RunResult::new(run, E::train(run, &shared)?)?;
+        let mut alone = report(Outcomes {
+            results: vec![result],
+            failures: Vec::new(),
+        });
+        session::write_results(&run.folder, &alone)?;
+        Ok(alone.outcomes.results.remove(0))
+    };
+    let report = report(comparison.run(one)?);
+    comparison.keep(&report)?;
     Ok((comparison, report))
 }
 
@@ -259,22 +319,39 @@ pub fn evaluate<E: Experiment>(
 
 impl<F> RunResult<F> {
     /// Also says how the run went.
-    fn new<S: Settings>(run: &Run<S>, trained: Trained<F>) -> Self {
+    fn new<E>(run: &Run<E>, trained: Trained<F>) -> anyhow::Result<Self>
+    where
+        E: Experiment<Figures = F>,
+    {
         let Progress { step, seconds } = trained.progress;
         run.say(&format!(
             "{step} steps in {seconds:.1} s, {}",
             trained.in_words
         ));
-        Self {
+        let of_interface = |(interface, worth): (String, WeightedCosine)| Worth {
+            interface,
+            cosine: worth.mean(),
+        };
+        // The curves are not wanted here.
+        let record = Record::read(&run.folder, 1)?;
+        Ok(Self {
             method: run.method.to_string(),
             seed: run.seed,
             steps: step,
             seconds,
             steps_per_second: step as f64 / seconds,
+            measure: run.settings.measure(&trained.figures),
             figures: trained.figures,
             interfaces: trained.interfaces,
+            worth: record.worth.into_iter().map(of_interface).collect(),
             run_dir: run.folder.display().to_string(),
-        }
+        })
+    }
+
+    /// What the synthetic gradients of an interface were worth.
+    fn worth_at(&self, interface: &str) -> Option<f64> {
+        let mut worth = self.worth.iter();
+        worth.find(|worth| worth.interface == interface)?.cosine
     }
 }
 
@@ -293,5 +370,39 @@ impl<F> Report<F> {
             table.add([method.clone()].into_iter().chain(cells));
         }
         table
+    }
+
+    /// A sentence for each method: whether it has learned, and what its synthetic gradients were worth.
+    fn sentences<E: Experiment<Figures = F>>(&self, settings: &E) -> String {
+        let results = &self.outcomes.results;
+        let methods = settings.common().methods.iter().map(ToString::to_string);
+        let methods: Vec<String> = methods.collect();
+        let of_method = |method: &str| {
+            let own: Vec<_> = results.iter().filter(|r| r.method == method).collect();
+            let measures: Vec<Measure> = own.iter().map(|r| r.measure).collect();
+            let worths = own.iter().flat_map(|r| &r.worth);
+            let worths = worths.filter_map(|w| Some((w.interface.as_str(), w.cosine?)));
+            (measures, worths.collect::<Vec<_>>())
+        };
+        let (measures, worths) = of_method(E::REFERENCE);
+        let reference = verdict::Runs {
+            method: E::REFERENCE,
+            measures: &measures,
+            worths: &worths,
+        };
+        let sentences = methods.iter().map(|method| {
+            let (measures, worths) = of_method(method);
+            let runs = verdict::Runs {
+                method,
+                measures: &measures,
+                worths: &worths,
+            };
+            verdict::sentence(&runs, Some(&reference))
+        });
+        let mut said: Vec<String> = sentences.filter(|text| !text.is_empty()).collect();
+        if results.iter().any(|result| !result.worth.is_empty()) {
+            said.push(verdict::WORTH.to_string());
+        }
+        said.join("\n")
     }
 }

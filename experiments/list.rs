@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::args::Format;
 use crate::session::Damaged;
 use crate::table::Table;
-use crate::{output, session};
+use crate::{figure, output, session};
 
 /// Flags of `dni list`.
 #[derive(Debug, Args)]
@@ -51,6 +51,9 @@ enum Column {
 #[derive(Debug, Serialize)]
 struct Listed {
     run: String,
+    /// What the person calls it, and finds it by.
+    name: Option<String>,
+    tags: Vec<String>,
     experiment: String,
     method: String,
     seed: Option<i64>,
@@ -119,8 +122,14 @@ impl Listed {
         };
         let methods = of_run("methods").and_then(toml::Value::as_array);
         let methods = methods.map(|methods| methods.iter().map(text).collect::<Vec<_>>());
+        let (name, tags, date) = match record.origin.clone() {
+            Some(origin) => (origin.name, origin.tags, origin.date),
+            None => (None, Vec::new(), None),
+        };
         Ok(Self {
             run: folder.display().to_string(),
+            name,
+            tags,
             experiment: of_run("experiment").map(text).unwrap_or_default(),
             method: methods.unwrap_or_default().join(","),
             seed: of_run("seed").and_then(toml::Value::as_integer),
@@ -128,7 +137,7 @@ impl Listed {
             is_finished: record.is_finished,
             figure: Best::of(&record),
             seconds: record.seconds,
-            date: record.origin.and_then(|origin| origin.date),
+            date,
         })
     }
 
@@ -139,6 +148,8 @@ impl Listed {
         };
         vec![
             self.run.clone(),
+            self.name.clone().unwrap_or_default(),
+            self.tags.join(", "),
             self.experiment.clone(),
             self.method.clone(),
             self.seed.map_or("-".to_string(), |seed| seed.to_string()),
@@ -158,7 +169,7 @@ impl Best {
             curves.filter(|(quantity, _)| quantity.interface.is_none())
         };
         let kinds: [fn(&str) -> bool; 4] = [
-            Self::is_error,
+            figure::is_share,
             Self::is_better_high,
             |name| name.contains("bits"),
             |name| name == "loss",
@@ -174,10 +185,6 @@ impl Best {
                 false => point.least,
             },
         })
-    }
-
-    fn is_error(name: &str) -> bool {
-        name.ends_with("_error")
     }
 
     fn is_better_high(name: &str) -> bool {
@@ -200,16 +207,19 @@ impl Best {
 
     fn told(&self) -> String {
         let name = self.name.replace('_', " ");
-        match Self::is_error(&self.name) {
+        match figure::is_share(&self.name) {
             true => format!("{name} {:.2} %", 100.0 * self.value),
             false => format!("{name} {}", (1e4 * self.value).round() / 1e4),
         }
     }
 }
 
+/// Columns of names and tags only where there are some.
 fn table(listed: &[Listed]) -> Table {
-    let mut table = Table::new([
+    const TITLES: [&str; 10] = [
         "run",
+        "name",
+        "tags",
         "experiment",
         "method",
         "seed",
@@ -217,8 +227,17 @@ fn table(listed: &[Listed]) -> Table {
         "best",
         "seconds",
         "began",
-    ]);
-    listed.iter().for_each(|run| table.add(run.row()));
+    ];
+    let rows: Vec<Vec<String>> = listed.iter().map(Listed::row).collect();
+    let is_shown = |column: usize| {
+        let is_optional = ["name", "tags"].contains(&TITLES[column]);
+        !is_optional || rows.iter().any(|row| !row[column].is_empty())
+    };
+    let shown: Vec<usize> = (0..TITLES.len()).filter(|&i| is_shown(i)).collect();
+    let mut table = Table::new(shown.iter().map(|&i| TITLES[i]));
+    for row in rows {
+        table.add(shown.iter().map(|&i| row[i].clone()));
+    }
     table
 }
 

@@ -1,4 +1,4 @@
-//! The program: `dni EXPERIMENT`, then `dni list`, `report`, `plot`, `eval` and `export`;
+//! The program: `dni EXPERIMENT` and `dni sweep EXPERIMENT`, then `dni list`, `report`, `plot`, `eval` and `export`;
 //! `dni reproduce`; `dni bench`, `dni plan`, `dni serve`, `dni backends`.
 //!
 //! Results go to stdout, progress and messages to stderr. It ends with 0 when done, 1 when a run
@@ -16,12 +16,14 @@ mod defaults;
 mod eval;
 mod experiment;
 mod export;
+mod figure;
 mod list;
 mod memory;
 mod method;
 mod network;
 mod origin;
 mod output;
+mod overall;
 mod plan;
 mod plot;
 mod progress;
@@ -39,11 +41,13 @@ mod signals;
 mod sites;
 mod source;
 mod stats;
+mod sweep;
 mod synthesizer;
 mod table;
 mod tally;
 mod tasks;
 mod token;
+mod verdict;
 mod weights;
 mod workers;
 mod writing;
@@ -86,6 +90,9 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Write the parameters of a trained network to a safetensors file, as PyTorch has them
     Export(weights::ExportArgs),
+    /// Make runs by every combination of several values of flags, and list them, the best first
+    #[command(subcommand, after_help = sweep::HELP)]
+    Sweep(sweep::Sweep),
     /// Make a table of experiments/README.md: all its runs, and a verdict for each claim
     Reproduce(reproduce::ReproduceArgs),
     /// Time training steps on several backends
@@ -114,6 +121,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Experiment(call) => call.run(),
+        Command::Sweep(sweep) => sweep::run(sweep),
         Command::Report(args) => report::run(args),
         Command::List(args) => list::run(args),
         Command::Plot(args) => plot::run(args),

@@ -3,9 +3,11 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 
+use crate::dashboard;
 use crate::progress::beside_bars;
 
 /// Prints a text that ends in a line break.
@@ -17,9 +19,28 @@ pub fn print(text: &str) -> anyhow::Result<()> {
         .context("cannot write to stdout")
 }
 
-/// Says something on stderr. That nobody listens there is no reason to stop.
+/// What was said while a dashboard had the terminal.
+static HELD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Says something on stderr, once no dashboard is on it. That nobody listens there is no reason to stop.
 pub fn say(text: &str) {
-    let _ = beside_bars(|| writeln!(io::stderr().lock(), "{text}"));
+    match dashboard::is_on() {
+        true => held().push(text.to_string()),
+        false => {
+            let _ = beside_bars(|| writeln!(io::stderr().lock(), "{text}"));
+        }
+    }
+}
+
+/// Says what was held back.
+pub fn say_held() {
+    let all: Vec<String> = held().drain(..).collect();
+    all.iter().for_each(|text| say(text));
+}
+
+fn held() -> MutexGuard<'static, Vec<String>> {
+    // It is whole whatever panicked.
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the reader of stdout has gone, as `head` does: no failure of ours.

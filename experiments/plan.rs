@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::args::{BackendChoice, Format, Misuse, positive, whole};
 use crate::comparison::Settings as _;
 use crate::method::Method;
+use crate::progress::Busy;
 use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
@@ -129,6 +130,7 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
     let (input, target) = images.rows(&rows, &device);
     let batch = Batch::labelled(input, target);
 
+    let busy = Busy::new("timing the parts of a step", false);
     let costs = measure(&args, &locked, &decoupled, &batch, &device)?;
     let rows = numbers.into_iter().map(|workers| {
         Ok(Row {
@@ -150,8 +152,9 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
         backprop_seconds: costs.backprop(),
         message_seconds: costs.message.as_secs_f64(),
         predictions: rows.collect::<dni::Result<_>>()?,
-        checks: check(&costs, &args, chain, &batch)?,
+        checks: check(&costs, &args, chain, &batch, &busy)?,
     };
+    drop(busy);
     output::print(&match args.format {
         Format::Json => serde_json::to_string(&report)? + "\n",
         Format::Text => report.to_text(),
@@ -228,6 +231,7 @@ fn check(
     args: &PlanArgs,
     chain: impl Fn(Method) -> Result<Chain, Misuse>,
     batch: &Batch,
+    busy: &Busy,
 ) -> anyhow::Result<Vec<Check>> {
     let processors = dni::backend::processors();
     let workers = processors.min(costs.decoupled.len());
@@ -264,8 +268,12 @@ fn check(
             unlocked("cdni", chain(Method::CDNI)?, decoupled, Credit::Synthetic)?,
         ]);
     }
-    for _ in 0..=args.repetitions {
+    for repetition in 0..=args.repetitions {
         for case in &mut cases {
+            busy.set(format!(
+                "checking {} on this machine, {repetition} of {} repetitions done",
+                case.method, args.repetitions
+            ));
             let start = Instant::now();
             let (steps, lessons) = (0..case.steps, case.credit.into());
             let train = |_| batch.clone();

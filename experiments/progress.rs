@@ -1,7 +1,11 @@
-//! A progress bar on stderr.
+//! Progress on stderr: bars on a terminal, elsewhere a line now and then.
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use dni::Result;
 use dni::data::fetch::Fetched;
@@ -72,6 +76,113 @@ impl Listener for Bar {
     }
 }
 
+/// What the program is at, said on stderr for as long as this lives, and longer than a moment: by a line
+/// that is kept up to date on a terminal, elsewhere by one after less than two seconds, and others in
+/// distances that grow with the time.
+pub struct Busy {
+    /// Dropped when it is over.
+    over: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    text: Arc<Mutex<String>>,
+}
+
+impl Busy {
+    /// Says a text, which [`set`](Self::set) changes.
+    pub fn new(text: impl Into<String>, quiet: bool) -> Self {
+        let text = Arc::new(Mutex::new(text.into()));
+        let current = Arc::clone(&text);
+        let said = move || lock(&current).clone();
+        Self::start(text, quiet, said.clone(), said)
+    }
+
+    /// Says what the first of these has for a terminal, and the second for a line.
+    pub fn saying(
+        quiet: bool,
+        for_terminal: impl Fn() -> String + Send + 'static,
+        for_line: impl Fn() -> String + Send + 'static,
+    ) -> Self {
+        Self::start(Arc::default(), quiet, for_terminal, for_line)
+    }
+
+    fn start(
+        text: Arc<Mutex<String>>,
+        quiet: bool,
+        for_terminal: impl Fn() -> String + Send + 'static,
+        for_line: impl Fn() -> String + Send + 'static,
+    ) -> Self {
+        let (sender, over) = channel();
+        let work = move || match io::stderr().is_terminal() {
+            true => keep_line(&over, for_terminal),
+            false => write_lines(&over, for_line),
+        };
+        // Without a thread it is silent.
+        let thread = (!quiet).then(|| thread::Builder::new().name("dni progress".to_string()));
+        Self {
+            over: Some(sender),
+            thread: thread.and_then(|thread| thread.spawn(work).ok()),
+            text,
+        }
+    }
+
+    /// Says something else from now on.
+    pub fn set(&self, text: impl Into<String>) {
+        *lock(&self.text) = text.into();
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        drop(self.over.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock(text: &Mutex<String>) -> MutexGuard<'_, String> {
+    text.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for so long: whether it is not over by then.
+fn goes_on(over: &Receiver<()>, time: Duration) -> bool {
+    over.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
+}
+
+/// Keeps a line on the terminal, below the bars.
+fn keep_line(over: &Receiver<()>, text: impl Fn() -> String) {
+    /// What takes less is not worth a line.
+    const MOMENT: Duration = Duration::from_millis(300);
+    if !goes_on(over, MOMENT) {
+        return;
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
+    let style = style.expect("the template is well-formed");
+    let bar = BARS.add(ProgressBar::new_spinner().with_style(style));
+    loop {
+        bar.set_message(text());
+        bar.tick();
+        if !goes_on(over, MOMENT) {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    BARS.remove(&bar);
+}
+
+/// Writes a line, and others later.
+fn write_lines(over: &Receiver<()>, text: impl Fn() -> String) {
+    let begun = Instant::now();
+    while goes_on(over, distance(begun.elapsed())) {
+        output::say(&text());
+    }
+}
+
+/// How long nothing is said after so much time: a log of hours has no thousands of lines.
+fn distance(elapsed: Duration) -> Duration {
+    const LEAST: Duration = Duration::from_millis(1_800);
+    LEAST.max(elapsed / 10)
+}
+
 /// A style with a rate.
 fn style(template: &str) -> ProgressStyle {
     let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
@@ -114,5 +225,22 @@ fn target(quiet: bool) -> ProgressDrawTarget {
         ProgressDrawTarget::hidden()
     } else {
         ProgressDrawTarget::stderr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_word_and_no_log_drowns_in_them() {
+        let (mut elapsed, mut lines) = (Duration::ZERO, 0);
+        while elapsed < Duration::from_secs(3_600) {
+            let distance = distance(elapsed);
+            assert!(distance < Duration::from_secs(2) || distance <= elapsed / 10);
+            elapsed += distance;
+            lines += 1;
+        }
+        assert!((50..100).contains(&lines), "{lines} lines in an hour");
     }
 }

@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
 use dni::run::Checkpoint;
 use serde_json::Value;
 
-use crate::experiment::{self, Experiment};
+use crate::experiment::{self, Experiment, Outline};
 use crate::source::TestDataArgs;
 use crate::tasks;
 
@@ -23,6 +23,8 @@ pub struct Entry {
     command: fn() -> Command,
     run: fn(&ArgMatches) -> anyhow::Result<()>,
     results: fn(&ArgMatches) -> anyhow::Result<Value>,
+    /// Says what a call would do, and refuses what it could not.
+    pub outline: fn(&ArgMatches) -> anyhow::Result<Outline>,
     /// Measures a run that was trained earlier.
     pub evaluate: fn(Checkpoint, &TestDataArgs, &Device) -> anyhow::Result<BTreeMap<String, f64>>,
 }
@@ -36,8 +38,14 @@ impl Entry {
             command: || E::Args::augment_args(Command::new(E::NAME)).about(E::ABOUT),
             run: experiment::run::<E>,
             results: experiment::results::<E>,
+            outline: experiment::outline::<E>,
             evaluate: experiment::evaluate::<E>,
         }
+    }
+
+    /// Its command, with all flags.
+    pub fn command(&self) -> Command {
+        (self.command)()
     }
 
     /// The experiment of this name.
@@ -54,6 +62,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// A call with flags of the experiment's command.
+    pub fn new(entry: &'static Entry, flags: ArgMatches) -> Self {
+        Self { entry, flags }
+    }
+
     pub fn run(&self) -> anyhow::Result<()> {
         (self.entry.run)(&self.flags)
     }
@@ -69,7 +82,7 @@ impl FromArgMatches for Call {
         let given = matches.subcommand();
         let given = given.and_then(|(name, flags)| Some((Entry::find(name)?, flags.clone())));
         match given {
-            Some((entry, flags)) => Ok(Self { entry, flags }),
+            Some((entry, flags)) => Ok(Self::new(entry, flags)),
             None => Err(Error::raw(
                 ErrorKind::InvalidSubcommand,
                 "this is no experiment",
@@ -85,7 +98,7 @@ impl FromArgMatches for Call {
 
 impl Subcommand for Call {
     fn augment_subcommands(program: Command) -> Command {
-        program.subcommands(tasks::ALL.iter().map(|entry| (entry.command)()))
+        program.subcommands(tasks::ALL.iter().map(Entry::command))
     }
 
     fn augment_subcommands_for_update(program: Command) -> Command {

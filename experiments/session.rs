@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, bail};
 use dni::learner::Learner;
 use dni::report;
-use dni::run::{FolderLock, RunFolder, TensorBoard};
+use dni::run::{FolderLock, Origin, RunFolder, TensorBoard};
 use dni::train::{Checkpointer as _, Listener, Outcome, Plan, Progress, Task, train};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,9 +17,14 @@ use serde::de::DeserializeOwned;
 use crate::args::{Format, Misuse, OutputArgs, check_threads};
 use crate::dashboard::{self, Dashboard};
 use crate::origin::origin;
+use crate::overall::{self, AtWork, Expected};
 use crate::progress::Bar;
-use crate::shell::{quoted, quoted_path};
+use crate::shell::{self, quoted, quoted_path};
 use crate::{output, signals};
+
+/// What a run, and a call of several, has in its folder when it has come to its end: the object that
+/// `--format json` prints of it.
+pub const RESULTS: &str = "results.json";
 
 /// One call of the program: a folder with one run in it, or a folder of runs.
 pub struct Session {
@@ -27,7 +32,12 @@ pub struct Session {
     pub folder: PathBuf,
     pub quiet: bool,
     tensorboard: bool,
-    dashboard: bool,
+    /// Whether a dashboard is wished, and the one that is on the terminal.
+    wants_dashboard: bool,
+    dashboard: Mutex<Option<Dashboard>>,
+    /// What the person calls its runs, and finds them by, if that is said.
+    name: Option<String>,
+    tags: Vec<String>,
     /// Flags of the command that goes on, beside the folder.
     flags: String,
     stop: &'static AtomicBool,
@@ -70,7 +80,10 @@ impl Session {
             folder,
             quiet: output.quiet,
             tensorboard: output.tensorboard,
-            dashboard: output.dashboard,
+            wants_dashboard: output.dashboard,
+            dashboard: Mutex::new(None),
+            name: output.name.clone(),
+            tags: output.tags.clone(),
             flags,
             stop: asked_to_stop(output.quiet)?,
             lock: Mutex::new(Some(lock)),
@@ -80,8 +93,28 @@ impl Session {
 
     /// Writes the settings and origin of a new session.
     pub fn create(&self, settings: &str) -> anyhow::Result<()> {
-        origin().write(&self.folder)?;
+        self.named(origin()).write(&self.folder)?;
         self.write_settings(settings)
+    }
+
+    /// Gives runs that are there already another name or other tags, if they are said.
+    pub fn rename(&self) -> anyhow::Result<()> {
+        if self.name.is_none() && self.tags.is_empty() {
+            return Ok(());
+        }
+        let known = Origin::find(&self.folder)?;
+        Ok(self
+            .named(known.unwrap_or_else(origin))
+            .write(&self.folder)?)
+    }
+
+    /// An origin with the name and the tags that were said.
+    fn named(&self, mut origin: Origin) -> Origin {
+        origin.name = self.name.clone().or(origin.name);
+        if !self.tags.is_empty() {
+            origin.tags.clone_from(&self.tags);
+        }
+        origin
     }
 
     fn write_settings(&self, settings: &str) -> anyhow::Result<()> {
@@ -117,11 +150,11 @@ impl Session {
 
     /// Trains one run of the session, from its checkpoint if it has one.
     ///
-    /// `label` names it on the screen, `folder` is its own. `settings` are those that it was saved under,
-    /// and those that it is to go on under.
+    /// `label` names it on the screen, and `kind` it and others that take about as long; `folder` is its
+    /// own. `settings` are those that it was saved under, and those that it is to go on under.
     pub fn train<L: Learner>(
         &self,
-        label: &str,
+        (label, kind): (&str, &str),
         folder: &Path,
         [saved, settings]: [&impl dni::run::Settings; 2],
         learner: &mut L,
@@ -144,19 +177,21 @@ impl Session {
                 Progress::default(),
             ),
         };
+        remove_results(folder)?;
         if let Some(settings) = held(&self.longer).take() {
             self.write_settings(&settings)?;
         }
-        let mut progress: Box<dyn Listener> = match self.dashboard {
-            true => Box::new(
-                Dashboard::open(label, &write_settings(settings)?, self.stop)
-                    .context("cannot take over the terminal for --dashboard")?,
-            ),
-            false => Box::new(Bar::new(label, self.quiet)),
+        let settings = write_settings(settings)?;
+        let show = |dashboard: &mut Dashboard| dashboard.show(label, &settings);
+        let part = held(&self.dashboard).as_mut().and_then(show);
+        let mut progress: Box<dyn Listener> = match part {
+            Some(part) => Box::new(part),
+            None => Box::new(Bar::new(label, self.quiet)),
         };
         let board = || TensorBoard::create(folder, &learner.interface_names());
         let mut board = self.tensorboard.then(board).transpose()?;
-        let mut listeners: Vec<&mut dyn Listener> = vec![progress.as_mut()];
+        let mut at_work = AtWork::begin(label, kind, plan);
+        let mut listeners: Vec<&mut dyn Listener> = vec![&mut at_work, progress.as_mut()];
         listeners.extend(board.as_mut().map(|board| board as &mut dyn Listener));
         let outcome = train(
             learner,
@@ -185,10 +220,26 @@ impl Session {
         }
     }
 
+    /// Says how far all runs are, so many at the same time, as long as what this returns lives: on the
+    /// dashboard, if one is wished.
+    pub fn show(&self, runs: usize, jobs: usize) -> anyhow::Result<Shown<'_>> {
+        let expected = overall::expect(runs, jobs, self.quiet || self.wants_dashboard);
+        if self.wants_dashboard {
+            let dashboard = Dashboard::open(self.stop);
+            let dashboard = dashboard.context("cannot take over the terminal for --dashboard")?;
+            held(&self.dashboard).replace(dashboard);
+        }
+        Ok(Shown {
+            session: self,
+            _expected: expected,
+        })
+    }
+
     /// The command that goes on where this call has stopped, from any folder.
     pub fn go_on(&self) -> String {
         let folder = quoted_path(&self.folder);
-        format!("dni {} --resume {folder}{}", self.experiment, self.flags)
+        let (program, experiment) = (shell::program(), self.experiment);
+        format!("{program} {experiment} --resume {folder}{}", self.flags)
     }
 
     /// Draws the curves of all runs together.
@@ -201,6 +252,19 @@ impl Session {
         if !self.quiet {
             output::say(text);
         }
+    }
+}
+
+/// How far all runs are is shown as long as this lives.
+pub struct Shown<'a> {
+    session: &'a Session,
+    _expected: Expected,
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        // It waits for the thread that draws, which needs nothing of the session.
+        drop(held(&self.session.dashboard).take());
     }
 }
 
@@ -233,6 +297,26 @@ pub fn asked_to_stop(quiet: bool) -> anyhow::Result<&'static AtomicBool> {
         bail!("cannot listen for Ctrl-C: {error}");
     }
     Ok(&ASKED)
+}
+
+/// Writes the results of a run, or of a call, to its folder.
+pub fn write_results(folder: &Path, report: &impl Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string(report)? + "\n";
+    Ok(dni::run::write_atomically(
+        &folder.join(RESULTS),
+        text.as_bytes(),
+    )?)
+}
+
+/// Removes results of before, which are not those of a run that begins or goes on.
+pub fn remove_results(folder: &Path) -> anyhow::Result<()> {
+    let path = folder.join(RESULTS);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove '{}'", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Takes a folder, made if there is none, in which no other process may be at work from now on.
@@ -320,8 +404,9 @@ pub fn read_settings<S: DeserializeOwned>(folder: &Path, experiment: &str) -> an
     })?;
     if let Some(other) = experiment_of(&text).filter(|found| found != experiment) {
         return Err(Misuse(format!(
-            "cannot resume: the folder holds runs of the experiment '{other}'; use dni {other} \
-             --resume"
+            "cannot resume: the folder holds runs of the experiment '{other}'; use {} {other} \
+             --resume",
+            shell::program()
         ))
         .into());
     }

@@ -1,6 +1,19 @@
 //! Words as a shell reads them.
 
+use std::env;
 use std::path::Path;
+
+/// What a command of this program begins with, as the person has called it: from its sources by
+/// `cargo run`, which needs the features again, or where it is installed.
+pub fn program() -> &'static str {
+    let is_set = |name: &str| env::var_os(name).is_some();
+    let of_package = env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == "dni");
+    match (of_package && is_set("CARGO"), cfg!(feature = "remote")) {
+        (true, false) => "cargo run --",
+        (true, true) => "cargo run --features remote --",
+        (false, _) => "dni",
+    }
+}
 
 /// A word as it stands in a command.
 pub fn quoted(word: &str) -> String {

@@ -80,6 +80,9 @@ impl Source {
     /// Of every one of them.
     pub const CLASSES: usize = 10;
 
+    /// How often one is wrong who guesses the class.
+    pub const GUESSING: f64 = 1.0 - 1.0 / Self::CLASSES as f64;
+
     fn library(self) -> Option<ImageLibrary> {
         match self {
             Self::Glyphs => None,

@@ -1,6 +1,6 @@
 //! Mean and spread of a few figures.
 
-use dni::{GradientState, Quality};
+use dni::GradientState;
 
 /// The mean; NaN for none.
 pub fn mean(values: &[f64]) -> f64 {
@@ -50,21 +50,23 @@ pub fn summary(values: &[f64], digits: usize) -> String {
     }
 }
 
-/// The summary of the cosines of one interface in several runs, and of how many runs there is none,
-/// with the reason.
-pub fn cosines<'a>(qualities: impl IntoIterator<Item = &'a Quality>) -> String {
-    let (alive, others): (Vec<_>, Vec<_>) = qualities.into_iter().partition(|q| q.cosine.is_some());
-    let figures: Vec<f64> = alive.iter().filter_map(|q| q.cosine).collect();
-    let summary = (!figures.is_empty() || others.is_empty()).then(|| summary(&figures, 2));
+/// The summary of what synthetic gradients of one interface were worth in several runs, and of how many
+/// runs that is not known, with the state of the gradients in the end.
+pub fn worths(runs: impl IntoIterator<Item = (Option<f64>, GradientState)>) -> String {
+    let (known, others): (Vec<_>, Vec<_>) =
+        runs.into_iter().partition(|(worth, _)| worth.is_some());
+    let figures: Vec<f64> = known.iter().filter_map(|(worth, _)| *worth).collect();
     let states = [GradientState::Dead, GradientState::Broken].into_iter();
     let counted = states.filter_map(|state| {
-        let count = others.iter().filter(|q| q.state == state).count();
-        match (count, alive.len() + others.len()) {
+        let count = others.iter().filter(|(_, found)| *found == state).count();
+        match (count, known.len() + others.len()) {
             (0, _) => None,
             (_, 1) => Some(state.to_string()),
             _ => Some(format!("{count} {state}")),
         }
     });
+    let counted: Vec<String> = counted.collect();
+    let summary = (!figures.is_empty() || counted.is_empty()).then(|| summary(&figures, 2));
     let said: Vec<String> = summary.into_iter().chain(counted).collect();
     said.join(", ")
 }
@@ -74,23 +76,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interfaces_without_a_cosine_are_counted() {
-        let quality = |state, cosine| Quality {
-            name: "hidden1".to_string(),
-            state,
-            cosine,
-            relative_error: cosine,
-            norm: None,
-            absolute_error: None,
-        };
-        let alive = quality(GradientState::Alive, Some(0.5));
-        let dead = quality(GradientState::Dead, None);
-        let broken = quality(GradientState::Broken, None);
-        assert_eq!(cosines([]), "-");
-        assert_eq!(cosines([&alive]), "0.50");
-        assert_eq!(cosines([&dead]), "dead");
-        assert_eq!(cosines([&dead, &dead, &broken]), "2 dead, 1 broken");
-        assert_eq!(cosines([&alive, &alive, &dead]), "0.50 ± 0.00, 1 dead");
+    fn interfaces_that_were_never_compared_are_counted() {
+        let alive = (Some(0.5), GradientState::Alive);
+        let [dead, broken] =
+            [GradientState::Dead, GradientState::Broken].map(|state| (None, state));
+        assert_eq!(worths([]), "-");
+        assert_eq!(worths([(None, GradientState::Alive)]), "-");
+        assert_eq!(worths([alive]), "0.50");
+        assert_eq!(worths([dead]), "dead");
+        assert_eq!(worths([dead, dead, broken]), "2 dead, 1 broken");
+        assert_eq!(worths([alive, alive, dead]), "0.50 ± 0.00, 1 dead");
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct Tally {
     pub answers: usize,
     wrong: f64,
     loss: f64,
+    /// How often each class was right.
+    right: Vec<f32>,
 }
 
 impl Tally {
@@ -19,6 +21,16 @@ impl Tally {
         let [answers, _] = outputs.dims();
         let losses = loss.of_each(outputs.clone(), targets.clone().into());
         self.loss += f64::from(losses.sum().into_scalar::<f32>());
+        let of_classes: Vec<f32> = targets
+            .clone()
+            .sum_dim(0)
+            .into_data()
+            .try_into_vec()
+            .expect("targets are f32");
+        self.right.resize(of_classes.len(), 0.0);
+        for (sum, of_class) in self.right.iter_mut().zip(of_classes) {
+            *sum += of_class;
+        }
         let right = outputs.argmax(1).equal(targets.argmax(1)).float().sum();
         self.wrong += answers as f64 - f64::from(right.into_scalar::<f32>());
         self.answers += answers;
@@ -27,6 +39,12 @@ impl Tally {
     /// The share of answers that are another class.
     pub fn error(&self) -> f64 {
         self.wrong / self.answers as f64
+    }
+
+    /// The same share for one who always gives the answer that is right most often.
+    pub fn guessing(&self) -> f64 {
+        let most = self.right.iter().copied().fold(0.0, f32::max);
+        1.0 - f64::from(most) / self.answers as f64
     }
 
     /// The mean loss.

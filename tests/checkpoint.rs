@@ -809,7 +809,8 @@ fn in_a_warm_up_synthesizers_learn_and_sections_follow_backprop() {
         let last = rows.lines().last().expect("there are rows");
         checks.that(
             format!("their losses are recorded: {last}"),
-            last.split(',').filter(|cell| !cell.is_empty()).count() == 5,
+            // Beside the step, the seconds, the loss and the factor of the rates.
+            last.split(',').filter(|cell| !cell.is_empty()).count() == 6,
         );
 
         // After it, they are applied.

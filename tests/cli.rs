@@ -139,8 +139,7 @@ fn every_method_has_a_result_of_the_documented_form() {
         .collect();
     assert_eq!(who, expected);
     for result in results {
-        let fields =
-            "interfaces loss method run_dir seconds seed steps steps_per_second test train";
+        let fields = "interfaces loss measure method run_dir seconds seed steps steps_per_second test train worth";
         assert_eq!(keys(result).join(" "), fields);
         assert_eq!(result["steps"], 20);
         for figure in ["seconds", "steps_per_second", "loss"] {
@@ -297,7 +296,7 @@ fn synthesizers_and_lengths_can_be_chosen() {
 }
 
 #[test]
-fn the_table_has_a_row_for_each_method_and_nothing_else() {
+fn the_table_has_a_row_for_each_method_and_then_a_sentence() {
     let place = Place::new();
     let done = place
         .run(&format!(
@@ -306,8 +305,14 @@ fn the_table_has_a_row_for_each_method_and_nothing_else() {
         .succeeds();
     let first = |line: &str| line.split_whitespace().next().map(String::from);
     let rows: Vec<String> = done.stdout.lines().filter_map(first).collect();
-    let expected = ["method", "backprop", "dni", "lambda:0.5", "runs:"];
-    assert_eq!(rows, expected, "{done}");
+    let methods = ["backprop", "dni", "lambda:0.5"];
+    let expected = [
+        &["method"],
+        &methods[..],
+        &methods,
+        &["worth:", "runs:", "next:"],
+    ];
+    assert_eq!(rows, expected.concat(), "{done}");
     assert!(done.stdout.contains('±'), "two seeds have a spread: {done}");
     assert!(done.stderr.contains("dni, seed 2: 20 steps in"), "{done}");
     assert!(done.stdout.contains("runs: runs/adder-"), "{done}");
@@ -317,7 +322,7 @@ fn the_table_has_a_row_for_each_method_and_nothing_else() {
     for flag in ["--quiet", "-q"] {
         let quiet = place.run(&format!("{TINY} --method dni {flag}")).succeeds();
         assert_eq!(quiet.stderr, "");
-        assert_eq!(quiet.stdout.lines().count(), 3, "{quiet}");
+        assert_eq!(quiet.stdout.lines().count(), 7, "{quiet}");
     }
 }
 
@@ -340,22 +345,128 @@ fn assert_is_run(folder: &Path, steps: u64, columns: &str) {
     assert_eq!(events[events.len() - 1]["step"], steps);
 
     let scalars = read(folder.join("scalars.csv"));
-    assert_eq!(scalars.lines().next(), Some(columns));
+    let header = scalars.lines().next().expect("there is a header");
+    assert_eq!(header, columns);
     let steps_of_rows: Vec<u64> = scalars
         .lines()
         .skip(1)
         .map(|row| {
-            let cells: Vec<f64> = row
-                .split(',')
-                .map(|cell| cell.parse().expect("a number"))
-                .collect();
+            let cells: Vec<&str> = row.split(',').collect();
             assert_eq!(cells.len(), columns.split(',').count(), "{row}");
-            cells[0] as u64
+            // Not everything is measured in every step.
+            for cell in cells.iter().filter(|cell| !cell.is_empty()) {
+                assert!(cell.parse::<f64>().is_ok(), "{row}");
+            }
+            cells[0].parse().expect("a step")
         })
         .collect();
     assert_eq!(steps_of_rows.last(), Some(&steps));
     assert_eq!(steps_of_rows, recorded_steps(folder));
     assert_eq!(saved_step(folder), Some(steps as usize));
+}
+
+/// What was evaluated and compared stands in the row of its step, as it does in the events.
+#[track_caller]
+fn assert_figures_agree(folder: &Path) {
+    let table = read(folder.join("scalars.csv"));
+    let mut rows = table.lines().map(|row| row.split(',').collect::<Vec<_>>());
+    let header = rows.next().expect("there is a header");
+    let rows: Vec<_> = rows.collect();
+    let cell = |step: &Value, name: &str| {
+        let row = rows.iter().find(|row| step.to_string() == row[0]);
+        let column = header.iter().position(|column| *column == name);
+        let (row, column) = row.zip(column).expect("there is such a cell");
+        row[column].parse::<f64>().ok()
+    };
+    // Readers of JSON may round.
+    let is_same = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() < 1e-12,
+        (a, b) => a == b,
+    };
+    let mut compared = 0;
+    for event in events(folder) {
+        if let Some(error) = event["figures"]["unseen_error"].as_f64() {
+            assert!(is_same(cell(&event["step"], "unseen_error"), Some(error)));
+        }
+        for interface in event["interfaces"].as_array().into_iter().flatten() {
+            let name = interface["name"].as_str().expect("it has a name");
+            let cosine = cell(&event["step"], &format!("cosine_{name}"));
+            assert!(is_same(cosine, interface["cosine"].as_f64()), "{event}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 0, "nothing was compared");
+}
+
+/// The results in a folder are what the call has printed.
+#[test]
+fn every_run_and_every_call_leaves_its_results() {
+    let place = Place::new();
+    let printed = place.results(&format!("{TINY} --method backprop,dni --run-dir it"));
+    let left = |folder: &str| -> Value {
+        let text = read(place.path(folder).join("results.json"));
+        serde_json::from_str(&text).expect("it is JSON")
+    };
+    assert_eq!(left("it"), printed);
+    for (i, run) in ["it/backprop-seed1", "it/dni-seed1"].iter().enumerate() {
+        let own = left(run);
+        assert_eq!(own["results"], serde_json::json!([printed["results"][i]]));
+        assert_eq!(own["experiment"], "adder");
+    }
+    // A finished run that is gone on with leaves them again.
+    fs::remove_file(place.path("it/dni-seed1/results.json")).expect("it is there");
+    place.run("--resume it").succeeds();
+    assert_eq!(left("it/dni-seed1")["results"][0], printed["results"][1]);
+    assert_eq!(left("it"), printed);
+}
+
+/// A table ends with what came of each method and the command that shows more, as the program was
+/// called.
+#[test]
+fn a_call_says_what_came_of_it_and_what_to_do_next() {
+    let place = Place::new();
+    let call = format!("{TINY} --method backprop,cdni --run-dir it");
+    let text = place.run(&call).succeeds().stdout;
+    for words in [
+        "  worth 1  worth 2\n",
+        "\nbackprop learned ",
+        " of the unseen sums wrong (",
+        " by backprop, 93.75 % by guessing); its synthetic gradients were worth ",
+        "\nworth: the cosine",
+        "\nruns: it\nnext: dni report it\n",
+    ] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    let json = place.results("--resume it");
+    let [backprop, cdni] = [0, 1].map(|i| &json["results"][i]);
+    assert_eq!(backprop["worth"], serde_json::json!([]));
+    let worth = cdni["worth"][0]["cosine"].as_f64();
+    assert!(
+        worth.is_some_and(|worth| (-1.0..=1.0).contains(&worth)),
+        "{cdni}"
+    );
+    assert_eq!(cdni["measure"]["guessing"], 0.9375);
+
+    let mut command = place.command("--resume it");
+    let by_cargo = command.env("CARGO", "cargo").env("CARGO_PKG_NAME", "dni");
+    let text = Done::of(by_cargo).succeeds().stdout;
+    assert!(text.contains("\nnext: cargo run -- report it\n"), "{text}");
+}
+
+/// Who waits is told what for, where there is no terminal as well.
+#[test]
+fn a_long_run_is_not_silent() {
+    let place = Place::new();
+    let call = "adder --steps 1000000 --method dni --run-dir it";
+    let mut child = place.start(call);
+    let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    let begun = std::time::Instant::now();
+    let progress = |line: &String| line.starts_with("run 1 of 1") && line.contains("dni, seed 1");
+    let line = stderr.lines().map_while(Result::ok).find(progress);
+    child.kill().expect("a child can be killed");
+    child.wait().expect("a child can be waited for");
+    assert!(line.is_some(), "it said nothing");
+    assert!(begun.elapsed() < PATIENCE);
 }
 
 #[test]
@@ -364,8 +475,11 @@ fn a_run_leaves_settings_logs_and_a_checkpoint() {
     place
         .run(&format!("{TINY} --method dni --run-dir deep/one"))
         .succeeds();
-    let columns = "step,seconds,loss,synthesizer_loss_hidden1,synthesizer_loss_hidden2";
+    let columns = "step,seconds,loss,synthesizer_loss_hidden1,synthesizer_loss_hidden2,rate_factor,\
+        unseen_error,cosine_hidden1,cosine_hidden2,norm_hidden1,norm_hidden2,relative_error_hidden1,\
+        relative_error_hidden2";
     assert_is_run(&place.path("deep/one"), 20, columns);
+    assert_figures_agree(&place.path("deep/one"));
     let mut files: Vec<_> = fs::read_dir(place.path("deep/one"))
         .expect("there is a folder")
         .map(|entry| entry.expect("a folder can be listed").file_name())
@@ -377,6 +491,7 @@ fn a_run_leaves_settings_logs_and_a_checkpoint() {
         "curves.svg",
         "events.jsonl",
         "origin.toml",
+        "results.json",
         "scalars.csv",
         "settings.toml",
     ];
@@ -389,7 +504,7 @@ fn a_run_leaves_settings_logs_and_a_checkpoint() {
         .succeeds();
     for seed in [3, 4] {
         let folder = place.path(&format!("many/backprop-seed{seed}"));
-        assert_is_run(&folder, 20, "step,seconds,loss");
+        assert_is_run(&folder, 20, "step,seconds,loss,rate_factor,unseen_error");
         assert_is_run(
             &place.path(&format!("many/lambda-0.5-seed{seed}")),
             20,

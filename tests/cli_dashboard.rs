@@ -75,6 +75,26 @@ fn a_run_is_shown_and_the_terminal_given_back() {
     assert!(!after.contains(ENTER), "{after}");
 }
 
+/// All runs of a call are on one screen, and what they say comes after it.
+#[test]
+fn all_methods_are_shown_together() {
+    let place = Place::new();
+    let call = RUN.replace("--method dni", "--method backprop,dni");
+    let Some(mut child) = start_on_terminal(&place, &format!("{call} --steps 200")) else {
+        return;
+    };
+    let mut output = child.stdout.take().expect("it is a pipe");
+    let mut seen = read_until(&mut output, LEAVE);
+    output.read_to_string(&mut seen).expect("it is text");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0), "{seen}");
+    let (before, after) = seen.split_once(LEAVE).expect("it was left");
+    assert_eq!(before.matches(ENTER).count(), 1);
+    for said in ["backprop, seed 1: 200 steps", "dni, seed 1: 200 steps"] {
+        assert!(after.contains(said), "no {said:?} in {after}");
+        assert!(!before.contains(said), "{before}");
+    }
+}
+
 /// `q` asks; another key goes on, `y` saves and stops, and the run can be resumed.
 #[test]
 fn it_can_be_stopped_by_a_key() {

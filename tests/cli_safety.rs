@@ -249,7 +249,7 @@ fn one_bad_run_does_not_keep_the_others_from_theirs() {
         let rows: Vec<String> = done.stdout.lines().filter_map(first).collect();
         assert_eq!(
             rows,
-            ["method", "dni", "none", "failed:", "runs:"],
+            ["method", "dni", "none", "none", "failed:", "runs:", "next:"],
             "{done}"
         );
         let failure = done.stdout.lines().find(|line| line.starts_with(why));

@@ -38,7 +38,12 @@ fn shortened(arguments: Vec<String>) -> Vec<String> {
         experiment => {
             // Flags alone are those of the adder.
             let are_flags = experiment.is_empty() || experiment.starts_with('-');
-            let mut flags = short_flags(if are_flags { "adder" } else { experiment });
+            let command = match experiment {
+                "sweep" => arguments[..2].join(" "),
+                _ if are_flags => "adder".to_string(),
+                _ => experiment.to_string(),
+            };
+            let mut flags = short_flags(&command);
             flags.retain(|(flag, _)| *flag != "--steps" || !has("--epochs"));
             flags
         }

@@ -197,6 +197,34 @@ fn a_plot_is_drawn_over_steps_or_seconds() {
     assert_ne!(over("seconds"), over("steps"));
 }
 
+/// Names and tags stand beside the settings, and not in them.
+#[test]
+fn runs_are_found_by_their_names_and_tags() {
+    let place = Place::new();
+    let tiny = "adder --steps 4 --layers 4,4 --batch-size 8 --examples 16 --bits 3";
+    for call in [
+        "--method dni --run-dir runs/a --name first --tag quick,lecture",
+        "--method cdni --run-dir runs/b",
+    ] {
+        place.run(&format!("{tiny} {call}")).succeeds();
+    }
+    let found = |filter: &str| -> Vec<Value> {
+        let found = place.run(&format!("list --filter {filter} --format json"));
+        let found = list(&found.json(), "runs").clone();
+        found.iter().map(|run| run["run"].clone()).collect()
+    };
+    assert_eq!(found("lecture"), ["runs/a"]);
+    assert_eq!(found("FIRST"), ["runs/a"]);
+    assert!(!read(place.path("runs/a/settings.toml")).contains("lecture"));
+    place.run("adder --resume runs/b --name second").succeeds();
+    assert_eq!(found("second"), ["runs/b"]);
+    let table = place.run("list").succeeds().stdout;
+    assert!(table.contains("quick, lecture"), "{table}");
+    place
+        .run(&format!("{tiny} --tag a,,b"))
+        .fails(2, &["--tag", "must be a word"]);
+}
+
 #[test]
 fn runs_are_listed_sorted_and_filtered() {
     let place = place_with_runs();
@@ -222,6 +250,7 @@ fn runs_are_listed_sorted_and_filtered() {
     assert_eq!(dni, [1, 2]);
     let table = place.run("list").succeeds().stdout;
     assert_eq!(table.lines().count(), 7, "{table}");
+    assert!(!table.contains("tags"), "nothing is named or tagged");
     place.run("list nowhere").fails(1, &["nowhere"]);
     // One that is damaged does not keep the others from being listed.
     let log = place.path("runs/dni-seed1/scalars.csv");

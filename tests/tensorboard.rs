@@ -104,6 +104,7 @@ fn what_was_lost_in_a_crash_is_void() {
                 synthesizer_losses: Vec::new(),
                 input_losses: Vec::new(),
                 auxiliary_losses: Vec::new(),
+                rate_factor: 1.0,
             }));
         }
         hear(Event::Saved { step: to });

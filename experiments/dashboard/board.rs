@@ -1,170 +1,99 @@
-//! What a dashboard knows of a run.
+//! What a dashboard knows of the runs of a call.
 
-use std::collections::{BTreeMap, VecDeque};
-
-use dni::GradientState;
 use dni::train::Event;
 
-use super::trail::Trail;
+use super::run::RunBoard;
+use crate::figure;
 
-/// A run as far as it has told of itself.
-#[derive(Debug, Clone)]
+/// The runs of a call as far as they have told of themselves, finished ones too.
+#[derive(Debug, Clone, Default)]
 pub struct Board {
-    pub label: String,
-    /// Names and values.
-    pub settings: Vec<(String, String)>,
-    pub step: usize,
-    /// None if time alone ends the run.
-    pub steps: Option<usize>,
-    pub loss: Trail,
-    /// The figures of evaluations, by name.
-    pub figures: BTreeMap<String, Trail>,
-    /// The cosines of interfaces, by name, from the bottom up.
-    pub cosines: Vec<(String, Trail)>,
-    /// Interfaces whose gradients could not be compared the last time.
-    pub not_compared: BTreeMap<String, GradientState>,
-    /// Whether the user is asked if it should stop, and whether it does.
+    pub runs: Vec<RunBoard>,
+    /// How far all of them are, and how long they will take.
+    pub overall: String,
+    pub scale: Scale,
+    /// Whether the user is asked if they should stop, and whether they do.
     pub is_asking: bool,
     pub is_stopping: bool,
-    /// Steps and seconds at the last records.
-    recent: VecDeque<(usize, f64)>,
+}
+
+/// How values are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scale {
+    /// Losses on a logarithmic axis, others on a linear one.
+    #[default]
+    Usual,
+    Logarithmic,
+    Linear,
+}
+
+/// What happens to a run, by its number.
+pub enum News {
+    Begins { label: String, settings: String },
+    Heard(Event),
 }
 
 impl Board {
-    /// Records that the rate is taken over.
-    const RECENT: usize = 20;
-
-    /// A run with settings in TOML.
-    pub fn new(label: &str, settings: &str) -> Self {
-        let mut flat = Vec::new();
-        if let Ok(table) = settings.parse::<toml::Table>() {
-            flatten("", &table, &mut flat);
-        }
-        Self {
-            label: label.to_string(),
-            settings: flat,
-            step: 0,
-            steps: None,
-            loss: Trail::default(),
-            figures: BTreeMap::new(),
-            cosines: Vec::new(),
-            not_compared: BTreeMap::new(),
-            is_asking: false,
-            is_stopping: false,
-            recent: VecDeque::new(),
+    /// Takes note of what happens to a run, by its number from 0.
+    pub fn hear(&mut self, run: usize, news: News) {
+        match news {
+            News::Begins { label, settings } => self.runs.push(RunBoard::new(&label, &settings)),
+            News::Heard(event) => {
+                if let Some(run) = self.runs.get_mut(run) {
+                    run.hear(&event);
+                }
+            }
         }
     }
 
-    pub fn hear(&mut self, event: &Event) {
-        match event {
-            Event::Started { step, steps } => (self.step, self.steps) = (*step, *steps),
-            Event::Progress(scalars) => {
-                self.step = scalars.step;
-                self.loss.add(scalars.step as f64, scalars.loss);
-                self.recent.push_back((scalars.step, scalars.seconds));
-                if self.recent.len() > Self::RECENT {
-                    self.recent.pop_front();
-                }
+    /// Runs that are not over.
+    pub fn at_work(&self) -> impl Iterator<Item = &RunBoard> {
+        self.runs.iter().filter(|run| !run.is_over)
+    }
+
+    /// The run that is shown with all its parts: the first at work, or the last one.
+    pub fn shown(&self) -> Option<&RunBoard> {
+        self.at_work().next().or(self.runs.last())
+    }
+
+    /// The number of a run's method among the methods there are.
+    pub fn number_of(&self, run: &RunBoard) -> usize {
+        let mut methods: Vec<&str> = Vec::new();
+        for known in &self.runs {
+            if !methods.contains(&known.method()) {
+                methods.push(known.method());
             }
-            Event::Evaluated { step, figures } => {
-                for (name, value) in figures {
-                    let trail = self.figures.entry(name.clone()).or_default();
-                    trail.add(*step as f64, *value);
-                }
-            }
-            Event::Compared { step, interfaces } => {
-                for quality in interfaces {
-                    let trail = self.cosines_of(&quality.name);
-                    match quality.cosine {
-                        Some(cosine) => {
-                            trail.add(*step as f64, cosine);
-                            self.not_compared.remove(&quality.name);
-                        }
-                        None => {
-                            let name = quality.name.clone();
-                            self.not_compared.insert(name, quality.state);
-                        }
-                    }
-                }
-            }
-            Event::Traced { .. }
-            | Event::Saved { .. }
-            | Event::Interrupted { .. }
-            | Event::Finished { .. } => {}
         }
+        let found = methods.iter().position(|method| *method == run.method());
+        found.unwrap_or_default()
     }
 
-    fn cosines_of(&mut self, name: &str) -> &mut Trail {
-        let known = self.cosines.iter().position(|(known, _)| known == name);
-        let at = known.unwrap_or_else(|| {
-            self.cosines.push((name.to_string(), Trail::default()));
-            self.cosines.len() - 1
-        });
-        &mut self.cosines[at].1
-    }
-
-    /// Steps per second of late; none before the second record.
-    pub fn rate(&self) -> Option<f64> {
-        let (first, last) = (self.recent.front()?, self.recent.back()?);
-        let seconds = last.1 - first.1;
-        (seconds > 0.0).then(|| (last.0 - first.0) as f64 / seconds)
-    }
-
-    /// Seconds until all steps are done, at that rate.
-    pub fn seconds_left(&self) -> Option<f64> {
-        let steps = self.steps?.saturating_sub(self.step);
-        self.rate()
-            .filter(|rate| *rate > 0.0)
-            .map(|rate| steps as f64 / rate)
-    }
-
-    /// The share of the steps that is done, from 0 to 1.
-    pub fn share_done(&self) -> Option<f64> {
-        let steps = self.steps?.max(1);
-        Some((self.step as f64 / steps as f64).min(1.0))
+    /// The names of all figures of evaluations, errors first.
+    pub fn figures(&self) -> Vec<&str> {
+        let all = self.runs.iter().flat_map(|run| run.figures.keys());
+        let mut names: Vec<&str> = all.map(String::as_str).collect();
+        names.sort_by_key(|name| (!figure::is_share(name), *name));
+        names.dedup();
+        names
     }
 }
 
-/// The settings of a table, those of tables in it by their own names.
-fn flatten(prefix: &str, table: &toml::Table, flat: &mut Vec<(String, String)>) {
-    for (name, value) in table {
-        match value {
-            toml::Value::Table(table) => flatten(&format!("{prefix}{name}."), table, flat),
-            toml::Value::String(text) => flat.push((format!("{prefix}{name}"), text.clone())),
-            value => flat.push((format!("{prefix}{name}"), value.to_string())),
+impl Scale {
+    /// The next one in turn.
+    pub fn next(self) -> Self {
+        match self {
+            Self::Usual => Self::Logarithmic,
+            Self::Logarithmic => Self::Linear,
+            Self::Linear => Self::Usual,
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use dni::train::Scalars;
-
-    #[test]
-    fn rate_and_time_left_are_those_of_late() {
-        let mut board = Board::new("dni, seed 1", "lr = 0.1\n[run]\nseed = 1\n");
-        assert_eq!(board.settings[0], ("lr".to_string(), "0.1".to_string()));
-        assert_eq!(board.settings[1], ("run.seed".to_string(), "1".to_string()));
-        board.hear(&Event::Started {
-            step: 0,
-            steps: Some(1_000),
-        });
-        assert_eq!((board.rate(), board.seconds_left()), (None, None));
-        // Slow at first, then ten steps in a second.
-        for record in 1..=40 {
-            let step = 10 * record;
-            board.hear(&Event::Progress(Scalars {
-                step,
-                seconds: if record < 10 { 60.0 } else { 100.0 } + record as f64,
-                loss: 1.0,
-                synthesizer_losses: Vec::new(),
-                input_losses: Vec::new(),
-                auxiliary_losses: Vec::new(),
-            }));
+    /// Whether a figure is drawn on a logarithmic axis, where that can be.
+    pub fn is_logarithmic(self, name: &str) -> bool {
+        match self {
+            Self::Usual => name.ends_with("loss"),
+            Self::Logarithmic => true,
+            Self::Linear => false,
         }
-        assert_eq!(board.rate(), Some(10.0));
-        assert_eq!(board.seconds_left(), Some(60.0));
-        assert_eq!(board.share_done(), Some(0.4));
     }
 }

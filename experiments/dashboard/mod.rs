@@ -1,10 +1,11 @@
-//! `--dashboard`: a run, live in the terminal.
+//! `--dashboard`: the runs of a call, live in the terminal.
 //!
-//! It hears the same events as the progress bar. A thread of its own draws and answers the keyboard,
+//! It hears the same events as the progress bars. A thread of its own draws and answers the keyboard,
 //! so that both work however long a step takes.
 
 mod board;
 mod keyboard;
+mod run;
 mod screen;
 mod trail;
 mod view;
@@ -20,7 +21,8 @@ use dni::train::{Event, Listener};
 use ratatui::Terminal;
 
 use crate::args::Misuse;
-use board::Board;
+use crate::overall;
+use board::{Board, News};
 use keyboard::Keyboard;
 use screen::Screen;
 
@@ -37,18 +39,26 @@ pub fn check() -> Result<(), Misuse> {
     ))
 }
 
-/// A run's dashboard, which is on the terminal as long as this lives.
+/// The dashboard of a call, which is on the terminal as long as this lives.
 pub struct Dashboard {
-    events: Option<Sender<Event>>,
+    news: Option<Sender<(usize, News)>>,
     thread: Option<JoinHandle<()>>,
+    /// Runs that have begun.
+    runs: usize,
+}
+
+/// A run's part of it, as a listener.
+pub struct Part {
+    run: usize,
+    news: Sender<(usize, News)>,
 }
 
 impl Dashboard {
     /// Takes over the terminal. Whoever asks there for an end sets `stop`.
-    pub fn open(label: &str, settings: &str, stop: &'static AtomicBool) -> anyhow::Result<Self> {
-        let (sender, events) = channel();
+    pub fn open(stop: &'static AtomicBool) -> anyhow::Result<Self> {
+        let (sender, news) = channel();
         let mut desk = Desk {
-            board: Board::new(label, settings),
+            board: Board::default(),
             terminal: Terminal::new(Screen::enter()?)?,
             keyboard: Keyboard::open()?,
             stop,
@@ -56,21 +66,33 @@ impl Dashboard {
         let thread = thread::Builder::new()
             .name("dni dashboard".to_string())
             .spawn(move || {
-                // Without the terminal the run goes on unseen.
-                let _ = desk.attend(&events);
+                // Without the terminal the runs go on unseen.
+                let _ = desk.attend(&news);
             })?;
         Ok(Self {
-            events: Some(sender),
+            news: Some(sender),
             thread: Some(thread),
+            runs: 0,
         })
+    }
+
+    /// Shows a run that begins; none after the end.
+    pub fn show(&mut self, label: &str, settings: &str) -> Option<Part> {
+        let news = self.news.clone()?;
+        let begins = News::Begins {
+            label: label.to_string(),
+            settings: settings.to_string(),
+        };
+        let run = self.runs;
+        self.runs += 1;
+        let _ = news.send((run, begins));
+        Some(Part { run, news })
     }
 }
 
-impl Listener for Dashboard {
+impl Listener for Part {
     fn hear(&mut self, event: &Event) -> dni::Result<()> {
-        if let Some(events) = &self.events {
-            let _ = events.send(event.clone());
-        }
+        let _ = self.news.send((self.run, News::Heard(event.clone())));
         Ok(())
     }
 }
@@ -78,7 +100,7 @@ impl Listener for Dashboard {
 impl Drop for Dashboard {
     fn drop(&mut self) {
         // Without a sender the thread gives the terminal back and ends.
-        drop(self.events.take());
+        drop(self.news.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -94,20 +116,21 @@ struct Desk {
 }
 
 impl Desk {
-    /// Draws and answers keys until the run is over.
-    fn attend(&mut self, events: &Receiver<Event>) -> io::Result<()> {
+    /// Draws and answers keys until the call is over.
+    fn attend(&mut self, news: &Receiver<(usize, News)>) -> io::Result<()> {
         const TICK: Duration = Duration::from_secs(1);
         let mut drawn: Option<Instant> = None;
         loop {
             let mut is_new = false;
             loop {
-                match events.try_recv() {
-                    Ok(event) => self.board.hear(&event),
+                match news.try_recv() {
+                    Ok((run, news)) => self.board.hear(run, news),
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return Ok(()),
                 }
                 is_new = true;
             }
+            self.board.overall = overall::in_short();
             if is_new || drawn.is_none_or(|drawn| drawn.elapsed() >= TICK) {
                 self.terminal.draw(|frame| view::draw(frame, &self.board))?;
                 drawn = Some(Instant::now());
@@ -122,7 +145,7 @@ impl Desk {
         }
     }
 
-    /// `q` asks whether to stop; Ctrl-C, which comes as a key here, does what it does elsewhere.
+    /// `q` asks whether to stop, `l` changes the axes; Ctrl-C, which comes as a key here, does what it does elsewhere.
     fn press(&mut self, key: KeyEvent) {
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
@@ -133,6 +156,9 @@ impl Desk {
             KeyCode::Char('c') if is_control => self.stop(),
             KeyCode::Char('y') | KeyCode::Enter if self.board.is_asking => self.stop(),
             KeyCode::Char('q') if !self.board.is_stopping => self.board.is_asking = true,
+            KeyCode::Char('l') if !self.board.is_asking => {
+                self.board.scale = self.board.scale.next();
+            }
             _ => self.board.is_asking = false,
         }
     }

@@ -18,6 +18,8 @@ use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use ratatui::style::{Color, Modifier};
 
+use crate::output;
+
 /// Whether the terminal is ours.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
@@ -27,12 +29,13 @@ pub fn is_on() -> bool {
     IS_TAKEN.load(Ordering::SeqCst)
 }
 
-/// Gives the terminal back, if it was taken: at the end, before a panic says why, and before the
+/// Gives the terminal back, if it was taken, with what was said meanwhile: at the end, before a panic says why, and before the
 /// program exits.
 pub fn leave() {
     if IS_TAKEN.swap(false, Ordering::SeqCst) {
         let _ = execute!(io::stderr(), LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
+        output::say_held();
     }
 }
 

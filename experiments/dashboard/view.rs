@@ -7,13 +7,17 @@ use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, LegendPosition, Paragraph};
 
-use super::board::Board;
+use super::board::{Board, Scale};
+use super::run::RunBoard;
 use super::trail::Trail;
+use crate::figure;
+use crate::overall::in_words;
 
-/// Draws a run.
+/// Draws the runs of a call.
 pub fn draw(frame: &mut Frame, board: &Board) {
+    let lines = 1 + 2 * board.at_work().count().clamp(1, MOST_AT_WORK);
     let [top, middle, bottom] = Layout::vertical([
-        Constraint::Length(2),
+        Constraint::Length(lines as u16),
         Constraint::Fill(1),
         Constraint::Length(1),
     ])
@@ -22,76 +26,121 @@ pub fn draw(frame: &mut Frame, board: &Board) {
     let [left, right] =
         Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(middle);
     draw_curves(frame, left, board);
-    draw_parts(frame, right, board);
+    if let Some(run) = board.shown() {
+        draw_parts(frame, right, run);
+    }
     frame.render_widget(Paragraph::new(keys(board)), bottom);
 }
+
+/// Runs at work that have lines of their own.
+const MOST_AT_WORK: usize = 4;
 
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 const SOFT: Style = Style::new().add_modifier(Modifier::DIM);
 
-/// What it is, how far, how fast, and how long it will take.
+const COLOURS: [Color; 6] = [
+    Color::Blue,
+    Color::Yellow,
+    Color::Green,
+    Color::Magenta,
+    Color::Cyan,
+    Color::Red,
+];
+
+/// How far all runs are, and of each at work how far, how fast, and how long it will take.
 fn draw_progress(frame: &mut Frame, area: Rect, board: &Board) {
-    let [line, bar] = Layout::vertical([Constraint::Length(1); 2]).areas(area);
-    let steps = match board.steps {
-        Some(steps) => format!("step {} of {steps}", board.step),
-        None => format!("step {}", board.step),
+    let mut rows = (area.y..area.bottom()).map(|y| Rect {
+        y,
+        height: 1,
+        ..area
+    });
+    let mut row = || rows.next().unwrap_or_default();
+    frame.render_widget(Paragraph::new(board.overall.as_str()), row());
+    for run in board.at_work().take(MOST_AT_WORK) {
+        let (line, bar) = (row(), row());
+        let colour = COLOURS[board.number_of(run) % COLOURS.len()];
+        let title = Line::from(vec![Span::styled(&run.label, BOLD), Span::raw(pace(run))]);
+        frame.render_widget(Paragraph::new(title), line);
+        if let Some(share) = run.share_done() {
+            let gauge = Gauge::default()
+                .gauge_style(Style::new().fg(colour))
+                .ratio(share);
+            frame.render_widget(gauge, bar);
+        }
+    }
+}
+
+/// How far a run is, how fast, and how long it will take.
+fn pace(run: &RunBoard) -> String {
+    let mut text = match run.steps {
+        Some(steps) => format!("  step {} of {steps}", run.step),
+        None => format!("  step {}", run.step),
     };
-    let rate = board.rate().map(|rate| format!(", {rate:.0} steps/s"));
-    let left = board.seconds_left().map(|s| format!(", {} left", time(s)));
-    let text = format!(
-        "  {steps}{}{}",
-        rate.unwrap_or_default(),
-        left.unwrap_or_default()
-    );
-    let title = Line::from(vec![Span::styled(&board.label, BOLD), Span::raw(text)]);
-    frame.render_widget(Paragraph::new(title), line);
-    if let Some(share) = board.share_done() {
-        let gauge = Gauge::default()
-            .gauge_style(Style::new().fg(Color::Blue))
-            .ratio(share);
-        frame.render_widget(gauge, bar);
+    if let Some(rate) = run.rate() {
+        text += &format!(", {rate:.0} steps/s");
     }
+    if let Some(seconds) = run.seconds_left() {
+        text += &format!(", {} left", in_words(seconds));
+    }
+    if let Some(rate) = run.learning_rate() {
+        text += &format!(", learning rate {rate}");
+    }
+    text
 }
 
-/// The loss, and below it what evaluations found.
+/// The losses of all runs, and below them what evaluations found, as far as there is room.
 fn draw_curves(frame: &mut Frame, area: Rect, board: &Board) {
-    let loss = [("loss", &board.loss)];
-    let errors: Vec<(&str, &Trail)> = board
-        .figures
-        .iter()
-        .map(|(name, trail)| (name.as_str(), trail))
-        .collect();
-    if errors.is_empty() {
-        draw_chart(frame, area, "training loss", &loss, true);
-        return;
+    /// Lines below which a chart shows nothing.
+    const LEAST: u16 = 8;
+    let most = usize::from(area.height / LEAST).max(1) - 1;
+    let mut figures = board.figures();
+    figures.truncate(most.max(1));
+    let charts = Layout::vertical(vec![Constraint::Fill(1); 1 + figures.len()]).split(area);
+    let losses = board.runs.iter().map(|run| (run, &run.loss));
+    let chart = |name, title, factor, curves| Figure {
+        title,
+        curves,
+        factor,
+        is_logarithmic: board.scale.is_logarithmic(name),
+    };
+    let loss = chart("loss", "training loss".to_string(), 1.0, losses.collect());
+    draw_chart(frame, charts[0], board, &loss);
+    for (name, area) in figures.into_iter().zip(charts.iter().skip(1)) {
+        let curves = board.runs.iter();
+        let curves = curves.filter_map(|run| Some((run, run.figures.get(name)?)));
+        let shown = chart(
+            name,
+            figure::title(name),
+            figure::factor(name),
+            curves.collect(),
+        );
+        draw_chart(frame, *area, board, &shown);
     }
-    let [above, below] = Layout::vertical([Constraint::Fill(1); 2]).areas(area);
-    draw_chart(frame, above, "training loss", &loss, true);
-    draw_chart(frame, below, "evaluations", &errors, false);
 }
 
-/// The cosines of all interfaces, and the settings.
-fn draw_parts(frame: &mut Frame, area: Rect, board: &Board) {
-    let cosines = (board.cosines.len() as u16).min(area.height / 2).max(1) + 2;
+/// The cosines of all interfaces of a run, and its settings.
+fn draw_parts(frame: &mut Frame, area: Rect, run: &RunBoard) {
+    let cosines = (run.cosines.len() as u16).min(area.height / 2).max(1) + 2;
     let [above, below] =
         Layout::vertical([Constraint::Length(cosines), Constraint::Fill(1)]).areas(area);
+    let of_run = |what: &str| Block::bordered().title(format!("{}: {what}", run.label));
+    let cosines = Paragraph::new(cosine_lines(run, above));
     frame.render_widget(
-        Paragraph::new(cosine_lines(board, above))
-            .block(Block::bordered().title("cosine with the true gradient")),
+        cosines.block(of_run("cosine with the true gradient")),
         above,
     );
-    let settings = board.settings.iter().map(|(name, value)| {
+    let settings = run.settings.iter().map(|(name, value)| {
         Line::from(vec![
             Span::styled(format!("{name} "), SOFT),
             Span::raw(value.as_str()),
         ])
     });
     let settings = Paragraph::new(settings.collect::<Vec<_>>());
-    frame.render_widget(settings.block(Block::bordered().title("settings")), below);
+    frame.render_widget(settings.block(of_run("settings")), below);
 }
 
 /// A line for every interface, the highest on top: its name, its last cosine and the way there.
-fn cosine_lines<'a>(board: &'a Board, area: Rect) -> Vec<Line<'a>> {
+fn cosine_lines<'a>(board: &'a RunBoard, area: Rect) -> Vec<Line<'a>> {
     if board.cosines.is_empty() {
         return vec![Line::styled("not compared yet", SOFT)];
     }
@@ -122,53 +171,51 @@ fn spark(trail: &Trail, room: usize) -> String {
     last.iter().map(bar).collect()
 }
 
-/// Curves over the steps, on a logarithmic scale if that is wished and possible.
-fn draw_chart(
-    frame: &mut Frame,
-    area: Rect,
-    title: &str,
-    curves: &[(&str, &Trail)],
-    logarithmic: bool,
-) {
-    const COLOURS: [Color; 5] = [
-        Color::Blue,
-        Color::Yellow,
-        Color::Green,
-        Color::Magenta,
-        Color::Cyan,
-    ];
-    let block = Block::bordered().title(title.to_string());
+/// Curves of a figure, each of a run.
+struct Figure<'a> {
+    title: String,
+    curves: Vec<(&'a RunBoard, &'a Trail)>,
+    /// What values are multiplied by.
+    factor: f64,
+    /// Whether the axis is to be logarithmic, if no value forbids it.
+    is_logarithmic: bool,
+}
+
+/// Curves over the steps.
+fn draw_chart(frame: &mut Frame, area: Rect, board: &Board, figure: &Figure) {
+    let block = Block::bordered().title(figure.title.clone());
+    let curves = &figure.curves;
     let all = || curves.iter().flat_map(|(_, trail)| trail.points());
     if all().next().is_none() {
         let waiting = Paragraph::new(Line::styled("not recorded yet", SOFT));
         frame.render_widget(waiting.block(block), area);
         return;
     }
-    let logarithmic = logarithmic && all().all(|(_, y)| *y > 0.0);
-    let scaled = |y: f64| if logarithmic { y.log10() } else { y };
-    let shown: Vec<Vec<(f64, f64)>> = curves
-        .iter()
-        .map(|(_, trail)| {
-            trail
-                .points()
-                .iter()
-                .map(|&(x, y)| (x, scaled(y)))
-                .collect()
-        })
-        .collect();
+    let is_logarithmic = figure.is_logarithmic && all().all(|(_, y)| *y > 0.0);
+    let scaled = |y: f64| match is_logarithmic {
+        true => (figure.factor * y).log10(),
+        false => figure.factor * y,
+    };
+    let scaled = |(x, y): &(f64, f64)| (*x, scaled(*y));
+    let shown = curves.iter().map(|(_, trail)| trail.points().iter());
+    let shown: Vec<Vec<(f64, f64)>> = shown.map(|points| points.map(scaled).collect()).collect();
+    // All charts have the same steps.
+    let losses = board.runs.iter().flat_map(|run| run.loss.points());
+    let steps = losses.chain(all());
     let [x, y] = [
-        bounds(all().map(|(x, _)| *x)),
+        bounds(steps.map(|(x, _)| *x)),
         bounds(shown.iter().flatten().map(|(_, y)| *y)),
     ];
-    let value = |y: f64| number(if logarithmic { 10_f64.powf(y) } else { y });
-    let datasets = shown.iter().zip(curves).zip(COLOURS.iter().cycle());
-    let datasets = datasets.map(|((points, (name, trail)), colour)| {
-        let last = trail.last().map(number).unwrap_or_default();
+    let value = |y: f64| number(if is_logarithmic { 10_f64.powf(y) } else { y });
+    let names = names(curves.iter().map(|(run, _)| *run));
+    let datasets = shown.iter().zip(curves).zip(names);
+    let datasets = datasets.map(|((points, (run, trail)), name)| {
+        let last = trail.last().map(|last| number(figure.factor * last));
         Dataset::default()
-            .name(format!("{name} {last}"))
+            .name(format!("{name} {}", last.unwrap_or_default()))
             .marker(Marker::Braille)
             .graph_type(GraphType::Line)
-            .style(Style::new().fg(*colour))
+            .style(Style::new().fg(COLOURS[board.number_of(run) % COLOURS.len()]))
             .data(points)
     });
     let chart = Chart::new(datasets.collect())
@@ -178,7 +225,7 @@ fn draw_chart(
         .x_axis(
             Axis::default()
                 .bounds(x)
-                .labels([number(x[0]), number(x[1])]),
+                .labels(x.map(|step| format!("{step:.0}"))),
         )
         .y_axis(Axis::default().bounds(y).labels([
             value(y[0]),
@@ -186,6 +233,15 @@ fn draw_chart(
             value(y[1]),
         ]));
     frame.render_widget(chart, area);
+}
+
+/// What tells runs apart: their methods, and the seeds if there are several of a method.
+fn names<'a>(runs: impl Iterator<Item = &'a RunBoard>) -> Vec<&'a str> {
+    let runs: Vec<&RunBoard> = runs.collect();
+    let is_unique = |run: &RunBoard| runs.iter().filter(|r| r.method() == run.method()).count() < 2;
+    let are_unique = runs.iter().all(|run| is_unique(run));
+    let name = |run: &&'a RunBoard| if are_unique { run.method() } else { &run.label };
+    runs.iter().map(name).collect()
 }
 
 /// The least and the greatest value, apart from each other.
@@ -211,17 +267,6 @@ fn number(value: f64) -> String {
     }
 }
 
-/// A time that is left, in the units that matter.
-fn time(seconds: f64) -> String {
-    let seconds = seconds.ceil() as u64;
-    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds} s"),
-        (0, _) => format!("{minutes} min {seconds} s"),
-        _ => format!("{hours} h {minutes} min"),
-    }
-}
-
 /// What keys do now.
 fn keys(board: &Board) -> Line<'static> {
     match (board.is_stopping, board.is_asking) {
@@ -233,7 +278,15 @@ fn keys(board: &Board) -> Line<'static> {
             "Stop here and save a checkpoint? y stops, any other key goes on",
             BOLD,
         ),
-        _ => Line::styled("q asks whether to stop", SOFT),
+        _ => {
+            let scale = match board.scale {
+                Scale::Usual => "losses on logarithmic axes",
+                Scale::Logarithmic => "all axes logarithmic",
+                Scale::Linear => "all axes linear",
+            };
+            let text = format!("q asks whether to stop, l changes axes ({scale})");
+            Line::styled(text, SOFT)
+        }
     }
 }
 
@@ -246,6 +299,7 @@ mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
+    use super::super::board::News;
     use super::*;
 
     /// What is on a screen of this size, line after line.
@@ -256,23 +310,49 @@ mod tests {
         terminal.backend().to_string()
     }
 
+    fn progress(step: usize, seconds: f64, loss: f64) -> Event {
+        Event::Progress(Scalars {
+            step,
+            seconds,
+            loss,
+            synthesizer_losses: Vec::new(),
+            input_losses: Vec::new(),
+            auxiliary_losses: Vec::new(),
+            rate_factor: 0.5,
+        })
+    }
+
+    /// A run half way, and another one that was over before it began.
     fn board() -> Board {
-        let mut board = Board::new("cdni, seed 1", "lr = 0.001\n");
-        board.hear(&Event::Started {
+        let mut board = Board {
+            overall: "run 2 of 3, 40 s left in all".to_string(),
+            ..Board::default()
+        };
+        let begins = |label: &str| News::Begins {
+            label: label.to_string(),
+            settings: "lr = 0.001\n".to_string(),
+        };
+        board.hear(0, begins("backprop, seed 1"));
+        for (step, loss) in [(200, 4.0), (400, 2.0)] {
+            board.hear(0, News::Heard(progress(step, 1.0, loss)));
+        }
+        board.hear(
+            0,
+            News::Heard(Event::Finished {
+                step: 400,
+                seconds: 1.0,
+            }),
+        );
+        board.hear(1, begins("cdni, seed 1"));
+        let mut hear = |event| board.hear(1, News::Heard(event));
+        hear(Event::Started {
             step: 0,
             steps: Some(400),
         });
         for record in 1..=10 {
             let (step, value) = (20 * record, 1.0 / record as f64);
-            board.hear(&Event::Progress(Scalars {
-                step,
-                seconds: record as f64,
-                loss: value,
-                synthesizer_losses: Vec::new(),
-                input_losses: Vec::new(),
-                auxiliary_losses: Vec::new(),
-            }));
-            board.hear(&Event::Evaluated {
+            hear(progress(step, record as f64, value));
+            hear(Event::Evaluated {
                 step,
                 figures: BTreeMap::from([("test_error".to_string(), value / 2.0)]),
             });
@@ -287,7 +367,7 @@ mod tests {
                 norm: Some(1.0),
                 absolute_error: Some(1.0),
             };
-            board.hear(&Event::Compared {
+            hear(Event::Compared {
                 step,
                 interfaces: vec![
                     quality("hidden1", Some(1.0 - value)),
@@ -300,15 +380,18 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_shown_with_all_that_is_known_of_it() {
-        let seen = seen(&board(), 100, 30);
+    fn runs_are_shown_with_all_that_is_known_of_them() {
+        let seen = seen(&board(), 110, 30);
         for word in [
             "cdni, seed 1",
-            "step 200 of 400, 20 steps/s, 10 s left",
+            "run 2 of 3, 40 s left in all",
+            "step 200 of 400, 20 steps/s, 10 s left, learning rate 0.0005",
             "50%",
             "training loss",
-            "loss 0.100",
-            "test_error 0.050",
+            "backprop 2.000",
+            "cdni 0.100",
+            "test error %",
+            "cdni 5.000",
             "hidden1  0.90",
             "hidden3  dead",
             "hidden2 -0.25",
@@ -332,7 +415,10 @@ mod tests {
     /// A screen of any size, and a run that has told nothing.
     #[test]
     fn nothing_is_too_little() {
-        let empty = Board::new("dni, seed 1", "");
+        let mut empty = Board::default();
+        assert!(seen(&empty, 80, 24).contains("not recorded yet"));
+        let (label, settings) = ("dni, seed 1".to_string(), String::new());
+        empty.hear(0, News::Begins { label, settings });
         assert!(seen(&empty, 80, 24).contains("not compared yet"));
         for (width, height) in [(1, 1), (10, 3), (20, 200), (300, 5)] {
             seen(&empty, width, height);
@@ -340,10 +426,32 @@ mod tests {
         }
     }
 
+    /// In turn: losses on a logarithmic axis, everything, nothing.
     #[test]
-    fn times_are_short() {
-        assert_eq!(time(4.2), "5 s");
-        assert_eq!(time(125.0), "2 min 5 s");
-        assert_eq!(time(7_260.0), "2 h 1 min");
+    fn axes_change_in_turn() {
+        let mut board = board();
+        let mut axes = || {
+            let seen = seen(&board, 110, 40);
+            board.scale = board.scale.next();
+            seen
+        };
+        let [usual, logarithmic, linear, again] = [axes(), axes(), axes(), axes()];
+        // Between 0.1 and 4 lies 0.632 on a logarithmic axis, 2.050 on a linear one.
+        for (seen, loss) in [
+            (&usual, "0.632"),
+            (&logarithmic, "0.632"),
+            (&linear, "2.050"),
+        ] {
+            assert!(seen.contains(loss), "no {loss} on\n{seen}");
+        }
+        // Between 5 and 50 % lies 15.811, or 27.500.
+        for (seen, error) in [
+            (&usual, "27.500"),
+            (&logarithmic, "15.811"),
+            (&linear, "27.500"),
+        ] {
+            assert!(seen.contains(error), "no {error} on\n{seen}");
+        }
+        assert_eq!(usual, again);
     }
 }

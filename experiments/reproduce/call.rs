@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::peer;
 use crate::registry::Entry;
+use crate::session::RESULTS;
 use crate::{Cli, Command, bench, output};
 
 /// A command line of an experiment or of the bench.
@@ -43,15 +44,15 @@ pub enum Work {
     Peer { steps: usize, seeds: usize },
 }
 
-/// The results of a call, in its folder.
+/// The results of a call, in its folder: the report, as the experiment leaves it there, and the command.
 #[derive(Debug, Serialize, Deserialize)]
 struct Stored {
-    command: String,
+    /// None if this command has not come to its end: an experiment alone does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    #[serde(flatten)]
     report: Value,
 }
-
-/// The name of the file of results.
-const RESULTS: &str = "results.json";
 
 /// The runs of a call that have failed, and why, by its report.
 pub fn failures(report: &Value) -> Vec<String> {
@@ -83,7 +84,7 @@ impl Call {
             return Ok(report);
         }
         let stored = Stored {
-            command: self.to_string(),
+            command: Some(self.to_string()),
             report,
         };
         fs::create_dir_all(folder)
@@ -107,17 +108,23 @@ impl Call {
                 return Err(error).with_context(|| format!("cannot read '{}'", path.display()));
             }
         };
-        let stored: Stored = serde_json::from_str(&text)
+        let mut stored: Stored = serde_json::from_str(&text)
             .with_context(|| format!("'{}' is damaged; remove it", path.display()))?;
-        if stored.command != self.to_string() {
+        let Some(command) = stored.command else {
+            return Ok(None);
+        };
+        if command != self.to_string() {
             bail!(
-                "'{}' has the results of 'dni {}', where those of 'dni {self}' are wanted; choose \
-                 another folder with --run-dir",
+                "'{}' has the results of 'dni {command}', where those of 'dni {self}' are wanted; \
+                 choose another folder with --run-dir",
                 path.display(),
-                stored.command
             );
         }
-        Ok(Some(stored.report))
+        // Older versions kept the report apart.
+        Ok(Some(match stored.report.get_mut("report") {
+            Some(report) => report.take(),
+            None => stored.report,
+        }))
     }
 
     /// Runs it in a folder that `place` (`--run-dir` or `--resume`) makes a new or an old one.

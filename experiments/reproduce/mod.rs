@@ -25,8 +25,9 @@ use serde_json::Value;
 
 use crate::args::Misuse;
 use crate::output;
+use crate::progress::Busy;
 use crate::session::{self, Interrupted};
-use crate::shell::quoted_path;
+use crate::shell::{self, quoted_path};
 use scope::Scope;
 use study::Study;
 use tables::Name;
@@ -106,6 +107,9 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
             continue;
         }
         say(&format!("{number}: dni {call}"));
+        // Our own runs say how far they are.
+        let wait = || Busy::new(format!("waiting for dni {call}"), args.quiet);
+        let _busy = call.is_peer().then(wait);
         reports.push(match call.results(&folder.join(&call.name), args.quiet) {
             // What a run met is its own; the others may get on.
             Err(error) if error.is::<dni::Error>() => call::failed_report(call, &error),
@@ -153,7 +157,10 @@ impl ReproduceArgs {
             folder.display()
         );
         let mut trials = estimate::Trials::new();
-        for call in &study.calls {
+        let busy = Busy::new("timing steps", self.quiet);
+        for (i, call) in study.calls.iter().enumerate() {
+            let number = format!("{} of {}", i + 1, study.calls.len());
+            busy.set(format!("timing a step of {number}: dni {call}"));
             let left = estimate::left(call, &folder.join(&call.name), &mut trials);
             let left = left.map_err(|error| self.explained(error, folder))?;
             let how_long = match left.runs {
@@ -190,7 +197,9 @@ impl ReproduceArgs {
     fn interrupted(&self, at: String, folder: &Path) -> Interrupted {
         let (table, budget) = (self.table.name(), self.budget.name());
         let folder = quoted_path(folder);
-        let mut command = format!("dni reproduce {table} --budget {budget} --run-dir {folder}");
+        let program = shell::program();
+        let mut command =
+            format!("{program} reproduce {table} --budget {budget} --run-dir {folder}");
         for (flag, path) in [("--output", &self.output), ("--update", &self.update)] {
             if let Some(path) = path {
                 command += &format!(" {flag} {}", quoted_path(path));

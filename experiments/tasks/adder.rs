@@ -22,6 +22,7 @@ use crate::defaults::Learning;
 use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
 use crate::method::Method;
 use crate::sections::{add_dense, layer_name};
+use crate::verdict::Measure;
 pub use settings::{NetworkArgs, Settings};
 use settings::{Preset, Rule};
 
@@ -243,6 +244,21 @@ impl Experiment for Settings {
         })
     }
 
+    /// Whoever guesses has each bit right every other time.
+    fn measure(&self, figures: &Figures) -> Measure {
+        let (name, measures) = match &figures.test {
+            Some(test) => ("of the unseen sums wrong", test),
+            None => ("of the sums wrong", &figures.train),
+        };
+        Measure {
+            name,
+            value: 1.0 - measures.exact,
+            guessing: 1.0 - 0.5_f64.powi(self.bits as i32),
+            best: Some(0.0),
+            is_share: true,
+        }
+    }
+
     fn columns(&self, _results: &[RunResult<Figures>]) -> Vec<Column> {
         let unseen = |measure: fn(&Measures) -> f64| {
             move |r: &RunResult<Figures>| r.figures.test.as_ref().map(measure)
@@ -255,7 +271,7 @@ impl Experiment for Settings {
             Column::percent("unseen sums", unseen(|test| test.exact)),
             Column::speed(0),
         ];
-        columns.extend((0..self.layers.len()).map(Column::cosine_of_layer));
+        columns.extend((0..self.layers.len()).map(Column::worth_of_layer));
         if self.preset.is_some() {
             columns.extend([
                 Column::new("notebook loss", 2, |r| r.figures.train.notebook_loss),

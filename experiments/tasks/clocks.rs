@@ -29,6 +29,7 @@ use crate::comparison::{Run, Settings as _};
 use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
 use crate::source::ImageSets;
 use crate::tally::Tally;
+use crate::verdict::Measure;
 pub use settings::Settings;
 use settings::{ClocksArgs, ClocksMethod};
 
@@ -177,6 +178,8 @@ type Column = experiment::Column<Figures>;
 struct Measures {
     /// The share of answers that are not the right number.
     error: f64,
+    /// The same share for one who always gives the answer that is right most often.
+    guessing: f64,
     /// The mean loss.
     loss: f64,
     /// How many answers were looked at.
@@ -199,6 +202,7 @@ impl Streams<'_> {
         }
         let [fast, slow] = [fast, slow].map(|tally| Measures {
             error: tally.error(),
+            guessing: tally.guessing(),
             loss: tally.loss(),
             answers: tally.answers,
         });
@@ -215,6 +219,8 @@ impl Experiment for Settings {
         ("--eval-every", 1_000_000),
     ];
     const HAS_IMAGES: bool = true;
+
+    const REFERENCE: &'static str = "coupled";
 
     type Shared = ImageSets;
     type Figures = Figures;
@@ -256,6 +262,17 @@ impl Experiment for Settings {
         })
     }
 
+    /// Of the slow network, which needs the messages of the fast one.
+    fn measure(&self, figures: &Figures) -> Measure {
+        Measure {
+            name: "of the slow network's counts wrong",
+            value: figures.slow.error,
+            guessing: figures.slow.guessing,
+            best: Some(0.0),
+            is_share: true,
+        }
+    }
+
     fn columns(&self, _results: &[RunResult<Figures>]) -> Vec<Column> {
         vec![
             Column::percent("fast error", |r| Some(r.figures.fast.error)),
@@ -263,7 +280,7 @@ impl Experiment for Settings {
             Column::percent("slow error", |r| Some(r.figures.slow.error)),
             Column::new("slow loss", 4, |r| Some(r.figures.slow.loss)),
             Column::speed(1),
-            Column::cosine(),
+            Column::worth(),
         ]
     }
 

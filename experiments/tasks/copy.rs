@@ -23,6 +23,7 @@ use crate::comparison::{self, Common, Run, Settings as _};
 use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
 use crate::recurrent::{CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
 use crate::synthesizer::SynthesizerKind;
+use crate::verdict::Measure;
 use curriculum::{Curriculum, Solved};
 
 /// Flags of `dni copy`.
@@ -170,6 +171,8 @@ impl Experiment for Settings {
         "Copy and Repeat Copy by recurrent networks whose windows have a synthetic future";
     const LENGTH: &'static str = "--budget";
 
+    const REFERENCE: &'static str = "bptt";
+
     type Shared = ();
     type Figures = Figures;
 
@@ -199,12 +202,25 @@ impl Experiment for Settings {
         })
     }
 
+    fn measure(&self, figures: &Figures) -> Measure {
+        Measure {
+            name: match self.repeat {
+                true => "steps in the longest sequence that it has learned",
+                false => "symbols in the longest sequence that it has learned",
+            },
+            value: figures.longest as f64,
+            guessing: 0.0,
+            best: None,
+            is_share: false,
+        }
+    }
+
     fn columns(&self, _results: &[RunResult<Figures>]) -> Vec<Column> {
         vec![
             Column::new("longest", 1, |r| Some(r.figures.longest as f64)),
             Column::new("levels solved", 1, |r| Some(r.figures.solved.len() as f64)),
             Column::speed(0),
-            Column::cosine(),
+            Column::worth(),
         ]
     }
 

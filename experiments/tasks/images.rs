@@ -25,8 +25,9 @@ use crate::network::{Model, Parts};
 use crate::sections::quality_of;
 use crate::shell::quoted_path;
 use crate::sites::Sites;
-use crate::source::ImageSets;
+use crate::source::{ImageSets, Source};
 use crate::tally::{Measures, Tally};
+use crate::verdict::Measure;
 use settings::ImagesArgs;
 pub use settings::{NetworkArgs, Settings};
 
@@ -222,6 +223,16 @@ impl Experiment for Settings {
         sites.guard(&run.go_on(), || train(run, &shared.sets, &sites.devices))
     }
 
+    fn measure(&self, figures: &Figures) -> Measure {
+        Measure {
+            name: "of the test images wrong",
+            value: figures.test.error,
+            guessing: Source::GUESSING,
+            best: Some(0.0),
+            is_share: true,
+        }
+    }
+
     fn columns(&self, results: &[RunResult<Figures>]) -> Vec<Column> {
         let has_interface = |&i: &usize| {
             let mut results = results.iter();
@@ -240,7 +251,7 @@ impl Experiment for Settings {
             Column::new("test loss", 4, |r| Some(r.figures.test.loss)),
             Column::speed(1),
         ];
-        columns.extend(shown.into_iter().map(Column::cosine_of_layer));
+        columns.extend(shown.into_iter().map(Column::worth_of_layer));
         columns
     }
 

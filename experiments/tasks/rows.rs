@@ -24,6 +24,7 @@ use crate::recurrent::{self, CoreKind, RecurrentArgs, RecurrentMethod, Recurrent
 use crate::source::{DataArgs, ImageSets, Source};
 use crate::synthesizer::SynthesizerKind;
 use crate::tally::{Measures, Tally};
+use crate::verdict::Measure;
 
 /// Flags of `dni rows`.
 #[derive(Debug, Args)]
@@ -279,6 +280,8 @@ impl Experiment for Settings {
         &[("--examples", 1_024), ("--test-examples", 100)];
     const HAS_IMAGES: bool = true;
 
+    const REFERENCE: &'static str = "bptt";
+
     type Shared = ImageSets;
     type Figures = Figures;
 
@@ -315,12 +318,22 @@ impl Experiment for Settings {
         })
     }
 
+    fn measure(&self, figures: &Figures) -> Measure {
+        Measure {
+            name: "of the test images wrong",
+            value: figures.test.error,
+            guessing: Source::GUESSING,
+            best: Some(0.0),
+            is_share: true,
+        }
+    }
+
     fn columns(&self, _results: &[RunResult<Figures>]) -> Vec<Column> {
         vec![
             Column::percent("test error", |r| Some(r.figures.test.error)),
             Column::new("test loss", 4, |r| Some(r.figures.test.loss)),
             Column::speed(0),
-            Column::cosine(),
+            Column::worth(),
         ]
     }
 

@@ -27,6 +27,7 @@ use crate::corpus::{Source, Text, TextDataArgs, Texts};
 use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
 use crate::recurrent::{CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
 use crate::synthesizer::SynthesizerKind;
+use crate::verdict::Measure;
 use crate::writing::write;
 use crate::{output, session};
 use reader::{Reader, VALID, bits_per_character};
@@ -227,6 +228,8 @@ pub struct Figures {
     /// The step after which the network was best on the validation text; that network is measured.
     best_step: usize,
     bits_per_character: Bits,
+    /// What the test text takes for one who knows only how often each character comes.
+    guessing: f64,
     /// What the test text takes for one who knows the language; none for other texts.
     optimum: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -256,6 +259,8 @@ impl Experiment for Settings {
     const LENGTH: &'static str = "--budget";
     const TRIAL: &'static [(&'static str, usize)] =
         &[("--characters", 20_000), ("--eval-every", 1_000_000)];
+
+    const REFERENCE: &'static str = "bptt";
 
     type Shared = Shared;
     type Figures = Figures;
@@ -308,6 +313,16 @@ impl Experiment for Settings {
         })
     }
 
+    fn measure(&self, figures: &Figures) -> Measure {
+        Measure {
+            name: "bits for a character of the test text",
+            value: figures.bits_per_character.test,
+            guessing: figures.guessing,
+            best: Some(figures.optimum.unwrap_or(0.0)),
+            is_share: false,
+        }
+    }
+
     fn columns(&self, results: &[RunResult<Figures>]) -> Vec<Column> {
         let mut columns = vec![
             Column::new("train bpc", 3, |r| Some(r.figures.bits_per_character.train)),
@@ -320,7 +335,7 @@ impl Experiment for Settings {
         columns.extend([
             Column::new("best step", 0, |r| Some(r.figures.best_step as f64)),
             Column::speed(0),
-            Column::cosine(),
+            Column::worth(),
         ]);
         columns
     }
@@ -375,9 +390,24 @@ fn measure(
             valid: best.valid,
             test: reader.bits(network, &corpus.test)?,
         },
+        guessing: bits_of_counts(&corpus.train, &corpus.test, corpus.alphabet.len()),
         optimum: is_language.then(|| Language.bits(&test)),
         sample: sample.map(write),
     })
+}
+
+/// Bits per character of a text for one who knows nothing but how often each character comes in another.
+fn bits_of_counts(known: &[u16], text: &[u16], characters: usize) -> f64 {
+    // One more of each: none is impossible.
+    let mut counts = vec![1.0; characters];
+    known
+        .iter()
+        .for_each(|&code| counts[usize::from(code)] += 1.0);
+    let all: f64 = counts.iter().sum();
+    let bits = text
+        .iter()
+        .map(|&code| (all / counts[usize::from(code)]).log2());
+    bits.sum::<f64>() / text.len() as f64
 }
 
 /// Writes with the best network that a run has left.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Curve;
 use crate::error::{Error, Result};
 use crate::learner::Activity;
-use crate::quality::GradientState;
+use crate::quality::{GradientState, WeightedCosine};
 use crate::run::{Origin, RunFolder};
 
 /// A figure that runs record, as a report tells it apart from others.
@@ -39,6 +39,8 @@ pub struct Record {
     pub is_finished: bool,
     /// Its curves, in the order in which they were first recorded.
     pub curves: Vec<(Quantity, Curve)>,
+    /// What the synthetic gradients were worth at each interface, from the bottom up.
+    pub worth: Vec<(String, WeightedCosine)>,
     /// Where synthetic gradients could not be compared with the true ones.
     pub not_compared: Vec<NotCompared>,
     /// What its workers did in a few of the last steps; none without workers.
@@ -116,6 +118,14 @@ impl Quantity {
         })
     }
 
+    /// Whether it is a loss that something learns by.
+    fn is_of_training(&self) -> bool {
+        match &self.interface {
+            None => self.name == "loss",
+            Some(_) => self.name.ends_with("_loss"),
+        }
+    }
+
     fn of(name: &str, interface: &str) -> Self {
         Self {
             name: name.to_string(),
@@ -144,6 +154,7 @@ impl Record {
             seconds: 0.0,
             is_finished: false,
             curves: Vec::new(),
+            worth: Vec::new(),
             not_compared: Vec::new(),
             timeline: None,
         };
@@ -153,7 +164,8 @@ impl Record {
         Ok(record)
     }
 
-    /// Reads the losses; the steps at which they were recorded, with the seconds spent by then.
+    /// Reads the losses that it learned by; the steps at which they were recorded, with the seconds spent
+    /// by then.
     fn read_scalars(&mut self, path: &Path, limit: usize) -> Result<Vec<(usize, f64)>> {
         let bytes = whole_lines(path)?;
         let mut reader = csv::Reader::from_reader(&bytes[..]);
@@ -162,11 +174,10 @@ impl Record {
         if header.iter().take(2).ne(["step", "seconds"]) {
             return Err(not_ours("its first columns are not step and seconds"));
         }
-        self.curves = header
-            .iter()
-            .skip(2)
-            .map(|name| (Quantity::named(name), Curve::new(limit)))
-            .collect();
+        // What else stands there, this reads from the events.
+        let losses = header.iter().skip(2).map(Quantity::named);
+        let losses = losses.take_while(Quantity::is_of_training);
+        self.curves = losses.map(|loss| (loss, Curve::new(limit))).collect();
         let mut times = Vec::new();
         let mut row = csv::StringRecord::new();
         while reader
@@ -210,6 +221,7 @@ impl Record {
             }
             for compared in &line.interfaces {
                 self.note(&compared.name, compared.state);
+                self.weigh(compared);
             }
             let mut add = |quantity, value: Option<f64>| {
                 if let Some(value) = value {
@@ -249,6 +261,20 @@ impl Record {
                 at_end: true,
             });
         }
+    }
+
+    /// Adds a comparison to what the interface was worth.
+    fn weigh(&mut self, compared: &Compared) {
+        let known = self
+            .worth
+            .iter()
+            .position(|(name, _)| *name == compared.name);
+        let at = known.unwrap_or_else(|| {
+            let new = (compared.name.clone(), WeightedCosine::default());
+            self.worth.push(new);
+            self.worth.len() - 1
+        });
+        self.worth[at].1.add(compared.cosine, compared.norm);
     }
 
     fn curve(&mut self, quantity: Quantity, limit: usize) -> &mut Curve {

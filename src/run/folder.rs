@@ -4,12 +4,12 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, Settings, settings};
+use super::{Checkpoint, Settings, scalars::Table, settings};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::interface::Contract;
 use crate::learner::Network;
-use crate::train::{Checkpointer, Event, Listener, Notes, Progress, Scalars};
+use crate::train::{Checkpointer, Event, Listener, Notes, Progress};
 
 /// The sole right to write to a folder, for as long as this lives. The operating system takes it from
 /// a process that ends, however it ends.
@@ -40,8 +40,8 @@ impl FolderLock {
     }
 }
 
-/// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (the figures) and
-/// `checkpoint.bpk`.
+/// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (every figure in them: a
+/// row for each record, with what was evaluated and compared at its step) and `checkpoint.bpk`.
 ///
 /// As a listener it writes the logs. They are brought to disk with every checkpoint, which notes
 /// their lengths: a resumed run cuts off what came after. Nobody else can write to the folder
@@ -55,9 +55,7 @@ pub struct RunFolder {
     /// What the network is trained on.
     data: Option<Fingerprint>,
     events: BufWriter<File>,
-    scalars: BufWriter<File>,
-    /// The interfaces with a synthesizer, with an input model, and with an auxiliary task.
-    columns: [Vec<usize>; 3],
+    scalars: Table,
 }
 
 impl RunFolder {
@@ -102,22 +100,18 @@ impl RunFolder {
             )));
         }
         write_atomically(&settings_path, text.as_bytes())?;
-        let log = |name: &str| {
-            let path = path.join(name);
-            File::create(&path).map_err(Error::io("create", path))
-        };
-        let mut folder = Self {
+        let events = path.join(Self::EVENTS);
+        let events = File::create(&events).map_err(Error::io("create", events))?;
+        let names = network.interface_names();
+        Ok(Self {
             path: path.to_path_buf(),
             _lock: lock,
             settings: text,
             notes: Notes::new(),
             data: None,
-            events: BufWriter::new(log(Self::EVENTS)?),
-            scalars: BufWriter::new(log(Self::SCALARS)?),
-            columns: columns_of(network),
-        };
-        folder.write_header(network)?;
-        Ok(folder)
+            events: BufWriter::new(events),
+            scalars: Table::create(&path.join(Self::SCALARS), &names, columns_of(network))?,
+        })
     }
 
     /// Opens the folder of a run that is to go on, if there is one with a checkpoint.
@@ -149,6 +143,8 @@ impl RunFolder {
                 reason: "it does not say how long the logs were".to_string(),
             });
         };
+        let names = network.interface_names();
+        let at = (*scalars, checkpoint.progress().step);
         let folder = Self {
             path: path.to_path_buf(),
             _lock: lock,
@@ -156,8 +152,7 @@ impl RunFolder {
             notes: checkpoint.notes().clone(),
             data: checkpoint.data().cloned(),
             events: reopen(&path.join(Self::EVENTS), *events)?,
-            scalars: reopen(&path.join(Self::SCALARS), *scalars)?,
-            columns: columns_of(network),
+            scalars: Table::reopen(&path.join(Self::SCALARS), at, &names, columns_of(network))?,
         };
         Ok(Some((folder, checkpoint)))
     }
@@ -182,49 +177,6 @@ impl RunFolder {
         &self.path
     }
 
-    fn write_header(&mut self, network: &impl Network) -> Result<()> {
-        let names = network.interface_names();
-        let columns = self
-            .columns
-            .iter()
-            .zip(["synthesizer", "input", "auxiliary"]);
-        let losses = columns.flat_map(|(columns, model)| {
-            let of_interface = |i: &usize| format!("{model}_loss_{}", names[*i]);
-            columns.iter().map(of_interface).collect::<Vec<_>>()
-        });
-        let columns = ["step", "seconds", "loss"].map(String::from);
-        self.write_row(columns.into_iter().chain(losses).collect())
-    }
-
-    fn write_scalars(&mut self, scalars: &Scalars) -> Result<()> {
-        let mut row = vec![
-            scalars.step.to_string(),
-            scalars.seconds.to_string(),
-            scalars.loss.to_string(),
-        ];
-        let losses = [
-            &scalars.synthesizer_losses,
-            &scalars.input_losses,
-            &scalars.auxiliary_losses,
-        ];
-        for (columns, losses) in self.columns.iter().zip(losses) {
-            let of_interface = |i: &usize| losses.get(*i).copied().flatten();
-            let cell = |loss: Option<f64>| loss.map_or_else(String::new, |loss| loss.to_string());
-            row.extend(columns.iter().map(of_interface).map(cell));
-        }
-        self.write_row(row)
-    }
-
-    fn write_row(&mut self, row: Vec<String>) -> Result<()> {
-        let mut line = csv::Writer::from_writer(Vec::new());
-        let line = line
-            .write_record(&row)
-            .map_err(std::io::Error::from)
-            .and_then(|()| line.into_inner().map_err(|error| error.into_error()))
-            .and_then(|line| self.scalars.write_all(&line));
-        line.map_err(Error::io("write", self.path.join(Self::SCALARS)))
-    }
-
     fn write_event(&mut self, event: &Event) -> Result<()> {
         serde_json::to_writer(&mut self.events, event)
             .map_err(std::io::Error::from)
@@ -235,9 +187,7 @@ impl RunFolder {
 
 impl Listener for RunFolder {
     fn hear(&mut self, event: &Event) -> Result<()> {
-        if let Event::Progress(scalars) = event {
-            self.write_scalars(scalars)?;
-        }
+        self.scalars.hear(event)?;
         self.write_event(event)
     }
 }
@@ -258,7 +208,7 @@ impl Checkpointer for RunFolder {
     fn save(&mut self, network: &impl Network, notes: &Notes, progress: Progress) -> Result<()> {
         let lengths = [
             sync(&mut self.events, &self.path.join(Self::EVENTS))?,
-            sync(&mut self.scalars, &self.path.join(Self::SCALARS))?,
+            self.scalars.sync()?,
         ];
         let path = self.path.join(Self::CHECKPOINT);
         Checkpoint::write(
@@ -308,7 +258,7 @@ fn reopen(path: &Path, length: u64) -> Result<BufWriter<File>> {
 }
 
 /// Brings a log to disk; its length in bytes.
-fn sync(log: &mut BufWriter<File>, path: &Path) -> Result<u64> {
+pub(super) fn sync(log: &mut BufWriter<File>, path: &Path) -> Result<u64> {
     log.flush()
         .and_then(|()| log.get_ref().sync_data())
         .and_then(|()| log.get_ref().metadata())

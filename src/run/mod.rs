@@ -5,6 +5,7 @@ mod date;
 mod export;
 mod folder;
 mod origin;
+mod scalars;
 mod settings;
 mod tensorboard;
 

@@ -17,6 +17,12 @@ use crate::error::{Error, Result};
 /// around it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
+    /// What the person calls it; none if nobody has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Words that the person finds it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The command that makes the run again.
     pub command: String,
     /// When it began, in UTC; none if it was made before this was noted.
@@ -49,6 +55,8 @@ impl Origin {
     /// This machine and this program.
     pub fn here(command: impl Into<String>) -> Self {
         Self {
+            name: None,
+            tags: Vec::new(),
             command: command.into(),
             date: Some(utc(SystemTime::now())),
             version: env!("CARGO_PKG_VERSION").to_string(),
@@ -161,6 +169,7 @@ mod tests {
         let old: Vec<&str> = text.lines().filter(is_old).collect();
         let old: Origin = toml::from_str(&old.join("\n")).unwrap();
         assert_eq!((old.date, old.commit), (None, None));
+        assert!(old.name.is_none() && old.tags.is_empty());
     }
 
     #[test]

@@ -79,6 +79,9 @@ pub struct Scalars {
     pub input_losses: Vec<Option<f64>>,
     /// The same of its auxiliary task.
     pub auxiliary_losses: Vec<Option<f64>>,
+    /// What all learning rates were multiplied by in the last step, as the plan's
+    /// [drops](super::Plan::drops) have it.
+    pub rate_factor: f64,
 }
 
 /// Someone who wants to know.

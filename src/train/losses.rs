@@ -122,7 +122,13 @@ impl Losses {
         Ok(losses)
     }
 
-    pub fn take_means(&mut self, network: &impl Network, progress: Progress) -> Scalars {
+    /// What is recorded of the steps since the last record, the last with these rates.
+    pub fn take_means(
+        &mut self,
+        network: &impl Network,
+        progress: Progress,
+        rate_factor: f64,
+    ) -> Scalars {
         let means = std::mem::take(&mut self.means);
         let mean = |figure: Figure| means.get(&figure).map(|mean| mean.sum / mean.count as f64);
         let of_interfaces = |figure: fn(usize) -> Figure| {
@@ -136,6 +142,7 @@ impl Losses {
             synthesizer_losses: of_interfaces(Figure::Synthesizer),
             input_losses: of_interfaces(Figure::InputModel),
             auxiliary_losses: of_interfaces(Figure::Auxiliary),
+            rate_factor,
         }
     }
 }

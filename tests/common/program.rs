@@ -54,6 +54,8 @@ impl Place {
             .current_dir(self.0.path())
             // The Vulkan loader complains on stderr if it has none.
             .env("XDG_RUNTIME_DIR", self.0.path())
+            // The program is not to take itself for one that `cargo run` has started.
+            .env_remove("CARGO")
             .env_remove("DNI_BACKEND")
             .env_remove("DNI_DATA_DIR")
             .env("DNI_CACHE_DIR", self.path("cache"))
