@@ -30,6 +30,9 @@ pub trait Experiment: Settings {
     /// Flags that leave little to load and to look at, where only the time of a step is wanted.
     const TRIAL: &'static [(&'static str, usize)] = &[];
 
+    /// Steps after which the time of a step can be told, as evaluations in between take little of it.
+    const TRIAL_STEPS: usize = 8;
+
     /// Whether its networks look at images, and may be measured on others.
     const HAS_IMAGES: bool = false;
 

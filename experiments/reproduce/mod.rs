@@ -6,12 +6,11 @@
 mod block;
 mod call;
 mod claim;
+mod data;
 mod estimate;
 mod peer;
 mod race;
-mod scope;
 mod study;
-mod tables;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -27,9 +26,8 @@ use crate::args::Misuse;
 use crate::output;
 use crate::session::{self, Interrupted};
 use crate::shell::quoted_path;
-use scope::Scope;
+use data::{Scope, Table};
 use study::Study;
-use tables::Name;
 
 /// Flags of `dni reproduce`.
 #[derive(Debug, Args)]
@@ -39,8 +37,8 @@ use tables::Name;
     dni reproduce feedforward --update experiments/README.md")]
 pub struct ReproduceArgs {
     /// The table
-    #[arg(value_enum)]
-    table: Name,
+    #[arg(value_parser = data::parser())]
+    table: &'static Table,
 
     /// The length of the runs, and how many there are
     #[arg(long, value_enum, default_value_t)]
@@ -126,7 +124,7 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
 impl ReproduceArgs {
     fn folder(&self) -> PathBuf {
         self.run_dir.clone().unwrap_or_else(|| {
-            let (table, budget) = (self.table.name(), self.budget.name());
+            let (table, budget) = (&self.table.name, self.budget.name());
             Path::new("runs").join(format!("reproduce-{table}-{budget}"))
         })
     }
@@ -137,7 +135,7 @@ impl ReproduceArgs {
             output::check_file(path)?;
         }
         if let Some(path) = &self.update {
-            block::find(&read_page(path)?, self.table.name())
+            block::find(&read_page(path)?, &self.table.name)
                 .map_err(|error| Misuse(format!("cannot update '{}': {error}", path.display())))?;
         }
         Ok(())
@@ -148,7 +146,7 @@ impl ReproduceArgs {
         let (mut runs, mut time) = (0, Duration::ZERO);
         let mut text = format!(
             "{}, budget {}, in '{}':\n",
-            self.table.name(),
+            self.table.name,
             self.budget.name(),
             folder.display()
         );
@@ -188,7 +186,7 @@ impl ReproduceArgs {
 
     /// It was asked to stop, and goes on when it is called again.
     fn interrupted(&self, at: String, folder: &Path) -> Interrupted {
-        let (table, budget) = (self.table.name(), self.budget.name());
+        let (table, budget) = (&self.table.name, self.budget.name());
         let folder = quoted_path(folder);
         let mut command = format!("dni reproduce {table} --budget {budget} --run-dir {folder}");
         for (flag, path) in [("--output", &self.output), ("--update", &self.update)] {
@@ -207,7 +205,7 @@ impl ReproduceArgs {
                 path
             }
             (None, Some(path)) => {
-                let page = block::replace(&read_page(path)?, self.table.name(), table)?;
+                let page = block::replace(&read_page(path)?, &self.table.name, table)?;
                 dni::run::write_atomically(path, page.as_bytes())?;
                 path
             }

@@ -210,6 +210,8 @@ fn notebook_loss(preset: Preset, output: &[f32], target: &[f32]) -> f64 {
 
 impl Experiment for Settings {
     const ABOUT: &'static str = "Binary addition by backprop, DNI and cDNI, side by side";
+    // It evaluates ten times, however short a run is.
+    const TRIAL_STEPS: usize = 200;
 
     type Shared = ();
     type Figures = Figures;
