@@ -57,11 +57,12 @@ pub enum Format {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
-    /// Where tensors live [default: flex]
+    /// The backend that computes [default: flex]
     #[arg(long, env = "DNI_BACKEND", value_enum)]
     pub backend: Option<BackendChoice>,
 
-    /// Threads of one operation on the CPU backends; one is best for small networks [default: 1]
+    /// Threads that one tensor operation may use on the CPU backends; one is best for small networks
+    /// [default: 1]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub kernel_threads: Option<usize>,
 }
@@ -74,7 +75,7 @@ pub struct OutputArgs {
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
 
-    /// Go on with the runs in this folder, under the settings that it holds
+    /// Continue the runs in this folder, with the settings saved there
     #[arg(long, value_name = "DIR", conflicts_with = "run_dir")]
     pub resume: Option<PathBuf>,
 
@@ -86,16 +87,16 @@ pub struct OutputArgs {
     #[arg(long)]
     pub tensorboard: bool,
 
-    /// Show every run live on the whole terminal: curves, cosines, rate and time left; q asks
-    /// whether to stop
+    /// Show each run live on the whole terminal: curves, cosines, rate and time left; q asks whether
+    /// to stop
     #[arg(long, conflicts_with = "quiet")]
     pub dashboard: bool,
 
-    /// No progress and no messages on stderr, but for errors
+    /// No progress and no messages on stderr except errors
     #[arg(long, short)]
     pub quiet: bool,
 
-    /// Runs at the same time, each on processors of its own [default: as many as the machine has
+    /// Runs made at the same time, each on processors of its own [default: as many as there are
     /// processors for; one with workers, on wgpu and with --dashboard]
     #[arg(long, value_name = "N", value_parser = threads, help_heading = "Machine")]
     pub jobs: Option<usize>,
@@ -110,6 +111,10 @@ pub struct CallArgs {
     pub output: OutputArgs,
 }
 
+/// No flags.
+#[derive(Debug, Clone, Args)]
+pub struct NoArgs {}
+
 /// How long it learns, and from which seeds.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Length")]
@@ -118,7 +123,7 @@ pub struct LengthArgs {
     #[arg(long, value_name = "N", value_parser = length, conflicts_with = "epochs")]
     pub steps: Option<usize>,
 
-    /// Training length in passes through the examples, instead of steps
+    /// Training length in passes through the examples, instead of --steps
     #[arg(long, value_name = "N", value_parser = length)]
     pub epochs: Option<usize>,
 
@@ -129,7 +134,7 @@ pub struct LengthArgs {
 /// From which seeds it learns.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SeedArgs {
-    /// Seed of everything random [default: 1]
+    /// Seed of all random numbers [default: 1]
     #[arg(long, value_name = "N", value_parser = seed)]
     pub seed: Option<u64>,
 

@@ -33,12 +33,13 @@ impl Claim {
     ///
     /// If the file is wrong: a test makes all of its tables.
     pub fn new(says: &Says, name: &str, columns: &[&str], rows: &[Row]) -> Self {
-        let comparisons = says.holds.iter().flat_map(|text| {
+        let (text, holds) = says.split_first().expect("a claim has a text");
+        let comparisons = holds.iter().flat_map(|text| {
             let read = read(text, columns, rows);
             read.unwrap_or_else(|| panic!("there is no such comparison: {text}"))
         });
         Self {
-            text: says.text.replace("{}", name),
+            text: text.replace("{}", name),
             comparisons: comparisons.collect(),
         }
     }

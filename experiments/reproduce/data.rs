@@ -2,75 +2,14 @@
 
 use std::sync::LazyLock;
 
-use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Deserialize;
 
 use super::call::{Call, Work};
 use super::claim::Claim;
-use super::race::{Races, Track};
+use super::scope::{PerScope, Scope};
 use super::study::{Cell, Figure, Row, Study};
-
-/// The length of the runs, and how many there are of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Scope {
-    /// Minutes for the whole table: whether everything runs; most claims take longer runs
-    Quick,
-    /// The settings of experiments/README.md
-    #[default]
-    Standard,
-    /// The paper's own settings and lengths, where it says them: days
-    Paper,
-}
-
-impl Scope {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quick => "quick",
-            Self::Standard => "standard",
-            Self::Paper => "paper",
-        }
-    }
-}
-
-/// A value for each budget, or the same for all.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum PerScope<T> {
-    Each {
-        quick: Option<T>,
-        standard: T,
-        paper: Option<T>,
-    },
-    Same(T),
-}
-
-impl<T> PerScope<T> {
-    pub fn of(&self, scope: Scope) -> &T {
-        match (self, scope) {
-            (Self::Same(value), _) => value,
-            (
-                Self::Each {
-                    quick, standard, ..
-                },
-                Scope::Quick,
-            ) => quick.as_ref().unwrap_or(standard),
-            (Self::Each { standard, .. }, Scope::Standard) => standard,
-            (
-                Self::Each {
-                    standard, paper, ..
-                },
-                Scope::Paper,
-            ) => paper.as_ref().unwrap_or(standard),
-        }
-    }
-}
-
-impl<T: Default> Default for PerScope<T> {
-    fn default() -> Self {
-        Self::Same(T::default())
-    }
-}
+use super::track::{Races, Track};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -92,7 +31,7 @@ pub struct Table {
     #[serde(default)]
     seeds: PerScope<usize>,
     #[serde(default)]
-    corner: String,
+    pub corner: String,
     #[serde(default)]
     digits: usize,
     figure: Option<String>,
@@ -101,11 +40,12 @@ pub struct Table {
     percent: bool,
     /// Whether the figures of all seeds are told, which are few and whole.
     #[serde(default)]
-    each_seed: bool,
-    /// What there are several of, if not seeds.
-    sample: Option<String>,
+    pub each_seed: bool,
+    /// What there are several of.
+    #[serde(default = "seed")]
+    pub sample: String,
     /// The head of published figures, if there are any.
-    published: Option<String>,
+    pub published: Option<String>,
     #[serde(default)]
     note: PerScope<String>,
     race: Option<Track>,
@@ -116,7 +56,11 @@ pub struct Table {
     #[serde(default)]
     rows: Vec<Line>,
     #[serde(default)]
-    claims: Vec<Says>,
+    claims: Vec<Vec<String>>,
+}
+
+fn seed() -> String {
+    "seed".to_string()
 }
 
 /// Calls that differ in a word.
@@ -148,7 +92,7 @@ enum Lasts {
 /// A row or a column.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+pub struct Line {
     key: Option<String>,
     name: Option<String>,
     method: Option<String>,
@@ -159,13 +103,8 @@ struct Line {
     published: Vec<String>,
 }
 
-/// A claim as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Says {
-    pub text: String,
-    pub holds: Vec<String>,
-}
+/// A claim as it is written: a text, and what must hold.
+pub type Says = [String];
 
 static FILE: LazyLock<File> = LazyLock::new(|| {
     toml::from_str(include_str!("tables.toml")).expect("a test reads the tables of the program")
@@ -188,51 +127,67 @@ pub fn parser() -> impl TypedValueParser<Value = &'static Table> {
 
 impl Table {
     /// The table under a budget.
-    pub fn study(&self, scope: Scope) -> Study {
+    pub fn study(&self, scope: Scope) -> Study<'_> {
         match &self.race {
-            Some(track) => track.study(&FILE.races, scope, self.note.of(scope)),
-            None => self.own_study(scope),
+            Some(track) => {
+                let races = &FILE.races;
+                let (calls, rows) = track.runs(&races.racers, self.digits, scope);
+                self.made(
+                    scope,
+                    calls,
+                    rows,
+                    (&races.columns, &races.claims, &track.title),
+                )
+            }
+            None => {
+                let (calls, rows) = self.runs(scope);
+                self.made(scope, calls, rows, (&self.columns, &self.claims, ""))
+            }
         }
     }
 
-    fn own_study(&self, scope: Scope) -> Study {
+    fn made(
+        &self,
+        scope: Scope,
+        calls: Vec<Call>,
+        rows: Vec<Row>,
+        (columns, claims, name): (&[Line], &[Vec<String>], &str),
+    ) -> Study<'_> {
+        let keys: Vec<&str> = columns.iter().map(Line::key).collect();
+        let claims = claims.iter();
+        Study {
+            table: self,
+            calls,
+            columns: columns
+                .iter()
+                .map(|column| column.name().to_string())
+                .collect(),
+            claims: claims
+                .map(|says| Claim::new(says, name, &keys, &rows))
+                .collect(),
+            rows,
+            note: self.note.of(scope),
+        }
+    }
+
+    /// Its calls, and the rows of their figures.
+    fn runs(&self, scope: Scope) -> (Vec<Call>, Vec<Row>) {
         let (rows_of, calls): (Vec<_>, Vec<_>) = self.calls(scope).into_iter().unzip();
         let rows = self.rows.iter().map(|row| {
             let is_own =
                 |call: &usize| rows_of[*call].as_deref().is_none_or(|own| own == row.key());
             let own: Vec<usize> = (0..calls.len()).filter(is_own).collect();
-            (row, self.cells(row, &own, &calls))
-        });
-        // A budget may have nothing for some of them.
-        let rows = rows.filter(|(_, cells)| cells.iter().any(|cell| cell.figure.is_some()));
-        let rows: Vec<_> = rows
-            .map(|(row, cells)| Row {
+            Row {
                 key: row.key().to_string(),
                 name: row.name().to_string(),
                 digits: row.digits.unwrap_or(self.digits),
-                cells,
-            })
-            .collect();
-        let columns: Vec<_> = self.columns.iter().map(Line::key).collect();
-        let claims = self
-            .claims
-            .iter()
-            .map(|says| Claim::new(says, "", &columns, &rows));
-        Study {
-            claims: claims.collect(),
-            columns: self
-                .columns
-                .iter()
-                .map(|column| column.name().to_string())
-                .collect(),
-            calls,
-            corner: self.corner.clone(),
-            published: self.published.clone(),
-            rows,
-            each_seed: self.each_seed,
-            sample: self.sample.clone().unwrap_or("seed".to_string()),
-            note: self.note.of(scope).clone(),
-        }
+                cells: self.cells(row, &own, &calls),
+            }
+        });
+        // A budget may have nothing for some of them.
+        let has_figures = |row: &Row| row.cells.iter().any(|cell| cell.figure.is_some());
+        let rows = rows.filter(has_figures).collect();
+        (calls, rows)
     }
 
     /// All calls, with the rows that their results belong to.
@@ -425,7 +380,11 @@ mod tests {
     fn values_of(study: &Study, block: &str, (row, column): Place) -> Vec<f64> {
         let lines: Vec<&str> = block.lines().filter(|l| l.starts_with('|')).collect();
         let cells: Vec<&str> = lines[row + 2].split('|').map(str::trim).collect();
-        let apart = if study.published.is_some() { 2 } else { 1 };
+        let apart = if study.table.published.is_some() {
+            2
+        } else {
+            1
+        };
         let cell = cells[2 + apart * column];
         if cell == NOT_REACHED {
             return vec![f64::INFINITY];

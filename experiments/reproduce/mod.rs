@@ -10,7 +10,9 @@ mod data;
 mod estimate;
 mod peer;
 mod race;
+mod scope;
 mod study;
+mod track;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -26,7 +28,8 @@ use crate::args::Misuse;
 use crate::output;
 use crate::session::{self, Interrupted};
 use crate::shell::quoted_path;
-use data::{Scope, Table};
+use data::Table;
+use scope::Scope;
 use study::Study;
 
 /// Flags of `dni reproduce`.
@@ -48,7 +51,7 @@ pub struct ReproduceArgs {
     #[arg(long)]
     plan: bool,
 
-    /// Folder of the runs; if it holds some of them already, they go on
+    /// Folder of the runs; those that it holds already are continued
     /// [default: runs/reproduce-TABLE-BUDGET]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     run_dir: Option<PathBuf>,
@@ -67,7 +70,7 @@ pub struct ReproduceArgs {
     )]
     update: Option<PathBuf>,
 
-    /// No plan, progress or messages on stderr, but for errors
+    /// No plan, progress or messages on stderr except errors
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
 }
@@ -142,7 +145,7 @@ impl ReproduceArgs {
     }
 
     /// What is to run, and how long it takes.
-    fn plan(&self, study: &Study, folder: &Path) -> anyhow::Result<String> {
+    fn plan(&self, study: &Study<'_>, folder: &Path) -> anyhow::Result<String> {
         let (mut runs, mut time) = (0, Duration::ZERO);
         let mut text = format!(
             "{}, budget {}, in '{}':\n",

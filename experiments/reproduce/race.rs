@@ -1,247 +1,16 @@
-//! Races: how long methods take to an error, each at its own best of a grid of settings, by two workers on
-//! one machine and with a link between them.
+//! Races: how long a method takes to an error, at its own best of a grid of settings.
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::call::{Call, Work};
-use super::claim::Claim;
-use super::data::{PerScope, Says, Scope};
-use super::study::{Cell, Figure, Row, Study};
+use super::call::Call;
+use super::study::{Figure, Study};
 use crate::stats;
 
-/// What lies between two workers: its name, its flags, and the column of times. The first is the
-/// machine's memory.
-const LINKS: [[&str; 3]; 3] = [
-    ["near", "", "one machine, s"],
-    ["20ms", "--link 20ms,1Gbit", "link 20 ms, s"],
-    ["150ms", "--link 150ms,1Gbit", "link 150 ms, s"],
-];
-
-/// Steps that are enough to know a pace by, with each link: on one machine the first ones are slower, and
-/// over a link all take as long.
-const PACE_STEPS: [usize; 3] = [200, 20, 20];
-
-const SECONDS: &str = "/seconds";
-const ERROR: &str = "/test/error";
-
-/// What all races have in common.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Races {
-    racers: Vec<Racer>,
-    claims: Vec<Says>,
-}
-
-/// How two workers, or two threads, share the work.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Racer {
-    key: String,
-    name: String,
-    method: String,
-    #[serde(default)]
-    flags: String,
-    #[serde(default)]
-    link: Changes,
-    /// The method in whose steps it learns the same.
-    steps_of: Option<String>,
-}
-
-/// What a link changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Changes {
-    /// Nothing: there are no workers that it could lie between.
-    #[default]
-    None,
-    /// The time of a step.
-    Pace,
-    /// What is learned, as gradients come late: there is a grid of its own.
-    Grid,
-}
-
-/// A network and the grid of settings in which every method looks for its own best.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Track {
-    title: String,
-    folder: String,
-    network: PerScope<String>,
-    /// Where the only interface stands: the layers of each section.
-    sections: PerScope<String>,
-    /// The flags of synthesizers that see the label.
-    #[serde(default)]
-    synthesizer: String,
-    /// The flags of those that do not.
-    #[serde(default)]
-    blind_synthesizer: String,
-    /// The error that counts, in percent.
-    limit: PerScope<f64>,
-    rates: PerScope<Vec<String>>,
-    steps: PerScope<Vec<usize>>,
-    seeds: PerScope<usize>,
-}
-
-impl Track {
-    pub fn study(&self, races: &Races, scope: Scope, note: &str) -> Study {
-        let mut grids: Vec<(&str, Vec<usize>)> = Vec::new();
-        let mut calls = Vec::new();
-        let mut rows = Vec::with_capacity(races.racers.len());
-        for racer in &races.racers {
-            let of_other = |(key, _): &&(&str, _)| Some(*key) == racer.steps_of.as_deref();
-            let near = match grids.iter().find(of_other) {
-                Some((_, grid)) => grid.clone(),
-                None => self.grid(racer, 0, scope, &mut calls),
-            };
-            grids.push((&racer.key, near.clone()));
-            let times = (0..LINKS.len()).map(|link| {
-                let changes = match link {
-                    // Its steps are those of the other one.
-                    0 if racer.steps_of.is_some() => Changes::Pace,
-                    0 => Changes::None,
-                    _ if racer.link == Changes::None => return None,
-                    _ => racer.link,
-                };
-                let race = self.race(scope);
-                Some(match changes {
-                    Changes::None => (near.clone(), race),
-                    Changes::Pace => {
-                        let pace = Some(self.pace(racer, link, scope, &mut calls));
-                        (near.clone(), Race { pace, ..race })
-                    }
-                    Changes::Grid => {
-                        let nearer = Some(near.clone());
-                        let far = self.grid(racer, link, scope, &mut calls);
-                        (far, Race { nearer, ..race })
-                    }
-                })
-            });
-            let times: Vec<Cell> = times
-                .map(|found| match found {
-                    Some((calls, race)) => racer.cell(calls, race, SECONDS),
-                    None => Cell::default(),
-                })
-                .collect();
-            let of_grid = |pointer| racer.cell(near.clone(), self.race(scope), pointer);
-            let learned = [of_grid("/steps"), of_grid(ERROR)];
-            let (here, far) = times.split_at(1);
-            rows.push(Row {
-                key: racer.key.clone(),
-                name: racer.name.clone(),
-                digits: 2,
-                cells: [here, &learned, far].concat(),
-            });
-        }
-        let [near, links @ ..] = LINKS;
-        let keys = [near[0], "steps", "error"].into_iter();
-        let keys: Vec<&str> = keys.chain(links.map(|link| link[0])).collect();
-        let names = [near[2], "steps", "error %"].into_iter();
-        let names = names.chain(links.map(|link| link[2]));
-        let claims = races.claims.iter();
-        Study {
-            claims: claims
-                .map(|says| Claim::new(says, &self.title, &keys, &rows))
-                .collect(),
-            calls,
-            corner: "method".to_string(),
-            columns: names.map(str::to_string).collect(),
-            published: None,
-            rows,
-            each_seed: false,
-            sample: "seed".to_string(),
-            note: note.to_string(),
-        }
-    }
-
-    /// A race in which only the error counts.
-    fn race(&self, scope: Scope) -> Race {
-        Race {
-            limit: *self.limit.of(scope),
-            pace: None,
-            nearer: None,
-        }
-    }
-
-    /// The runs of a method over its grid, shorter ones first.
-    fn grid(&self, racer: &Racer, link: usize, scope: Scope, calls: &mut Vec<Call>) -> Vec<usize> {
-        let first = calls.len();
-        for &steps in self.steps.of(scope) {
-            for rate in self.rates.of(scope) {
-                let run = format!("lr{rate}-steps{steps}");
-                let work = (steps, *self.seeds.of(scope));
-                calls.push(self.call(racer, link, scope, &run, rate, work));
-            }
-        }
-        (first..calls.len()).collect()
-    }
-
-    /// A short run of a method, for its pace.
-    fn pace(&self, racer: &Racer, link: usize, scope: Scope, calls: &mut Vec<Call>) -> usize {
-        let rate = &self.rates.of(scope)[0];
-        calls.push(self.call(racer, link, scope, "pace", rate, (PACE_STEPS[link], 1)));
-        calls.len() - 1
-    }
-
-    fn call(
-        &self,
-        racer: &Racer,
-        link: usize,
-        scope: Scope,
-        run: &str,
-        rate: &str,
-        (steps, seeds): (usize, usize),
-    ) -> Call {
-        let flags = racer.flags.replace("{sections}", self.sections.of(scope));
-        let flags = flags.replace("{synthesizer}", &self.synthesizer);
-        let flags = flags.replace("{blind_synthesizer}", &self.blind_synthesizer);
-        let network = self.network.of(scope);
-        let [place, link, _] = LINKS[link];
-        let (line, work) = match racer.method.as_str() {
-            "pytorch" => (
-                format!("pytorch {network} --batch-size 256 --lr {rate} {flags}"),
-                Work::Peer { steps, seeds },
-            ),
-            // Evaluated at its end only.
-            method => (
-                format!("images {network} {flags} --lr {rate} --eval-every {steps} {link}"),
-                Work::Training {
-                    methods: vec![method.to_string()],
-                    steps,
-                    seeds,
-                },
-            ),
-        };
-        let words: Vec<&str> = line.split_whitespace().collect();
-        Call {
-            name: format!("{}-{}-{place}/{run}", self.folder, racer.key),
-            line: words.join(" "),
-            work,
-        }
-    }
-}
-
-impl Racer {
-    fn cell(&self, calls: Vec<usize>, race: Race, pointer: &str) -> Cell {
-        let of = match self.steps_of {
-            // The steps are those of another method.
-            Some(_) => Vec::new(),
-            None => vec![["method".to_string(), self.method.clone()]],
-        };
-        Cell {
-            figure: Some(Figure {
-                calls,
-                of,
-                pointer: pointer.to_string(),
-                times: if pointer == ERROR { 100.0 } else { 1.0 },
-                race: Some(race),
-            }),
-            published: String::new(),
-        }
-    }
-}
+/// Where a result has the time of its training, and its error.
+pub const SECONDS: &str = "/seconds";
+pub const ERROR: &str = "/test/error";
 
 /// What makes the figure of a cell one of a race: its calls are a grid, in which each trains the same
 /// method in another way, shorter ones first.
@@ -347,7 +116,7 @@ impl Figure {
     }
 }
 
-impl Study {
+impl Study<'_> {
     /// Whether there are races in it.
     pub fn is_race(&self) -> bool {
         self.figures().any(|figure| figure.race.is_some())
@@ -370,123 +139,105 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::reproduce::call::Work;
+    use crate::reproduce::data::tables;
+    use crate::reproduce::scope::Scope;
 
-    /// A grid of two rates and two lengths, and a call for the pace of others.
-    fn study() -> Study {
-        let call = |name: &str, steps| Call {
-            name: name.to_string(),
-            line: "images".to_string(),
-            work: Work::Training {
-                methods: vec!["backprop".to_string()],
-                steps,
-                seeds: 2,
-            },
-        };
-        let figure = |pointer: &str, calls: &[usize], pace, nearer| Cell {
-            figure: Some(Figure {
-                calls: calls.to_vec(),
-                of: vec![["method", "backprop"].map(str::to_string)],
-                pointer: pointer.to_string(),
-                times: 1.0,
-                race: Some(Race {
-                    limit: 2.5,
-                    pace,
-                    nearer,
-                }),
-            }),
-            published: String::new(),
-        };
-        let grid = [0, 1, 2];
-        Study {
-            calls: vec![
-                call("a", 10),
-                call("b", 10),
-                call("c", 20),
-                call("pace", 2),
-                call("far", 10),
-            ],
-            corner: "method".to_string(),
-            columns: ["s", "steps", "far, by pace", "far"]
-                .map(str::to_string)
-                .to_vec(),
-            published: None,
-            rows: vec![Row {
-                key: "backprop".to_string(),
-                name: "backprop".to_string(),
-                digits: 1,
-                cells: vec![
-                    figure(SECONDS, &grid, None, None),
-                    figure("/steps", &grid, None, None),
-                    figure(SECONDS, &grid, Some(3), None),
-                    figure(SECONDS, &[4], None, Some(grid.to_vec())),
-                ],
-            }],
-            each_seed: false,
-            sample: "seed".to_string(),
-            claims: Vec::new(),
-            note: String::new(),
-        }
+    /// The dense race, to 60 % in 20 or 40 steps.
+    fn study() -> Study<'static> {
+        let table = tables().iter().find(|table| table.name == "race");
+        table.expect("it is there").study(Scope::Quick)
     }
 
-    /// Two seeds whose errors are so many percent on average.
-    fn report(error: f64, seconds: f64, steps: usize) -> Value {
-        let result = |more: f64| {
-            json!({
-                "method": "backprop",
-                "seconds": seconds + more,
-                "steps": steps,
-                "steps_per_second": steps as f64 / seconds,
-                "test": {"error": (error + more) / 100.0},
-            })
+    /// Reports of two seeds: name, error in percent on average, seconds and steps. The other calls have
+    /// none.
+    fn reports(study: &Study, given: &[(&str, f64, f64, usize)]) -> Vec<Value> {
+        let report = |call: &Call| {
+            let found = given
+                .iter()
+                .find(|(name, ..)| call.name == format!("fcn-{name}"));
+            let (_, error, seconds, steps) = *found?;
+            let Work::Training { methods, .. } = &call.work else {
+                return None;
+            };
+            let result = |more: f64| {
+                json!({
+                    "method": methods[0],
+                    "seconds": seconds + more,
+                    "steps": steps,
+                    "steps_per_second": steps as f64 / seconds,
+                    "test": {"error": (error + more) / 100.0},
+                })
+            };
+            Some(json!({"results": [result(-0.1), result(0.1)]}))
         };
-        json!({"results": [result(-0.1), result(0.1)]})
+        let calls = study.calls.iter();
+        calls.map(|call| report(call).unwrap_or_default()).collect()
     }
 
-    fn figures(reports: &[Value]) -> Vec<String> {
-        let table = study().to_markdown(Scope::Standard, reports);
+    /// The cells of a row, with such reports.
+    fn row(name: &str, given: &[(&str, f64, f64, usize)]) -> String {
+        let study = study();
+        let table = study.to_markdown(Scope::Quick, &reports(&study, given));
         let table = table.expect("figures may be missing");
-        let row = table.lines().nth(2).expect("there is a row");
-        let cells = row.split('|').skip(2).map(|cell| cell.trim().to_string());
-        cells.filter(|cell| !cell.is_empty()).collect()
+        let row = table.lines().find(|line| line.contains(name));
+        let row = row
+            .expect("there is one")
+            .split_whitespace()
+            .collect::<Vec<_>>();
+        row.join(" ")
     }
 
     #[test]
     fn the_best_is_the_first_to_arrive() {
-        let reports = [
-            report(2.6, 1.0, 10),
-            report(2.4, 3.0, 10),
-            Value::Null,
-            report(50.0, 1.0, 2),
-            report(2.5, 7.0, 10),
+        let near = [
+            ("backprop-near/lr0.002-steps20", 60.5, 1.0, 20),
+            ("backprop-near/lr0.002-steps40", 59.0, 3.0, 40),
+            ("kernel-threads-near/pace", 90.0, 1.0, 2),
+            ("cdni-near/lr0.002-steps20", 59.0, 4.0, 20),
+            ("cdni-20ms/lr0.002-steps20", 61.0, 5.0, 20),
+            ("cdni-20ms/lr0.002-steps40", 58.0, 6.0, 40),
         ];
-        assert_eq!(
-            figures(&reports),
-            ["3.0 ± 0.1", "10.0 ± 0.0", "5.0 ± 0.0", "7.0 ± 0.1"]
-        );
+        let alone = "| backprop, one thread | 3.00 ± 0.14 | 40.00 ± 0.00 | 59.00 ± 0.14 | | |";
+        assert_eq!(row("one thread", &near), alone);
+        // Its steps at its pace.
+        let paced = "kernel threads | 20.00 ± 0.00 | 40.00 ± 0.00 | 59.00 ± 0.14 | | |";
+        assert!(row("kernel threads", &near).ends_with(paced));
+        let far = "| 4.00 ± 0.14 | 20.00 ± 0.00 | 59.00 ± 0.14 | 6.00 ± 0.14 | not reached |";
+        assert!(row("cDNI", &near).ends_with(far));
     }
 
     #[test]
     fn who_does_not_arrive_says_so_and_who_has_not_run_says_nothing() {
-        let late = report(9.0, 1.0, 10);
-        let reports = [late.clone(), late.clone(), late, Value::Null, Value::Null];
-        assert_eq!(figures(&reports), ["not reached"; 4]);
-        let nobody = [const { Value::Null }; 5];
-        assert_eq!(figures(&nobody)[..3], ["-", "-", "-"]);
+        let late = [("backprop-near/lr0.002-steps20", 90.0, 1.0, 20)];
+        let none = "| not reached | not reached | not reached | | |";
+        assert!(row("one thread", &late).ends_with(none));
+        assert!(row("one thread", &[]).ends_with("| - | - | - | | |"));
     }
 
     #[test]
     fn longer_runs_and_those_far_apart_are_left_out_when_nothing_depends_on_them() {
         let study = study();
-        let (late, early) = (report(9.0, 1.0, 10), report(2.0, 1.0, 10));
-        let without = |call, reports: &[Value]| study.can_do_without(call, reports);
-        assert!(!without(0, &[]));
-        // As long as the first, with another rate.
-        assert!(!without(1, std::slice::from_ref(&early)));
-        assert!(without(2, &[early.clone(), late.clone()]));
-        assert!(!without(2, &[late.clone(), late.clone()]));
-        let lost = [late.clone(), late.clone(), late.clone()];
-        assert!(without(3, &lost) && without(4, &lost));
-        let won = [late.clone(), early, Value::Null];
-        assert!(!without(3, &won) && !without(4, &won));
+        let without = |name: &str, given: &[(&str, f64, f64, usize)]| {
+            let mut calls = study.calls.iter();
+            let call = calls.position(|call| call.name == format!("fcn-{name}"));
+            let call = call.expect("there is one");
+            study.can_do_without(call, &reports(&study, given)[..call])
+        };
+        let short = "backprop-near/lr0.002-steps20";
+        let (lost, won) = ([(short, 90.0, 1.0, 20)], [(short, 50.0, 1.0, 20)]);
+        assert!(!without(short, &[]));
+        for (given, is_needless) in [(&lost, false), (&won, true)] {
+            let longer = "backprop-near/lr0.002-steps40";
+            assert_eq!(without(longer, given), is_needless);
+            // Nobody asks for the pace of what does not arrive.
+            assert_eq!(without("kernel-threads-near/pace", given), !is_needless);
+        }
+        let far = "cdni-20ms/lr0.002-steps20";
+        assert!(without(far, &[]), "it did not arrive nearby");
+        assert!(!without(
+            far,
+            &[("cdni-near/lr0.002-steps40", 50.0, 1.0, 40)]
+        ));
     }
 }

@@ -5,28 +5,21 @@ use serde_json::Value;
 
 use super::call::{self, Call};
 use super::claim::{Claim, Place};
-use super::data::Scope;
+use super::data::Table;
 use super::race::Race;
-use crate::stats;
-use crate::table::Table;
+use super::scope::Scope;
+use crate::{stats, table};
 
 /// A table under a budget.
-#[derive(Debug, Clone)]
-pub struct Study {
+#[derive(Debug)]
+pub struct Study<'a> {
+    pub table: &'a Table,
     pub calls: Vec<Call>,
-    /// What the rows are, in the corner.
-    pub corner: String,
     pub columns: Vec<String>,
-    /// The head of the published figures beside each column, if there are any.
-    pub published: Option<String>,
     pub rows: Vec<Row>,
-    /// Whether the figures of all seeds are told, which are few and whole, and not their deviation.
-    pub each_seed: bool,
-    /// What there may be several of: a seed or a measurement.
-    pub sample: String,
     pub claims: Vec<Claim>,
     /// What else is to be known about the figures, as sentences.
-    pub note: String,
+    pub note: &'a str,
 }
 
 /// A row of figures.
@@ -100,7 +93,7 @@ impl Figure {
     }
 }
 
-impl Study {
+impl Study<'_> {
     /// All figures.
     pub fn figures(&self) -> impl Iterator<Item = &Figure> {
         let cells = self.rows.iter().flat_map(|row| &row.cells);
@@ -128,7 +121,7 @@ impl Study {
 
     /// The same of figures that have been found.
     pub fn render(&self, scope: Scope, samples: &Samples) -> String {
-        let mut text = self.table(samples).to_markdown();
+        let mut text = self.rendered(samples).to_markdown();
         text += &format!("\n{}\n\n", self.caption(scope, samples));
         for claim in &self.claims {
             text += &format!("- {}\n", self.verdict(claim, scope, samples));
@@ -136,18 +129,23 @@ impl Study {
         text
     }
 
-    fn table(&self, samples: &Samples) -> Table {
+    fn rendered(&self, samples: &Samples) -> table::Table {
         let heads = self
             .columns
             .iter()
-            .flat_map(|name| [Some(name), self.published.as_ref()]);
-        let mut table = Table::new([&self.corner].into_iter().chain(heads.flatten()));
+            .flat_map(|name| [Some(name), self.table.published.as_ref()]);
+        let mut table = table::Table::new([&self.table.corner].into_iter().chain(heads.flatten()));
         for (row, samples) in self.rows.iter().zip(samples) {
             let mut line = vec![row.name.clone()];
             for (cell, values) in row.cells.iter().zip(samples) {
                 let values = values.as_ref();
                 line.push(values.map_or(String::new(), |values| self.summary(values, row.digits)));
-                line.extend(self.published.as_ref().map(|_| cell.published.clone()));
+                line.extend(
+                    self.table
+                        .published
+                        .as_ref()
+                        .map(|_| cell.published.clone()),
+                );
             }
             table.add(line);
         }
@@ -159,7 +157,7 @@ impl Study {
         match values {
             [] => "-".to_string(),
             _ if values.contains(&f64::INFINITY) => NOT_REACHED.to_string(),
-            _ if self.each_seed => {
+            _ if self.table.each_seed => {
                 let each: Vec<String> = values.iter().map(f64::to_string).collect();
                 format!("{:.digits$} ({})", stats::mean(values), each.join(", "))
             }
@@ -174,13 +172,13 @@ impl Study {
         let counts = arrived.map(Vec::len).filter(|count| *count > 0);
         let (least, most) = (counts.clone().min(), counts.max());
         let (least, most) = (least.unwrap_or(0), most.unwrap_or(0));
-        let sample = &self.sample;
+        let sample = &self.table.sample;
         let of = match (least == most, most) {
             (true, 1) => format!("n = 1 {sample}"),
             (true, _) => format!("n = {most} {sample}s"),
             (false, _) => format!("n = {least} to {most} {sample}s"),
         };
-        let spread = match self.each_seed {
+        let spread = match self.table.each_seed {
             _ if most < 2 => "",
             true => ", each in brackets",
             false => ", ± their standard deviation",
@@ -201,7 +199,7 @@ impl Study {
         let failures = claim.failures(figure).into_iter().map(|(row, column)| {
             let Row { name, digits, .. } = &self.rows[row];
             let is_number = name.parse::<f64>().is_ok();
-            let what = if is_number { &self.corner } else { "" };
+            let what = if is_number { &self.table.corner } else { "" };
             let (name, value) = (format!("{what} {name}"), figure((row, column)));
             let column = &self.columns[column];
             format!("{}, {column}: {value:.digits$}", name.trim_start())
@@ -225,47 +223,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::reproduce::data::Says;
 
-    fn study() -> Study {
-        let row = |name: &str, method: &str| Row {
-            key: method.to_string(),
-            name: name.to_string(),
-            digits: 2,
-            cells: vec![
-                Cell {
-                    figure: Some(Figure {
-                        calls: vec![0],
-                        of: vec![["method", method].map(str::to_string)],
-                        pointer: "/test/error".to_string(),
-                        times: 100.0,
-                        race: None,
-                    }),
-                    published: "2.0".to_string(),
-                },
-                Cell::default(),
-            ],
-        };
-        let rows = vec![row("all of it", "backprop"), row("decoupled", "dni")];
-        let claim = |text: &str, holds: &str| {
-            let (text, holds) = (text.to_string(), vec![holds.to_string()]);
-            Claim::new(&Says { text, holds }, "", &["error", "loss"], &rows)
-        };
-        Study {
-            calls: Vec::new(),
-            corner: "method".to_string(),
-            columns: vec!["error %".to_string(), "loss".to_string()],
-            published: Some("paper".to_string()),
-            each_seed: false,
-            sample: "seed".to_string(),
-            claims: vec![
-                claim("Backprop is good", "error[backprop] <= 2"),
-                claim("DNI is", "error[dni] <= 2"),
-                claim("It is 2.52", "error[dni] <= 2.52"),
-            ],
-            note: "So much for that.".to_string(),
-            rows,
-        }
+    const TABLE: &str = r#"
+        name = "test"
+        about = ""
+        corner = "method"
+        digits = 2
+        figure = "/test/error"
+        percent = true
+        published = "paper"
+        note = "So much for that."
+        calls = [{ folder = "all", line = "images", methods = ["backprop", "dni"], steps = [1] }]
+        columns = [{ name = "error %", key = "error" }]
+        rows = [
+            { method = "backprop", name = "all of it", published = ["2.0"] },
+            { method = "dni", name = "decoupled", published = ["2.0"] },
+        ]
+        claims = [
+            ["Backprop is good", "error[backprop] <= 2"],
+            ["DNI is", "error[dni] <= published"],
+            ["It is 2.52", "error[dni] <= 2.52"],
+        ]
+    "#;
+
+    fn table() -> Table {
+        toml::from_str(TABLE).unwrap()
     }
 
     /// Results of two seeds, beside those of another method. The mean of DNI is 2.524, which stands there
@@ -283,14 +265,17 @@ mod tests {
 
     #[test]
     fn results_make_a_table_with_verdicts() {
-        let text = study().to_markdown(Scope::Standard, &[report()]).unwrap();
+        let text = table()
+            .study(Scope::Standard)
+            .to_markdown(Scope::Standard, &[report()])
+            .unwrap();
         assert_eq!(
             text,
             "\
-| method    |     error % | paper | loss | paper |
-| --------- | ----------: | ----: | ---: | ----: |
-| all of it | 1.60 ± 0.14 |   2.0 |      |       |
-| decoupled | 2.52 ± 2.16 |   2.0 |      |       |
+| method    |     error % | paper |
+| --------- | ----------: | ----: |
+| all of it | 1.60 ± 0.14 |   2.0 |
+| decoupled | 2.52 ± 2.16 |   2.0 |
 
 Budget standard: n = 2 seeds, ± their standard deviation. So much for that.
 
@@ -303,7 +288,10 @@ Budget standard: n = 2 seeds, ± their standard deviation. So much for that.
 
     #[test]
     fn verdicts_of_a_quick_budget_say_so() {
-        let text = study().to_markdown(Scope::Quick, &[report()]).unwrap();
+        let text = table()
+            .study(Scope::Quick)
+            .to_markdown(Scope::Quick, &[report()])
+            .unwrap();
         assert!(text.contains("Budget quick: n = 2 seeds"), "{text}");
         let verdicts = text.lines().filter(|line| line.starts_with("- "));
         let of_quick = verdicts.filter(|line| line.ends_with(", on the quick budget."));
@@ -312,18 +300,18 @@ Budget standard: n = 2 seeds, ± their standard deviation. So much for that.
 
     #[test]
     fn whole_figures_are_all_told() {
-        let study = Study {
-            each_seed: true,
-            ..study()
-        };
+        let table = toml::from_str::<Table>(&TABLE.replace("percent", "each_seed")).unwrap();
+        let study = table.study(Scope::Standard);
         assert_eq!(study.summary(&[1.0, 1.0, 2.0], 1), "1.3 (1, 1, 2)");
     }
 
     #[test]
     fn results_that_lack_a_figure_are_an_error() {
+        let table = table();
         for results in [json!([]), json!([{"method": "backprop", "seed": 1}])] {
             let report = json!({"results": results});
-            assert!(study().to_markdown(Scope::Standard, &[report]).is_err());
+            let study = table.study(Scope::Standard);
+            assert!(study.to_markdown(Scope::Standard, &[report]).is_err());
         }
     }
 }
