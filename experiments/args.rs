@@ -57,11 +57,12 @@ pub enum Format {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
-    /// Where tensors live [default: flex]
+    /// The backend that computes [default: flex]
     #[arg(long, env = "DNI_BACKEND", value_enum)]
     pub backend: Option<BackendChoice>,
 
-    /// Threads of one operation on the CPU backends; one is best for small networks [default: 1]
+    /// Threads that one tensor operation may use on the CPU backends; one is best for small networks
+    /// [default: 1]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub kernel_threads: Option<usize>,
 }
@@ -85,7 +86,7 @@ pub struct OutputArgs {
         value_parser = word)]
     pub tags: Vec<String>,
 
-    /// Go on with the runs in this folder, under the settings that it holds
+    /// Continue the runs in this folder, with the settings saved there
     #[arg(long, value_name = "DIR", conflicts_with = "run_dir")]
     pub resume: Option<PathBuf>,
 
@@ -102,11 +103,11 @@ pub struct OutputArgs {
     #[arg(long, conflicts_with = "quiet")]
     pub dashboard: bool,
 
-    /// No progress and no messages on stderr, but for errors
+    /// No progress and no messages on stderr except errors
     #[arg(long, short)]
     pub quiet: bool,
 
-    /// Runs at the same time, each on processors of its own [default: as many as the machine has
+    /// Runs made at the same time, each on processors of its own [default: as many as there are
     /// processors for; one with workers and on wgpu]
     #[arg(long, value_name = "N", value_parser = threads, help_heading = "Machine")]
     pub jobs: Option<usize>,
@@ -121,6 +122,10 @@ pub struct CallArgs {
     pub output: OutputArgs,
 }
 
+/// No flags.
+#[derive(Debug, Clone, Args)]
+pub struct NoArgs {}
+
 /// How long it learns, and from which seeds.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Length")]
@@ -129,7 +134,7 @@ pub struct LengthArgs {
     #[arg(long, value_name = "N", value_parser = length, conflicts_with = "epochs")]
     pub steps: Option<usize>,
 
-    /// Training length in passes through the examples, instead of steps
+    /// Training length in passes through the examples, instead of --steps
     #[arg(long, value_name = "N", value_parser = length)]
     pub epochs: Option<usize>,
 
@@ -140,7 +145,7 @@ pub struct LengthArgs {
 /// From which seeds it learns.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SeedArgs {
-    /// Seed of everything random [default: 1]
+    /// Seed of all random numbers [default: 1]
     #[arg(long, value_name = "N", value_parser = seed)]
     pub seed: Option<u64>,
 

@@ -23,7 +23,7 @@ use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
-use crate::tasks::adder::{NetworkArgs, Settings, Sums};
+use crate::tasks::adder::{Settings, Sums, TrainingArgs};
 use crate::{memory, output};
 
 /// Flags of `dni bench`.
@@ -40,7 +40,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
     repetitions: usize,
 
-    /// Threads of one operation on the CPU backends
+    /// Threads that one tensor operation may use on the CPU backends
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
     kernel_threads: usize,
 
@@ -52,12 +52,12 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
 
-    /// No messages on stderr, but for errors
+    /// No messages on stderr except errors
     #[arg(long, short)]
     quiet: bool,
 
     #[command(flatten)]
-    network: NetworkArgs,
+    training: TrainingArgs,
 }
 
 /// What was measured of one backend and method.
@@ -137,7 +137,7 @@ fn settings(args: &BenchArgs) -> anyhow::Result<Settings> {
         backend: None,
         kernel_threads: Some(args.kernel_threads),
     };
-    let settings = Settings::of_flags(None, &args.network, &LengthArgs::default(), &machine);
+    let settings = Settings::of_flags(None, &args.training, &LengthArgs::default(), &machine);
     settings.check()?;
     for backend in &args.backends {
         memory::check(settings.memory(), backend.resolve())?;

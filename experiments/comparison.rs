@@ -565,7 +565,7 @@ impl<S: Settings> Run<'_, S> {
         }
         let checkpoint = Checkpoint::read(&path)?;
         // Whoever opens the folder says what is wrong with others.
-        let saved = toml::from_str::<S>(checkpoint.settings()).ok();
+        let saved = dni::run::read_settings::<S>(checkpoint.settings()).ok();
         Ok(saved.filter(|saved| {
             let mut longer = saved.clone();
             longer.set_length(&self.settings);

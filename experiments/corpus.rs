@@ -9,57 +9,78 @@ use dni::data::{Corpus, Fingerprint, Language, shakespeare};
 use dni::run::is_of_a_process;
 use serde::{Deserialize, Serialize};
 
-use crate::args::positive;
+use crate::args::{Misuse, positive};
 use crate::progress::DownloadBar;
 use crate::shell::quoted_path;
 use crate::source::places;
 
-/// The text.
-#[derive(Debug, Clone, Args)]
+/// The text of an experiment.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Data")]
-pub struct TextDataArgs {
-    /// Where the text comes from [default: language]
-    #[arg(long, value_enum, conflicts_with = "corpus")]
-    pub source: Option<Source>,
+pub struct Text {
+    /// Where the text comes from
+    #[arg(
+        long,
+        value_enum,
+        conflicts_with = "corpus",
+        default_value = "language"
+    )]
+    pub source: Source,
 
     /// A text file in UTF-8, plain or gzipped, cut into 90, 5 and 5 percent to train, validate and test
     /// with, or three such files, separated by commas or each with this flag
-    #[arg(long, value_name = "FILES")]
-    pub corpus: Option<Vec<PathBuf>>,
+    #[arg(long = "corpus", id = "corpus", value_name = "FILES")]
+    #[serde(rename = "corpus")]
+    pub files: Vec<PathBuf>,
 
+    /// Characters of the language to train on
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "1000000")]
+    pub characters: usize,
+}
+
+/// Where the files of texts are.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Data")]
+pub struct TextDataArgs {
     /// Folder with a folder tinyshakespeare; what is not found there is looked for in the cache,
     /// then downloaded
     #[arg(long, env = "DNI_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-
-    /// Characters of the language to train on [default: 1000000]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub characters: Option<usize>,
 }
 
 /// A text without a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// Sentences of a language of our own, drawn from the run's seed, whose entropy is known
+    /// Sentences of an invented language of known entropy, drawn from the run's seed
     Language,
     /// The tiny Shakespeare corpus
     Shakespeare,
 }
 
-/// A text, as settings have it.
-#[derive(Debug, Clone)]
-pub struct Text {
-    pub source: Source,
-    /// Files instead of a source.
-    pub files: Vec<PathBuf>,
-    /// Of the language, to train on.
-    pub characters: usize,
-}
-
 impl Text {
     /// Characters of the language to validate with, and to test with.
     const HELD_OUT: usize = 50_000;
+
+    /// Bytes that it needs at the very least, if it is known how long it is.
+    pub fn memory(&self) -> u128 {
+        /// Of a character in the text and in its codes.
+        const OF_CHARACTER: u128 = 3;
+        match self.is_drawn() {
+            true => OF_CHARACTER * self.characters as u128,
+            false => 0,
+        }
+    }
+
+    /// Refuses any other number of files.
+    pub fn check(&self) -> Result<(), Misuse> {
+        match self.files.len() {
+            0 | 1 | 3 => Ok(()),
+            files => Err(Misuse(format!(
+                "a corpus is one file, or three: to train, to validate and to test with; not {files}"
+            ))),
+        }
+    }
 
     /// Reads it, or draws it from a seed.
     pub fn load(&self, data_dir: Option<&Path>, seed: u64, quiet: bool) -> anyhow::Result<Corpus> {
@@ -144,21 +165,16 @@ impl Texts {
 
 impl TextDataArgs {
     /// The text of all runs, or the way to draw it.
-    pub fn texts(&self, text: Text, quiet: bool) -> anyhow::Result<Texts> {
+    pub fn texts(&self, text: &Text, quiet: bool) -> anyhow::Result<Texts> {
         /// Any: the text does not depend on it.
         const SEED: u64 = 1;
         let load = || text.load(self.data_dir.as_deref(), SEED, quiet);
         let common = (!text.is_drawn()).then(load).transpose()?;
         Ok(Texts {
-            text,
+            text: text.clone(),
             quiet,
             common: common.map(Arc::new),
         })
-    }
-
-    /// The files that were named.
-    pub fn files(&self) -> Option<Vec<PathBuf>> {
-        self.corpus.as_deref().map(files)
     }
 
     /// The flag by which a call that goes on finds the text, with its word if it needs it.
@@ -169,9 +185,9 @@ impl TextDataArgs {
     }
 }
 
-/// The files that are meant by some words, each a name, or several with commas between them: by paths
+/// The files that are meant by some words of flags, each a name, or several with commas between them: by paths
 /// that hold wherever the run goes on.
-fn files(words: &[PathBuf]) -> Vec<PathBuf> {
+pub fn files(words: &[PathBuf]) -> Vec<PathBuf> {
     let named = |word: &PathBuf| match word.to_str() {
         Some(names) if !word.exists() => names.split(',').map(PathBuf::from).collect(),
         _ => vec![word.clone()],

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::args::{CallArgs, Format, Misuse};
 use crate::comparison::{Comparison, Outcomes, Run, Settings};
 use crate::sections::quality_of;
-use crate::source::TestDataArgs;
+use crate::source::{DataArgs, ImageData, TestDataArgs};
 use crate::table::Table;
 use crate::verdict::{self, Measure};
 use crate::{output, session, stats};
@@ -32,8 +32,8 @@ pub trait Experiment: Settings {
     /// Flags that leave little to load and to look at, where only the time of a step is wanted.
     const TRIAL: &'static [(&'static str, usize)] = &[];
 
-    /// Whether its networks look at images, and may be measured on others.
-    const HAS_IMAGES: bool = false;
+    /// Steps after which the time of a step can be told, as evaluations in between take little of it.
+    const TRIAL_STEPS: usize = 8;
 
     /// The method by which others are measured: that of true gradients.
     const REFERENCE: &'static str = "backprop";
@@ -59,15 +59,27 @@ pub trait Experiment: Settings {
     /// Figures of a run that was trained earlier, by their names.
     fn evaluate(saved: Saved<Self>) -> anyhow::Result<BTreeMap<String, f64>>;
 
+    /// The images that its networks look at, and may be measured on others. Default: none.
+    fn images(&self) -> Option<&ImageData> {
+        None
+    }
+
+    /// Where its images are, if there are any. Default: nowhere.
+    fn files(_args: &Self::Args) -> Option<&DataArgs> {
+        None
+    }
+
     /// What the report says of the task. Default: nothing.
     fn about(&self) -> Value {
         json!({})
     }
 
     /// Flags that the command that goes on needs as well, with a word as a shell reads it if they
-    /// were given. Default: none.
-    fn go_on_with(&self, _args: &Self::Args) -> Vec<(&'static str, Option<String>)> {
-        Vec::new()
+    /// were given. Default: what finds the images.
+    fn go_on_with(&self, args: &Self::Args) -> Vec<(&'static str, Option<String>)> {
+        let images = Self::files(args).zip(self.images());
+        let flag = images.map(|(files, images)| files.go_on_with(images));
+        flag.into_iter().collect()
     }
 
     /// Does what flags ask for instead of training: whether they do. Default: they do not.
@@ -198,6 +210,23 @@ impl<F> Column<F> {
         })
     }
 
+    /// The same at the interfaces that there are on top of so many hidden layers: at all of up to five,
+    /// and else at the lowest, the highest, and one between them.
+    pub fn worths(results: &[RunResult<F>], layers: usize) -> Vec<Self> {
+        let has_interface = |&i: &usize| {
+            let mut results = results.iter();
+            results.any(|result| quality_of(&result.interfaces, i).is_some())
+        };
+        let interfaces: Vec<usize> = (0..layers).filter(has_interface).collect();
+        let shown = match interfaces[..] {
+            [lowest, .., highest] if interfaces.len() > 5 => {
+                vec![lowest, interfaces[interfaces.len() / 2], highest]
+            }
+            _ => interfaces,
+        };
+        shown.into_iter().map(Self::worth_of_layer).collect()
+    }
+
     fn of(title: &str, cell: impl Fn(OfMethod<F>) -> String + 'static) -> Self {
         Self {
             title: title.to_string(),
@@ -212,7 +241,7 @@ pub fn run<E: Experiment>(flags: &ArgMatches) -> anyhow::Result<()> {
         E::Args::from_arg_matches(flags)?,
         CallArgs::from_arg_matches(flags)?,
     );
-    if E::instead(&args)? {
+    if E::instead(&args)? || shows_images::<E>(&args, call.output.quiet)? {
         return Ok(());
     }
     let (comparison, report) = compare::<E>(&args, &call)?;
@@ -225,6 +254,18 @@ pub fn run<E: Experiment>(flags: &ArgMatches) -> anyhow::Result<()> {
         output::print(&E::below_table(&report.outcomes.results))?;
     }
     report.outcomes.check()
+}
+
+/// Writes a sheet of the images, if that is asked for: whether it is.
+fn shows_images<E: Experiment>(args: &E::Args, quiet: bool) -> anyhow::Result<bool> {
+    let Some(files) = E::files(args).filter(|files| files.show.is_some()) else {
+        return Ok(false);
+    };
+    let settings = E::from_args(None, args);
+    match settings.images() {
+        Some(images) => files.show(images, settings.common().seed, quiet),
+        None => Ok(false),
+    }
 }
 
 /// The results of the command, which prints nothing on stdout.
@@ -301,11 +342,11 @@ pub fn evaluate<E: Experiment>(
     data: &TestDataArgs,
     device: &Device,
 ) -> anyhow::Result<BTreeMap<String, f64>> {
-    if data.data.is_some() && !E::HAS_IMAGES {
+    let settings: E = dni::run::read_settings(checkpoint.settings())?;
+    if data.data.is_some() && settings.images().is_none() {
         let reason = format!("dni {} looks at no images; leave out --data", E::NAME);
         return Err(Misuse(reason).into());
     }
-    let settings: E = toml::from_str(checkpoint.settings())?;
     let (method, seed) = settings.common().only()?;
     E::evaluate(Saved {
         settings,

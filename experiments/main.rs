@@ -17,6 +17,8 @@ mod eval;
 mod experiment;
 mod export;
 mod figure;
+mod flags;
+mod forecast;
 mod list;
 mod memory;
 mod method;
@@ -33,6 +35,7 @@ mod registry;
 mod report;
 mod reproduce;
 mod sections;
+mod sequences;
 mod serve;
 mod session;
 mod sheet;
@@ -50,7 +53,6 @@ mod token;
 mod verdict;
 mod weights;
 mod workers;
-mod writing;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -82,28 +84,28 @@ enum Command {
     Experiment(registry::Call),
     /// Compare runs on one HTML page: losses, errors, and how good the synthetic gradients are
     Report(report::ReportArgs),
-    /// List the runs that there are: how far they are and the best that they have come to
+    /// List runs: how far each is, and its best figure
     List(list::ListArgs),
-    /// Draw curves of runs as a picture
+    /// Draw the curves of runs as an SVG picture
     Plot(plot::PlotArgs),
-    /// Measure trained networks again, or on other data
+    /// Measure trained networks again, on their own or on other data
     Eval(eval::EvalArgs),
-    /// Write the parameters of a trained network to a safetensors file, as PyTorch has them
+    /// Write the parameters of a trained network to a safetensors file, in PyTorch's layout
     Export(weights::ExportArgs),
-    /// Make runs by every combination of several values of flags, and list them, the best first
+    /// Run every combination of several values of flags, and list the runs, the best first
     #[command(subcommand, after_help = sweep::HELP)]
     Sweep(sweep::Sweep),
-    /// Make a table of experiments/README.md: all its runs, and a verdict for each claim
+    /// Reproduce a table of experiments/README.md: all its runs, and a verdict for each claim
     Reproduce(reproduce::ReproduceArgs),
     /// Time training steps on several backends
     Bench(Box<bench::BenchArgs>),
-    /// Predict what more workers would gain, from the times of the layers
+    /// Predict how much faster more workers would be, from the times of the layers
     Plan(Box<plan::PlanArgs>),
-    /// Serve this machine's device to workers of other machines
+    /// Let workers on other machines compute on this one
     Serve(serve::ServeArgs),
-    /// List backends, what works on this machine, and what to install
+    /// List the backends, which of them work on this machine, and what the others need
     Backends(backends::BackendsArgs),
-    /// Print what a shell needs to complete flags
+    /// Print a script by which a shell completes flags
     Completions(completions::CompletionsArgs),
 }
 

@@ -55,6 +55,11 @@ impl Method {
         matches!(self, Self::Cdni { .. })
     }
 
+    /// Features of the label that synthesizers see, where it has so many.
+    pub fn contexts(self, label: usize) -> usize {
+        if self.is_conditional() { label } else { 0 }
+    }
+
     /// Whether layers learn from synthetic gradients alone.
     pub fn learns_from_synthetic(self) -> bool {
         self.credit() == Credit::Synthetic

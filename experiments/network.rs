@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use dni::data::ImageShape;
 use dni::{
     Chain, Conv, ConvConfig, ConvSynthesizerConfig, Dense, DenseConfig, Init, Input, InputModel,
@@ -13,7 +13,7 @@ use dni::{
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::args::Misuse;
+use crate::args::{Misuse, positive};
 use crate::memory::{FLOAT, OF_PARAMETER};
 use crate::sections::{add_dense, layer_name};
 use crate::synthesizer::SynthesizerKind;
@@ -22,10 +22,10 @@ use crate::synthesizer::SynthesizerKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Model {
-    /// Dense, batch norm, relu
+    /// Dense layers with batch norm and relu
     Fcn,
-    /// 5x5 convolution, batch norm, relu, pooling over 3x3: the greatest in the first layer, the
-    /// mean in the others
+    /// 5x5 convolutions with batch norm, relu and 3x3 pooling: max in the first layer, average in
+    /// the others
     Cnn,
 }
 
@@ -91,23 +91,38 @@ fn then(below: Pass, above: &impl Section) -> Pass {
 }
 
 /// The shape of a network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[command(next_help_heading = "Network")]
 pub struct Network {
+    /// Fully connected or convolutional hidden layers
+    #[arg(long, value_enum, default_value = "fcn")]
     pub model: Model,
-    /// The hidden layers and the output layer.
+
+    /// Layers as the paper counts them, the output layer included
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "4")]
     pub depth: usize,
-    /// Of the hidden layers of an fcn.
+
+    /// Units of the hidden layers of an fcn
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "256")]
     pub units: usize,
-    /// Of the hidden layers of a cnn.
+
+    /// Channels of the hidden layers of a cnn
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "64")]
     pub channels: usize,
-    /// Rows, or columns, from one window that a cnn pools over to the next. (The paper does not say
-    /// it.)
+
+    /// Pixels between the 3x3 pooling windows of a cnn; with 1 and 2 they overlap
+    // The paper does not say it.
+    #[arg(long, value_name = "N", value_parser = positive, default_value_t = POOL)]
     #[serde(default = "side_by_side")]
     pub pool_stride: usize,
-    /// Whether layers train on synthetic inputs.
+
+    /// Complete unlock: layers train on synthetic inputs as well
+    #[arg(long)]
     pub unlock: bool,
-    /// Hidden units of what makes these.
+
+    /// Hidden units of the models that make synthetic inputs
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "256")]
     pub input_units: usize,
 }
 

@@ -8,27 +8,28 @@ use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use clap::Args;
 use dni::data::{ImageShape, Images};
-use dni::threaded::plan::{Costs, Prediction};
 use dni::threaded::{Link, Threaded, locked_times, section_times, traffic};
 use dni::{Backend, Batch, Chain, Credit, LrSchedule};
 use serde::Serialize;
 
 use crate::args::{BackendChoice, Format, Misuse, positive, whole};
 use crate::comparison::Settings as _;
+use crate::flags::Flags;
+use crate::forecast::{Costs, Prediction};
 use crate::method::Method;
 use crate::progress::Busy;
 use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
-use crate::tasks::images::{NetworkArgs, Settings};
+use crate::tasks::images::{Architecture, Settings};
 use crate::workers::{MICRO_BATCHES, most_micro_batches};
 use crate::{memory, output};
 
 /// Flags of `dni plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// Numbers of workers to predict a step for, those above the number of sections left out
+    /// Numbers of workers to predict a step for; those above the number of sections are left out
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', value_parser = positive,
         default_values_t = [1, 2, 4, 8, 16, 32, 64, 128, 256])]
     workers: Vec<usize>,
@@ -37,8 +38,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N", default_value_t = MICRO_BATCHES, value_parser = positive)]
     micro_batches: usize,
 
-    /// What lies between workers: delay one way, bandwidth in each direction and a jitter, as in 150ms
-    /// or 150ms,100Mbit or 150ms,100Mbit,10ms [default: this machine's memory]
+    /// Network link between workers: one-way delay, bandwidth in each direction and jitter, as in 150ms,
+    /// 150ms,100Mbit or 150ms,100Mbit,10ms [default: none, the memory of one machine]
     #[arg(long, value_name = "DELAY[,BANDWIDTH][,JITTER]")]
     link: Option<Link>,
 
@@ -54,7 +55,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
     repetitions: usize,
 
-    /// Where tensors live
+    /// The backend that computes
     #[arg(long, env = "DNI_BACKEND", value_enum, default_value_t = BackendChoice::Flex)]
     backend: BackendChoice,
 
@@ -63,7 +64,7 @@ pub struct PlanArgs {
     format: Format,
 
     #[command(flatten)]
-    network: NetworkArgs,
+    network: Flags<Architecture>,
 }
 
 /// What is predicted and what was measured.
@@ -111,7 +112,7 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
     settings.check()?;
     let backend = args.backend.resolve();
     memory::check(settings.memory(), backend)?;
-    let layers = settings.network.depth;
+    let layers = settings.arch.network.depth;
     let sections = settings.sections_of(Method::CDNI).len();
     let mut numbers = args.workers.clone();
     numbers.retain(|&workers| workers <= sections);
@@ -122,7 +123,7 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
         .into());
     }
     let device = backend.device()?;
-    let images = some_images(settings.shape(), args.batch_size)?;
+    let images = some_images(settings.images.data.shape(), args.batch_size)?;
     let chain = |method| settings.chain(method, SEED, &images, &device);
     // The same sections without interfaces.
     let (locked, decoupled) = (chain(Method::Delayed)?, chain(Method::CDNI)?);
@@ -145,7 +146,7 @@ pub fn run(args: PlanArgs) -> anyhow::Result<()> {
         experiment: "plan",
         backend,
         layers,
-        sections: settings.sections.clone(),
+        sections: settings.arch.sections.clone(),
         batch_size: args.batch_size,
         micro_batches: args.micro_batches,
         link: args.link,

@@ -11,7 +11,7 @@ use crate::{output, session};
 /// Flags of `dni plot`.
 #[derive(Debug, Args)]
 pub struct PlotArgs {
-    /// Folders of runs, or folders that hold such folders at any depth; runs that differ in their seed alone
+    /// Folders of runs, or folders that hold such folders at any depth; runs that differ only in their seed
     /// are drawn as one curve, their mean and range
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,

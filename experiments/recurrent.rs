@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::Device;
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use dni::data::{Stream, generator};
 use dni::{
     Core, DenseConfig, Future, GruConfig, Init, Loss, LstmConfig, Optimizer, Quality, Recurrent,
@@ -13,7 +13,7 @@ use dni::{
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::args::{Misuse, check_rates, positive, rate, scale, set};
+use crate::args::{Misuse, check_rates, positive, rate, scale};
 use crate::memory::{FLOAT, OF_PARAMETER};
 use crate::synthesizer::SynthesizerKind;
 
@@ -80,13 +80,13 @@ pub enum CoreKind {
     Gru,
 }
 
-/// The network and how it learns.
+/// The ways to train, and the sequences of a batch.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Network")]
-pub struct RecurrentArgs {
+pub struct TrainingArgs {
     /// Methods, separated by commas: bptt (truncated backpropagation through time), dni (with a
-    /// synthetic future at the end of every window), dni-aux (and the auxiliary task) [default: all
-    /// three]
+    /// synthetic future at the end of every window), dni-aux (dni that also learns to predict the
+    /// next synthetic gradient) [default: all three]
     #[arg(
         long = "method",
         visible_alias = "methods",
@@ -95,41 +95,7 @@ pub struct RecurrentArgs {
     )]
     pub methods: Option<Vec<RecurrentMethod>>,
 
-    /// Steps of a window, T: gradients go back so far
-    #[arg(long, value_name = "T", value_parser = positive)]
-    pub unroll: Option<usize>,
-
-    /// The recurrent cell [default: copy and rows gru, text lstm]
-    #[arg(long, value_enum)]
-    pub core: Option<CoreKind>,
-
-    /// Units of the core
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub units: Option<usize>,
-
-    /// Shape of the synthesizer: linear, linear:RANK, rls:RANK (of that rank by recursive least
-    /// squares) or mlp:UNITS, with x between several hidden layers
-    #[arg(long, value_name = "KIND")]
-    pub synthesizer: Option<SynthesizerKind>,
-
-    /// What the synthetic gradient is multiplied by where the core learns from it; 0.1 in the paper
-    #[arg(long, value_name = "X", value_parser = scale)]
-    pub scale: Option<f64>,
-
-    /// Whether the synthesizer, too, learns from gradients that are multiplied by the scale; if not,
-    /// every window is unrolled twice unless the scale is 1 [default: true]
-    #[arg(long, value_name = "BOOL")]
-    pub scale_targets: Option<bool>,
-
-    /// Learning rate of the network
-    #[arg(long, value_name = "RATE", value_parser = rate)]
-    pub lr: Option<f64>,
-
-    /// Learning rate of the synthesizer [default: that of the network]
-    #[arg(long, value_name = "RATE", value_parser = rate)]
-    pub synthesizer_lr: Option<f64>,
-
-    /// Sequences side by side
+    /// Sequences in a batch
     #[arg(long, value_name = "N", value_parser = positive)]
     pub batch_size: Option<usize>,
 }
@@ -154,33 +120,59 @@ pub fn check_parts(units: usize, synthesizer: &SynthesizerKind, scale: f64) -> R
     synthesizer.check_for_sequences()
 }
 
-/// The settings of a recurrent network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The settings of a recurrent network. Each experiment has its own defaults.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[command(next_help_heading = "Network")]
 pub struct RecurrentNetwork {
-    pub core: CoreKind,
-    pub units: usize,
-    /// Steps of a window.
+    /// Steps of a window, T: gradients go back no further
+    #[arg(long, value_name = "T", value_parser = positive)]
     pub unroll: usize,
+
+    /// The recurrent cell [default: copy and rows gru, text lstm]
+    #[arg(long, value_enum)]
+    pub core: CoreKind,
+
+    /// Units of the recurrent cell
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub units: usize,
+
+    /// Shape of the synthesizer: linear, linear:RANK, rls:RANK (of that rank by recursive least
+    /// squares) or mlp:UNITS, with x between several hidden layers
+    #[arg(long, value_name = "KIND")]
     pub synthesizer: SynthesizerKind,
+
+    /// Factor of the synthetic gradient that the cell learns from; 0.1 in the paper
+    #[arg(long, value_name = "X", value_parser = scale)]
     pub scale: f64,
+
+    /// Whether the synthesizer also learns from gradients multiplied by that factor; if not, every
+    /// window is unrolled twice unless it is 1 [default: true]
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
     pub scale_targets: bool,
+
+    /// Learning rate of the network
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     pub lr: f64,
-    /// None for the rate of the network, or the synthesizer's own.
+
+    /// Learning rate of the synthesizer [default: that of the network]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     pub synthesizer_lr: Option<f64>,
 }
 
 impl RecurrentNetwork {
-    /// Changes what flags were given for.
-    pub fn set(&mut self, args: &RecurrentArgs) {
-        set(&mut self.core, &args.core);
-        set(&mut self.units, &args.units);
-        set(&mut self.unroll, &args.unroll);
-        set(&mut self.synthesizer, &args.synthesizer);
-        set(&mut self.scale, &args.scale);
-        set(&mut self.scale_targets, &args.scale_targets);
-        set(&mut self.lr, &args.lr);
-        self.synthesizer_lr = args.synthesizer_lr.or(self.synthesizer_lr);
+    /// What does for most tasks.
+    pub fn new(core: CoreKind, units: usize) -> Self {
+        Self {
+            core,
+            units,
+            unroll: 5,
+            synthesizer: SynthesizerKind::Linear,
+            scale: 1.0,
+            scale_targets: true,
+            lr: 1e-3,
+            synthesizer_lr: None,
+        }
     }
 
     /// Refuses what cannot be built.

@@ -20,6 +20,8 @@ pub struct Entry {
     pub length: &'static str,
     /// Flags that leave little to load and to look at.
     pub trial: &'static [(&'static str, usize)],
+    /// Steps after which the time of a step can be told.
+    pub trial_steps: usize,
     command: fn() -> Command,
     run: fn(&ArgMatches) -> anyhow::Result<()>,
     results: fn(&ArgMatches) -> anyhow::Result<Value>,
@@ -35,6 +37,7 @@ impl Entry {
             name: E::NAME,
             length: E::LENGTH,
             trial: E::TRIAL,
+            trial_steps: E::TRIAL_STEPS,
             command: || E::Args::augment_args(Command::new(E::NAME)).about(E::ABOUT),
             run: experiment::run::<E>,
             results: experiment::results::<E>,

@@ -10,7 +10,7 @@ use crate::{output, session};
 /// Flags of `dni report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Folders of runs, or folders that hold such folders at any depth; runs that differ in their seed alone
+    /// Folders of runs, or folders that hold such folders at any depth; runs that differ only in their seed
     /// are shown as one curve, their mean and range
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,

@@ -11,16 +11,16 @@ use crate::token::TokenArgs;
 /// Flags of `dni serve`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --identity the connection (ws://) is not encrypted: whoever can read the \
-                  network can read the token and the tensors. With it the connection (iroh://) is \
+    after_help = "Without --identity the connection (ws://) is not encrypted: anyone who can \
+                  observe the traffic can read the token and the tensors. With it the connection (iroh://) is \
                   encrypted, over UDP, and clients know the server by its key."
 )]
 pub struct ServeArgs {
-    /// What is served
+    /// The backend to serve
     #[arg(long, value_enum, default_value = "flex")]
     backend: BackendChoice,
 
-    /// Address to listen on, by number or name; port 0 is any that is free
+    /// Address to listen on, by number or name; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000", value_parser = address)]
     listen: SocketAddr,
 
@@ -32,11 +32,11 @@ pub struct ServeArgs {
     #[command(flatten)]
     token: TokenArgs,
 
-    /// Serve everybody on this machine, without a token
+    /// Serve every program on this machine, without a token
     #[arg(long)]
     insecure: bool,
 
-    /// Threads of one operation on the CPU backends [default: one for each core]
+    /// Threads that one tensor operation may use on the CPU backends [default: one for each core]
     #[arg(long, value_name = "N", value_parser = threads)]
     kernel_threads: Option<usize>,
 }

@@ -12,7 +12,6 @@ use dni::report;
 use dni::run::{FolderLock, Origin, RunFolder, TensorBoard};
 use dni::train::{Checkpointer as _, Listener, Outcome, Plan, Progress, Task, train};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::args::{Format, Misuse, OutputArgs, check_threads};
 use crate::dashboard::{self, Dashboard};
@@ -387,7 +386,7 @@ pub fn prepare_kernels(threads: usize) -> anyhow::Result<()> {
 }
 
 /// Reads the settings of a session of an experiment that is to go on.
-pub fn read_settings<S: DeserializeOwned>(folder: &Path, experiment: &str) -> anyhow::Result<S> {
+pub fn read_settings<S: dni::run::Settings>(folder: &Path, experiment: &str) -> anyhow::Result<S> {
     let path = folder.join(RunFolder::SETTINGS);
     let text = std::fs::read_to_string(&path).map_err(|error| {
         if folder.exists() {
@@ -410,7 +409,7 @@ pub fn read_settings<S: DeserializeOwned>(folder: &Path, experiment: &str) -> an
         ))
         .into());
     }
-    toml::from_str(&text).map_err(|error| {
+    dni::run::read_settings(&text).map_err(|error| {
         Misuse(format!(
             "cannot resume: '{}' is not whole, or of another experiment or version: {error}",
             path.display()

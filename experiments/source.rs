@@ -6,28 +6,23 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use dni::data::fetch::Fetched;
-use dni::data::{Fingerprint, ImageLibrary, ImageSet, ImageShape, Places, glyphs};
+use dni::data::{Fingerprint, ImageLibrary, ImageSet, ImageShape, Order, Places, glyphs};
 use dni::run::Checkpoint;
 use serde::{Deserialize, Serialize};
 
-use crate::args::{SeedArgs, positive};
+use crate::args::{Misuse, positive};
 use crate::output;
 use crate::progress::DownloadBar;
 use crate::sheet;
 use crate::shell::quoted_path;
 
-/// The data.
-#[derive(Debug, Clone, Args)]
+/// The images of an experiment.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Data")]
-pub struct DataArgs {
-    /// The images [default: glyphs]
-    #[arg(long, value_enum)]
-    pub data: Option<Source>,
-
-    /// Folder with a folder for each data set, named as here or as by torchvision, or the folder of
-    /// the set itself; what is not found there is looked for in the cache, then downloaded
-    #[arg(long, env = "DNI_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+pub struct ImageData {
+    /// The images
+    #[arg(long, value_enum, default_value = "glyphs")]
+    pub data: Source,
 
     /// Images to train on [default: all]
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -36,6 +31,16 @@ pub struct DataArgs {
     /// Images to test with [default: all]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub test_examples: Option<usize>,
+}
+
+/// Where the files of images are.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Folder with a folder for each data set, named as here or as by torchvision, or the folder of
+    /// the set itself; what is not found there is looked for in the cache, then downloaded
+    #[arg(long, env = "DNI_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 
     /// Write a sheet of sample images to a PNG file, and end
     #[arg(long, value_name = "FILE")]
@@ -63,7 +68,7 @@ pub struct TestDataArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// Digits that the project draws itself, from the run's seed
+    /// Digits that the program draws itself, from the run's seed
     Glyphs,
     /// Handwritten digits
     Mnist,
@@ -190,24 +195,27 @@ impl ImageSets {
 }
 
 impl TestDataArgs {
-    /// The images to measure a network with that was trained on `own` ones, up to so many to train on
-    /// and to test with. Those that were not asked for must be what it was trained on; others need
-    /// only mean the same.
+    /// The images to measure a network with that was trained on `own` ones. Those that were not asked for
+    /// must be what it was trained on; others need only mean the same.
     pub fn load(
         &self,
         checkpoint: &Checkpoint,
         seed: u64,
-        own: Source,
-        [examples, test_examples]: [Option<usize>; 2],
-    ) -> dni::Result<ImageSet> {
-        let source = self.data.unwrap_or(own);
+        own: &ImageData,
+    ) -> anyhow::Result<ImageSet> {
+        let source = self.data.unwrap_or(own.data);
+        if source.shape() != own.data.shape() {
+            let reason =
+                "the network was trained on images of another shape; choose another --data";
+            return Err(Misuse(reason.to_string()).into());
+        }
         let data_dir = self.data_dir.as_deref();
-        let limits = [examples, self.test_examples.or(test_examples)];
+        let limits = [own.examples, self.test_examples.or(own.test_examples)];
         let set = source.load(data_dir, seed, limits, true)?;
         let mut met = set.fingerprint(&source.origin(data_dir));
-        if source != own {
+        if source != own.data {
             met.parts.clear();
-        } else if self.test_examples.is_some() && self.test_examples != test_examples {
+        } else if self.test_examples.is_some() && self.test_examples != own.test_examples {
             met.parts.remove(Fingerprint::TEST);
         }
         checkpoint.check_data(&met)?;
@@ -215,16 +223,26 @@ impl TestDataArgs {
     }
 }
 
+impl ImageData {
+    /// How many there are to train on.
+    pub fn count(&self) -> usize {
+        let most = self.data.examples();
+        self.examples.map_or(most, |examples| examples.min(most))
+    }
+
+    /// Refuses batches that are larger than all images together.
+    pub fn check(&self, batch: usize) -> Result<(), Misuse> {
+        let order = Order::new(self.count(), batch, None);
+        order.map_or_else(|error| Err(Misuse(error.to_string())), |_| Ok(()))
+    }
+}
+
 impl DataArgs {
     /// The images of all runs, or the way to draw them.
-    pub fn sets(
-        &self,
-        source: Source,
-        limits: [Option<usize>; 2],
-        quiet: bool,
-    ) -> dni::Result<ImageSets> {
+    pub fn sets(&self, images: &ImageData, quiet: bool) -> dni::Result<ImageSets> {
         /// Any: the images do not depend on it.
         const SEED: u64 = 1;
+        let (source, limits) = (images.data, [images.examples, images.test_examples]);
         let data_dir = self.data_dir.as_deref();
         let load = || source.load(data_dir, SEED, limits, quiet);
         let common = (!source.is_drawn()).then(load).transpose()?;
@@ -238,23 +256,23 @@ impl DataArgs {
     }
 
     /// The flag by which a call that goes on finds the images, with its word if it needs it.
-    pub fn go_on_with(&self, source: Source) -> (&'static str, Option<String>) {
+    pub fn go_on_with(&self, images: &ImageData) -> (&'static str, Option<String>) {
         let data_dir = self.data_dir.as_deref();
-        let data_dir = data_dir.filter(|_| !source.is_drawn());
+        let data_dir = data_dir.filter(|_| !images.data.is_drawn());
         ("--data-dir", data_dir.map(quoted_path))
     }
 
     /// Writes a sheet of samples, if that is asked for: whether it is.
-    pub fn show(&self, seeds: &SeedArgs, quiet: bool) -> anyhow::Result<bool> {
+    pub fn show(&self, images: &ImageData, seed: u64, quiet: bool) -> anyhow::Result<bool> {
         /// Enough for a row of each class.
         const LOOKED_AT: usize = 1_000;
         let Some(path) = &self.show else {
             return Ok(false);
         };
-        let source = self.data.unwrap_or(Source::Glyphs);
         let limits = [Some(LOOKED_AT), Some(1)];
-        let seed = seeds.seed.unwrap_or(1);
-        let set = source.load(self.data_dir.as_deref(), seed, limits, quiet)?;
+        let set = images
+            .data
+            .load(self.data_dir.as_deref(), seed, limits, quiet)?;
         sheet::write(path, &set.train)?;
         if !quiet {
             output::say(&format!("samples: {}", path.display()));

@@ -1,5 +1,7 @@
 //! How well classes are told apart.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::Tensor;
 use dni::LossFunction;
 use serde::Serialize;
@@ -62,6 +64,31 @@ pub struct Measures {
     pub loss: f64,
     /// How many examples were looked at.
     pub examples: usize,
+}
+
+impl Measures {
+    /// Of so many images, of which `answer` has the outputs and what would have been right for some.
+    pub fn of_images(
+        count: usize,
+        loss: &dyn LossFunction,
+        answer: impl Fn(&[usize]) -> (Tensor<2>, Tensor<2>),
+    ) -> Self {
+        const AT_ONCE: usize = 500;
+        let all: Vec<usize> = (0..count).collect();
+        let mut tally = Tally::default();
+        for some in all.chunks(AT_ONCE) {
+            let (outputs, targets) = answer(some);
+            tally.add(loss, outputs, targets);
+        }
+        tally.into()
+    }
+
+    /// Error and loss, as they are called of a part of the data.
+    pub fn named(&self, part: &str) -> BTreeMap<String, f64> {
+        let figures = [("error", self.error), ("loss", self.loss)];
+        let named = figures.map(|(name, value)| (format!("{part}_{name}"), value));
+        named.into()
+    }
 }
 
 impl From<Tally> for Measures {

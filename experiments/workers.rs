@@ -15,10 +15,9 @@ use dni::{Backend, Batch, Chain, Lessons, Place, Quality};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{Misuse, positive, whole};
-use crate::comparison::{Run, Settings};
+use crate::comparison::{Common, Run, Settings, check_every};
 use crate::method::Method;
 use crate::sections::{Sections, layer_name};
-use crate::token::TokenArgs;
 
 /// Pieces of a batch in a pipeline.
 pub const MICRO_BATCHES: usize = 8;
@@ -30,15 +29,22 @@ pub fn most_micro_batches(batch_size: usize) -> usize {
     (batch_size / LEAST).max(1)
 }
 
-/// Flags that share layers out among workers.
-#[derive(Debug, Clone, Args)]
+/// Messages of a queue, which has room for all of them from the beginning, and steps that gradients
+/// may be late.
+const MOST_QUEUE: usize = 1 << 16;
+/// Threads of workers, more than any machine is quick with.
+const MOST_WORKERS: usize = 1_024;
+
+/// Who trains which layers.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Workers")]
-pub struct WorkerArgs {
-    /// Threads that train the layers at the same time, each some neighbouring ones; a short warm-up
-    /// shares them out evenly, and interfaces stand where workers meet unless --sections says where
+pub struct Workers {
+    /// Threads that train at the same time, each a group of neighbouring layers; a short warm-up
+    /// balances the groups, and interfaces stand between workers unless --sections says otherwise
     /// [default: one thread, layer after layer]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    workers: Option<usize>,
+    #[arg(id = "workers", long = "workers", value_name = "N", value_parser = positive)]
+    number: Option<usize>,
 
     /// Layers of each worker from the bottom up, as in 2,4, instead of --workers
     #[arg(
@@ -56,54 +62,26 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "PLACES", value_delimiter = ',', value_parser = place)]
     place: Option<Vec<Place>>,
 
-    #[command(flatten)]
-    pub token: TokenArgs,
-
-    /// Messages of a worker that may be unanswered when its highest layer learns; with one the result
-    /// does not depend on the timing [default: 1, with --link as many as are under way]
+    /// Messages of a worker that may still be unanswered when its highest layer learns; with 1 the
+    /// result does not depend on timing [default: 1; with --link as many as are on their way]
     #[arg(long, value_name = "N", value_parser = positive)]
     queue: Option<usize>,
 
-    /// Steps that gradients come late from one worker to the one below, neither more nor less, so
-    /// that the result does not depend on the timing; instead of --queue. A stop takes effect
-    /// within about twenty times as many steps
+    /// Steps by which gradients from one worker to the one below are late: always exactly so many, so
+    /// that the result does not depend on timing; instead of --queue. A stop takes effect within
+    /// about twenty times as many steps
     #[arg(long, value_name = "STEPS", value_parser = whole, conflicts_with = "queue")]
     late: Option<usize>,
 
-    /// Delay one way of what workers send each other, its bandwidth in each direction and a jitter, as
-    /// in 150ms, 150ms,100Mbit or 150ms,100Mbit,10ms; they go on meanwhile [default: none]
+    /// Simulated network link between workers, who compute on meanwhile: one-way delay, bandwidth in
+    /// each direction and jitter, as in 150ms, 150ms,100Mbit or 150ms,100Mbit,10ms [default: none]
     #[arg(long, value_name = "DELAY[,BANDWIDTH][,JITTER]")]
     link: Option<Link>,
 
-    /// Pieces of a batch that go through the workers of --method pipeline one after another
+    /// Pieces of a batch that pass through the workers of --method pipeline one after another
     /// [default: 8]
+    // None in settings from before it was written down, or without workers.
     #[arg(long, value_name = "N", value_parser = positive)]
-    micro_batches: Option<usize>,
-}
-
-/// Messages of a queue, which has room for all of them from the beginning, and steps that gradients
-/// may be late.
-const MOST_QUEUE: usize = 1 << 16;
-/// Threads of workers, more than any machine is quick with.
-const MOST_WORKERS: usize = 1_024;
-
-/// Who trains which layers.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Workers {
-    /// None if there are no workers, or the split or the places say how many.
-    number: Option<usize>,
-    /// None for an even one.
-    split: Option<Vec<usize>>,
-    /// None for the run's backend.
-    place: Option<Vec<Place>>,
-    /// None over a link for as many as are under way; else as for the micro-batches.
-    queue: Option<usize>,
-    /// None if the timing and the queue say it.
-    late: Option<usize>,
-    /// None for the machine's memory.
-    link: Option<Link>,
-    /// None for the default, in settings from before it was written down, or without workers.
     micro_batches: Option<usize>,
 }
 
@@ -154,17 +132,6 @@ impl<T: Task<Chain>> Task<Threaded> for TaskOfWorkers<'_, T> {
 }
 
 impl Workers {
-    /// Changes what flags were given for.
-    pub fn set(&mut self, args: &WorkerArgs) {
-        self.number = args.workers.or(self.number);
-        self.split = args.split.clone().or(self.split.take());
-        self.place = args.place.clone().or(self.place.take());
-        self.queue = args.queue.or(self.queue);
-        self.late = args.late.or(self.late);
-        self.link = args.link.or(self.link);
-        self.micro_batches = args.micro_batches.or(self.micro_batches);
-    }
-
     /// Writes down what is used where nothing was said, so that another default tomorrow changes no run
     /// of today: but for a queue over a link, which depends on how long steps take.
     pub fn resolve(&mut self, batch_size: usize) {
@@ -210,6 +177,22 @@ impl Workers {
     pub fn places(&self, default: Backend) -> Vec<Place> {
         let default = || vec![Place::Backend(default); self.count().max(1)];
         self.place.clone().unwrap_or_else(default)
+    }
+
+    /// Makes a plan, of records up to `most` steps apart, one that they can keep.
+    pub fn adapt(&self, plan: &mut Plan<Lessons>, run: &Common<Method>, most: usize) {
+        if self.are_wanted() {
+            // All of them must come to the same step for a record.
+            plan.record_every = plan.record_every.max(most / 2);
+            plan.compare_every = Some(run.compare_every(plan.record_every));
+        }
+        let places = self.places(run.backend);
+        let check_every = places.iter().map(|place| match place {
+            Place::Backend(backend) => check_every(*backend, plan.record_every),
+            // Each look waits for the device.
+            Place::Adapter(_) | Place::Server(_) => plan.record_every,
+        });
+        plan.check_every = check_every.max().unwrap_or(1);
     }
 
     /// Refuses what leaves a worker without layers.

@@ -21,7 +21,7 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// Somebody else writes to the folder.
+    /// Another process writes to the folder.
     #[error(
         "another process is at work in '{}'; wait until it has ended, stop it, or choose another \
          folder",

@@ -659,3 +659,38 @@ fn numbers_in_a_file_of_settings_have_their_bounds() {
         }
     }
 }
+
+/// A setting that a file has and the program does not know would be lost.
+#[test]
+fn settings_that_nobody_knows_are_refused() {
+    let place = Place::new();
+    for (command, table) in [
+        ("adder --steps 2 --method cdni --layers 3,2", "run"),
+        (
+            "images --steps 2 --method cdni --depth 3 --units 4 --batch-size 8 --examples 64 \
+             --test-examples 16",
+            "network",
+        ),
+        (
+            "rows --budget 1 --method dni --units 4 --batch-size 2 --examples 8 --test-examples 4",
+            "network",
+        ),
+    ] {
+        let (experiment, _) = command.split_once(' ').expect("it has flags");
+        place
+            .run(&format!("{command} --run-dir {experiment}"))
+            .succeeds();
+        let path = place.path(experiment).join("settings.toml");
+        let settings = read(&path);
+        let head = format!("[{table}]\n");
+        for edited in [
+            format!("warmth = 3\n{settings}"),
+            settings.replace(&head, &format!("{head}warmth = 3\n")),
+        ] {
+            assert_ne!(edited, settings);
+            fs::write(&path, edited).expect("it can be written");
+            let call = format!("{experiment} --resume {experiment}");
+            place.run(&call).fails(2, &["unknown", "warmth"]);
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use dni::GradientState;
+use dni::run::flat_settings;
 use dni::train::Event;
 
 use super::trail::Trail;
@@ -37,13 +38,15 @@ impl RunBoard {
 
     /// A run with settings in TOML.
     pub fn new(label: &str, settings: &str) -> Self {
-        let mut flat = Vec::new();
-        if let Ok(table) = settings.parse::<toml::Table>() {
-            flatten("", &table, &mut flat);
-        }
+        let table: toml::Table = settings.parse().unwrap_or_default();
+        let flat = flat_settings(&table).into_iter();
+        let flat = flat.map(|(name, value)| match value {
+            toml::Value::String(text) => (name, text.clone()),
+            value => (name, value.to_string()),
+        });
         Self {
             label: label.to_string(),
-            settings: flat,
+            settings: flat.collect(),
             step: 0,
             steps: None,
             loss: Trail::default(),
@@ -133,17 +136,6 @@ impl RunBoard {
     pub fn share_done(&self) -> Option<f64> {
         let steps = self.steps?.max(1);
         Some((self.step as f64 / steps as f64).min(1.0))
-    }
-}
-
-/// The settings of a table, those of tables in it by their own names.
-fn flatten(prefix: &str, table: &toml::Table, flat: &mut Vec<(String, String)>) {
-    for (name, value) in table {
-        match value {
-            toml::Value::Table(table) => flatten(&format!("{prefix}{name}."), table, flat),
-            toml::Value::String(text) => flat.push((format!("{prefix}{name}"), text.clone())),
-            value => flat.push((format!("{prefix}{name}"), value.to_string())),
-        }
     }
 }
 

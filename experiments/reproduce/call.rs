@@ -23,9 +23,8 @@ pub struct Call {
     /// The name of its folder in that of the table. Calls whose steps take the same time share what
     /// comes before a `/`.
     pub name: String,
-    pub command: &'static str,
-    /// Its flags but for those that [`Work`] stands for.
-    pub flags: String,
+    /// The command and its flags, but for those that [`Work`] stands for.
+    pub line: String,
     pub work: Work,
 }
 
@@ -34,7 +33,7 @@ pub struct Call {
 pub enum Work {
     /// So many runs of each method, from the seeds 1, 2 and so on.
     Training {
-        methods: &'static [&'static str],
+        methods: Vec<String>,
         steps: usize,
         seeds: usize,
     },
@@ -134,7 +133,7 @@ impl Call {
         }
         let line = self.to_string();
         let mut words: Vec<_> = line.split(' ').map(Into::into).collect();
-        if let Work::Training { .. } = self.work {
+        if self.entry().is_some() {
             words.extend([place.into(), folder.as_os_str().to_owned()]);
             // Its seconds are figures.
             words.extend(["--jobs", "1"].map(Into::into));
@@ -154,21 +153,33 @@ impl Call {
         matches!(self.work, Work::Peer { .. })
     }
 
+    /// The length of each of its runs.
+    pub fn steps(&self) -> usize {
+        match self.work {
+            Work::Training { steps, .. } | Work::Peer { steps, .. } => steps,
+            Work::Timing { .. } => 0,
+        }
+    }
+
+    /// Its experiment, unless it is another program or the bench.
+    pub fn entry(&self) -> Option<&'static Entry> {
+        Entry::find(self.line.split(' ').next()?)
+    }
+
     /// A few steps of one of its methods, on little data: enough to time a step.
-    pub fn trial(&self, method: &'static [&'static str], steps: usize) -> Self {
-        let fewer = Entry::find(self.command).map_or(&[][..], |entry| entry.trial);
-        let own = |flag: &str| self.flags.split(' ').any(|word| word == flag);
+    pub fn trial(&self, method: &str, steps: usize) -> Self {
+        let fewer = self.entry().map_or(&[][..], |entry| entry.trial);
+        let own = |flag: &str| self.line.split(' ').any(|word| word == flag);
         let fewer = fewer.iter().filter(|(flag, _)| !own(flag));
         let fewer: String = fewer.map(|(flag, n)| format!(" {flag} {n}")).collect();
         Self {
             name: "trial".to_string(),
-            flags: format!("{}{fewer}", self.flags),
+            line: format!("{}{fewer}", self.line),
             work: Work::Training {
-                methods: method,
+                methods: vec![method.to_string()],
                 steps,
                 seeds: 1,
             },
-            ..*self
         }
     }
 }
@@ -176,18 +187,14 @@ impl Call {
 /// The command line, without the program's name.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.command)?;
-        if !self.flags.is_empty() {
-            write!(f, " {}", self.flags.trim())?;
-        }
+        write!(f, "{}", self.line)?;
         match &self.work {
             Work::Training {
                 methods,
                 steps,
                 seeds,
             } => {
-                let entry = Entry::find(self.command);
-                let length = entry.map_or("--steps", |entry| entry.length);
+                let length = self.entry().map_or("--steps", |entry| entry.length);
                 let methods = methods.join(",");
                 write!(f, " {length} {steps} --seeds {seeds} --method {methods}")
             }

@@ -23,7 +23,7 @@ pub struct Left {
 }
 
 /// Times of steps that were tried, by what calls share of their name, and the method.
-pub type Trials = BTreeMap<(String, &'static str), Duration>;
+pub type Trials = BTreeMap<(String, String), Duration>;
 
 /// What is left of a call in its folder.
 pub fn left(call: &Call, folder: &Path, trials: &mut Trials) -> anyhow::Result<Left> {
@@ -33,14 +33,12 @@ pub fn left(call: &Call, folder: &Path, trials: &mut Trials) -> anyhow::Result<L
             time: Duration::ZERO,
         });
     }
-    match call.work {
-        Work::Training {
-            methods,
-            steps,
-            seeds,
-        } => training_left(call, (methods, steps, seeds), folder, trials),
-        Work::Timing { repetitions, cases } => Ok(timing(repetitions, cases)),
-        Work::Peer { steps, seeds } => Ok(Left {
+    match &call.work {
+        Work::Training { methods, seeds, .. } => {
+            training_left(call, methods, *seeds, folder, trials)
+        }
+        Work::Timing { repetitions, cases } => Ok(timing(*repetitions, *cases)),
+        &Work::Peer { steps, seeds } => Ok(Left {
             runs: seeds,
             // As fast as one of ours, more or less.
             time: Duration::from_millis(30) * (steps * seeds) as u32,
@@ -62,27 +60,28 @@ fn timing(repetitions: usize, cases: usize) -> Left {
 /// What is left of the runs of each method.
 fn training_left(
     call: &Call,
-    (methods, steps, seeds): (&'static [&'static str], usize, usize),
+    methods: &[String],
+    seeds: usize,
     folder: &Path,
     trials: &mut Trials,
 ) -> anyhow::Result<Left> {
     let kind = call.name.split('/').next().unwrap_or_default();
     let is_alone = methods.len() * seeds == 1;
     let (mut runs, mut time) = (0, Duration::ZERO);
-    for (i, method) in methods.iter().enumerate() {
+    for method in methods {
         let folders = (1..=seeds as u64).map(|seed| run_folder(folder, method, seed, is_alone));
         let (mut steps_left, mut step) = (0, None);
         for folder in folders {
-            let own = steps.saturating_sub(saved_step(&folder)?);
+            let own = call.steps().saturating_sub(saved_step(&folder)?);
             steps_left += own;
             runs += usize::from(own > 0);
             step = step.or_else(|| step_time(&folder));
         }
         if steps_left > 0 {
-            let key = (kind.to_string(), *method);
+            let key = (kind.to_string(), method.clone());
             let step = match step.or(trials.get(&key).copied()) {
                 Some(step) => step,
-                None => trial_time(call, &methods[i..=i], steps)?,
+                None => trial_time(call, method)?,
             };
             trials.insert(key, step);
             time += step.mul_f64(steps_left as f64);
@@ -135,22 +134,14 @@ fn mean_step(log: &str) -> Option<Duration> {
 }
 
 /// The time of a step of one method, by training it for about half a second.
-fn trial_time(
-    call: &Call,
-    method: &'static [&'static str],
-    steps: usize,
-) -> anyhow::Result<Duration> {
+fn trial_time(call: &Call, method: &str) -> anyhow::Result<Duration> {
     const ENOUGH: Duration = Duration::from_millis(500);
     const MOST: f64 = 20_000.0;
-    let few = match call.command {
-        // It evaluates ten times, however short it is; among so many steps that is left out.
-        "adder" => 200,
-        _ => 8,
-    };
-    let time = trial(&call.trial(method, few.min(steps).max(2)))?;
+    let few = call.entry().map_or(1, |entry| entry.trial_steps);
+    let time = trial(&call.trial(method, few.min(call.steps()).max(2)))?;
     let wanted = (ENOUGH.as_secs_f64() / time.as_secs_f64()).min(MOST) as usize;
     match wanted > 2 * few {
-        true => trial(&call.trial(method, wanted.min(steps))),
+        true => trial(&call.trial(method, wanted.min(call.steps()))),
         false => Ok(time),
     }
 }

@@ -6,12 +6,13 @@
 mod block;
 mod call;
 mod claim;
+mod data;
 mod estimate;
 mod peer;
 mod race;
 mod scope;
 mod study;
-mod tables;
+mod track;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -28,9 +29,9 @@ use crate::output;
 use crate::progress::Busy;
 use crate::session::{self, Interrupted};
 use crate::shell::{self, quoted_path};
+use data::Table;
 use scope::Scope;
 use study::Study;
-use tables::Name;
 
 /// Flags of `dni reproduce`.
 #[derive(Debug, Args)]
@@ -40,8 +41,8 @@ use tables::Name;
     dni reproduce feedforward --update experiments/README.md")]
 pub struct ReproduceArgs {
     /// The table
-    #[arg(value_enum)]
-    table: Name,
+    #[arg(value_parser = data::parser())]
+    table: &'static Table,
 
     /// The length of the runs, and how many there are
     #[arg(long, value_enum, default_value_t)]
@@ -51,7 +52,7 @@ pub struct ReproduceArgs {
     #[arg(long)]
     plan: bool,
 
-    /// Folder of the runs; if it holds some of them already, they go on
+    /// Folder of the runs; those that it holds already are continued
     /// [default: runs/reproduce-TABLE-BUDGET]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     run_dir: Option<PathBuf>,
@@ -70,7 +71,7 @@ pub struct ReproduceArgs {
     )]
     update: Option<PathBuf>,
 
-    /// No plan, progress or messages on stderr, but for errors
+    /// No plan, progress or messages on stderr except errors
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
 }
@@ -130,7 +131,7 @@ pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
 impl ReproduceArgs {
     fn folder(&self) -> PathBuf {
         self.run_dir.clone().unwrap_or_else(|| {
-            let (table, budget) = (self.table.name(), self.budget.name());
+            let (table, budget) = (&self.table.name, self.budget.name());
             Path::new("runs").join(format!("reproduce-{table}-{budget}"))
         })
     }
@@ -141,18 +142,18 @@ impl ReproduceArgs {
             output::check_file(path)?;
         }
         if let Some(path) = &self.update {
-            block::find(&read_page(path)?, self.table.name())
+            block::find(&read_page(path)?, &self.table.name)
                 .map_err(|error| Misuse(format!("cannot update '{}': {error}", path.display())))?;
         }
         Ok(())
     }
 
     /// What is to run, and how long it takes.
-    fn plan(&self, study: &Study, folder: &Path) -> anyhow::Result<String> {
+    fn plan(&self, study: &Study<'_>, folder: &Path) -> anyhow::Result<String> {
         let (mut runs, mut time) = (0, Duration::ZERO);
         let mut text = format!(
             "{}, budget {}, in '{}':\n",
-            self.table.name(),
+            self.table.name,
             self.budget.name(),
             folder.display()
         );
@@ -195,7 +196,7 @@ impl ReproduceArgs {
 
     /// It was asked to stop, and goes on when it is called again.
     fn interrupted(&self, at: String, folder: &Path) -> Interrupted {
-        let (table, budget) = (self.table.name(), self.budget.name());
+        let (table, budget) = (&self.table.name, self.budget.name());
         let folder = quoted_path(folder);
         let program = shell::program();
         let mut command =
@@ -216,7 +217,7 @@ impl ReproduceArgs {
                 path
             }
             (None, Some(path)) => {
-                let page = block::replace(&read_page(path)?, self.table.name(), table)?;
+                let page = block::replace(&read_page(path)?, &self.table.name, table)?;
                 dni::run::write_atomically(path, page.as_bytes())?;
                 path
             }

@@ -4,15 +4,16 @@
 //! by backprop if its synthesizers see the label (cDNI), and much more slowly if they do not (DNI).
 //! Command: `dni adder`. It takes about a minute on two cores.
 
+mod measures;
 mod settings;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use burn::tensor::{Device, Tensor};
-use dni::data::{Adder, Examples, Order, Stream, generator};
+use burn::tensor::Device;
+use dni::data::{Adder, Order, Stream, generator};
 use dni::train::{Plan, Task};
-use dni::{Activation, Batch, Chain, Dense, DenseConfig, Interface, Lessons, Optimizer, Quality};
+use dni::{Batch, Chain, Dense, DenseConfig, Interface, Lessons, Optimizer, Quality};
 use rand::Rng;
 use serde::Serialize;
 
@@ -23,8 +24,9 @@ use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
 use crate::method::Method;
 use crate::sections::{add_dense, layer_name};
 use crate::verdict::Measure;
-pub use settings::{NetworkArgs, Settings};
-use settings::{Preset, Rule};
+use measures::Measures;
+use settings::Rule;
+pub use settings::{Settings, TrainingArgs};
 
 impl Settings {
     /// The network of one run. Its layers start alike under every method.
@@ -55,12 +57,7 @@ impl Settings {
             let own = layers.by_ref().take(size).collect();
             chain = add_dense(chain, name, own, self.optimizer(learning.lr));
             if below <= top && method.credit().uses_synthesizers() {
-                let contexts = if method.is_conditional() {
-                    self.bits
-                } else {
-                    0
-                };
-                let features = (self.layers[below - 1], contexts);
+                let features = (self.layers[below - 1], method.contexts(self.bits));
                 chain = chain.interface(self.interface(&learning, features, rng, device)?);
             }
         }
@@ -153,64 +150,10 @@ pub struct Figures {
 
 type Column = experiment::Column<Figures>;
 
-/// How well sums are answered.
-#[derive(Debug, Serialize)]
-struct Measures {
-    /// The share of bits that are right.
-    bit_accuracy: f64,
-    /// The share of sums of which all bits are right.
-    exact: f64,
-    /// The notebook's 'Loss', for its presets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notebook_loss: Option<f64>,
-}
-
-impl Measures {
-    fn of(settings: &Settings, chain: &Chain, examples: &Examples, device: &Device) -> Self {
-        let (input, target) = examples.all(device);
-        let read = |tensor: Tensor<2>| {
-            let values = tensor.into_data().try_into_vec::<f32>();
-            values.expect("outputs are f32")
-        };
-        let (output, target) = (read(chain.predict(input)), read(target));
-        let one = match settings.output_activation {
-            Activation::Sigmoid => 0.5,
-            _ => 0.0,
-        };
-        let right: Vec<bool> = output
-            .iter()
-            .zip(&target)
-            .map(|(&output, &target)| (output > one) == (target > 0.5))
-            .collect();
-        let exact = right
-            .chunks_exact(settings.bits)
-            .filter(|bits| bits.iter().all(|&right| right))
-            .count();
-        Self {
-            bit_accuracy: right.iter().filter(|&&right| right).count() as f64 / right.len() as f64,
-            exact: exact as f64 / examples.len() as f64,
-            notebook_loss: settings
-                .preset
-                .map(|preset| notebook_loss(preset, &output, &target)),
-        }
-    }
-}
-
-/// What the notebook prints as 'Loss', for all examples at once. Its two programs differ: the
-/// first multiplies the error by the derivative of the sigmoid.
-fn notebook_loss(preset: Preset, output: &[f32], target: &[f32]) -> f64 {
-    output
-        .iter()
-        .zip(target)
-        .map(|(&h, &y)| match preset {
-            Preset::NotebookBackprop => f64::from(((h - y) * h * (1.0 - h)).abs()),
-            Preset::NotebookDni => f64::from((h - y).abs()),
-        })
-        .sum()
-}
-
 impl Experiment for Settings {
     const ABOUT: &'static str = "Binary addition by backprop, DNI and cDNI, side by side";
+    // It evaluates ten times, however short a run is.
+    const TRIAL_STEPS: usize = 200;
 
     type Shared = ();
     type Figures = Figures;

@@ -8,12 +8,13 @@
 //! that sees the message alone never asks for what is not in it (experiments/README.md).
 //! Command: `dni clocks`. It takes under three minutes.
 
+mod measures;
 mod settings;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor};
-use dni::data::{DigitStream, Fingerprint, ImageSet, Stream, generator};
+use burn::tensor::Device;
+use dni::data::{DigitStream, Fingerprint, Stream, generator};
 use dni::learner::Network;
 use dni::train::{Plan, Task};
 use dni::{
@@ -21,15 +22,14 @@ use dni::{
     SlowNetwork, Span, TargetScale,
 };
 use rand::Rng;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::{Misuse, set};
 use crate::comparison::{Run, Settings as _};
 use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
-use crate::source::ImageSets;
-use crate::tally::Tally;
+use crate::source::{DataArgs, ImageData, ImageSets};
 use crate::verdict::Measure;
+use measures::{Figures, measure, test_stream};
 pub use settings::Settings;
 use settings::{ClocksArgs, ClocksMethod};
 
@@ -63,7 +63,7 @@ impl Settings {
     /// Two layers on the image, an LSTM, a readout of counts, and a message.
     fn fast(&self, rng: &mut impl Rng, device: &Device) -> FastNetwork {
         let (units, adam) = (self.units, || Optimizer::adam(self.lr));
-        let layers = [self.data.shape().len(), units].map(|inputs| {
+        let layers = [self.images.data.shape().len(), units].map(|inputs| {
             let layer = DenseConfig::new(inputs, units).with_batch_norm(true);
             layer.with_init(Init::He).init(rng, device)
         });
@@ -96,42 +96,15 @@ impl Settings {
 
 /// The stream that a run learns from, and that which it is tested with.
 struct Streams<'a> {
-    /// None where nothing is trained.
-    data: Option<Fingerprint>,
+    data: Fingerprint,
     train: DigitStream<'a>,
     test: DigitStream<'a>,
     device: Device,
 }
 
-impl<'a> Streams<'a> {
-    /// Streams of the test side by side.
-    const TESTED: usize = 100;
-
-    fn new(
-        set: &'a ImageSet,
-        settings: &Settings,
-        seed: u64,
-        device: &Device,
-    ) -> dni::Result<Self> {
-        let (period, batch) = (settings.period, settings.run.batch_size);
-        Ok(Self {
-            data: None,
-            train: DigitStream::new(&set.train, seed, period, batch)?,
-            test: DigitStream::new(&set.test, seed, period, Self::TESTED)?,
-            device: device.clone(),
-        })
-    }
-
-    /// Says what the images are: a run that goes on refuses others.
-    fn of(mut self, data: Fingerprint) -> Self {
-        self.data = Some(data);
-        self
-    }
-}
-
 impl Task<Clocks> for Streams<'_> {
     fn data(&self) -> Option<Fingerprint> {
-        self.data.clone()
+        Some(self.data.clone())
     }
 
     fn batch(&mut self, step: usize) -> Span {
@@ -139,16 +112,7 @@ impl Task<Clocks> for Streams<'_> {
     }
 
     fn evaluate(&mut self, clocks: &Clocks) -> dni::Result<BTreeMap<String, f64>> {
-        let Figures { fast, slow } = self.measure(clocks);
-        let figures = [
-            ("fast_error", fast.error),
-            ("fast_loss", fast.loss),
-            ("slow_error", slow.error),
-            ("slow_loss", slow.loss),
-        ];
-        Ok(figures
-            .map(|(name, value)| (name.to_string(), value))
-            .into())
+        Ok(measure(clocks, &self.test, &self.device).named())
     }
 
     fn compare(&mut self, clocks: &Clocks) -> Vec<Quality> {
@@ -162,53 +126,7 @@ impl Task<Clocks> for Streams<'_> {
     }
 }
 
-/// What is measured of a run.
-#[derive(Debug, Serialize)]
-pub struct Figures {
-    /// How well odd digits are counted in streams of test images.
-    fast: Measures,
-    /// How well threes are.
-    slow: Measures,
-}
-
 type Column = experiment::Column<Figures>;
-
-/// How well a network counts.
-#[derive(Debug, Serialize)]
-struct Measures {
-    /// The share of answers that are not the right number.
-    error: f64,
-    /// The same share for one who always gives the answer that is right most often.
-    guessing: f64,
-    /// The mean loss.
-    loss: f64,
-    /// How many answers were looked at.
-    answers: usize,
-}
-
-impl Streams<'_> {
-    /// How well both networks count in the first spans of the test streams, always the same.
-    fn measure(&self, clocks: &Clocks) -> Figures {
-        const SPANS: usize = 20;
-        let (mut fast, mut slow, mut states) = (Tally::default(), Tally::default(), None);
-        for number in 0..SPANS {
-            let span = self.test.span(number, &self.device);
-            let (fast_outputs, slow_outputs, after) = clocks.predict(span.inputs, states);
-            states = Some(after);
-            let [windows, streams, classes] = fast_outputs.dims();
-            let rows = |tensor: Tensor<3>| tensor.reshape([windows * streams, classes]);
-            fast.add(clocks.loss(), rows(fast_outputs), rows(span.fast_targets));
-            slow.add(clocks.loss(), slow_outputs, span.slow_targets);
-        }
-        let [fast, slow] = [fast, slow].map(|tally| Measures {
-            error: tally.error(),
-            guessing: tally.guessing(),
-            loss: tally.loss(),
-            answers: tally.answers,
-        });
-        Figures { fast, slow }
-    }
-}
 
 impl Experiment for Settings {
     const ABOUT: &'static str =
@@ -218,38 +136,40 @@ impl Experiment for Settings {
         ("--test-examples", 100),
         ("--eval-every", 1_000_000),
     ];
-    const HAS_IMAGES: bool = true;
-
     const REFERENCE: &'static str = "coupled";
 
     type Shared = ImageSets;
     type Figures = Figures;
 
-    fn about(&self) -> Value {
-        json!({"data": self.data, "period": self.period})
+    fn images(&self) -> Option<&ImageData> {
+        Some(&self.images)
     }
 
-    fn instead(args: &ClocksArgs) -> anyhow::Result<bool> {
-        args.data.show(&args.length.seeds, args.call.output.quiet)
+    fn files(args: &ClocksArgs) -> Option<&DataArgs> {
+        Some(&args.files)
+    }
+
+    fn about(&self) -> Value {
+        json!({"data": self.images.data, "period": self.period})
     }
 
     fn prepare(&self, args: &ClocksArgs) -> anyhow::Result<ImageSets> {
-        let quiet = args.call.output.quiet;
-        Ok(args.data.sets(self.data, self.limits(), quiet)?)
-    }
-
-    fn go_on_with(&self, args: &ClocksArgs) -> Vec<(&'static str, Option<String>)> {
-        vec![args.data.go_on_with(self.data)]
+        Ok(args.files.sets(&self.images, args.call.output.quiet)?)
     }
 
     fn train(run: &Run<Self>, sets: &ImageSets) -> anyhow::Result<Trained<Figures>> {
         let settings = &run.settings;
         let set = sets.of_seed(run.seed)?;
         let mut clocks = settings.build(run.method, run.seed, run.device)?;
-        let streams = Streams::new(&set, settings, run.seed, run.device)?;
-        let mut streams = streams.of(sets.fingerprint(&set));
+        let (period, batch) = (settings.period, settings.run.batch_size);
+        let mut streams = Streams {
+            data: sets.fingerprint(&set),
+            train: DigitStream::new(&set.train, run.seed, period, batch)?,
+            test: test_stream(&set, settings, run.seed)?,
+            device: run.device.clone(),
+        };
         let progress = run.train(&mut clocks, &mut streams, &settings.plan())?;
-        let figures = streams.measure(&clocks);
+        let figures = measure(&clocks, &streams.test, run.device);
         Ok(Trained {
             progress,
             in_words: format!(
@@ -287,13 +207,13 @@ impl Experiment for Settings {
     /// On a stream of the test images of the run, or of others.
     fn evaluate(saved: Saved<Self>) -> anyhow::Result<BTreeMap<String, f64>> {
         let (mut settings, device) = (saved.settings, saved.device);
-        let own = settings.data;
-        set(&mut settings.data, &saved.data.data);
+        let own = settings.images.clone();
+        set(&mut settings.images.data, &saved.data.data);
         settings.check()?;
-        let (data, limits) = (saved.data, settings.limits());
-        let images = data.load(&saved.checkpoint, saved.seed, own, limits)?;
+        let images = saved.data.load(&saved.checkpoint, saved.seed, &own)?;
         let mut clocks = settings.build(saved.method, saved.seed, device)?;
         saved.checkpoint.restore(&mut clocks)?;
-        Ok(Streams::new(&images, &settings, saved.seed, device)?.evaluate(&clocks)?)
+        let test = test_stream(&images, &settings, saved.seed)?;
+        Ok(measure(&clocks, &test, device).named())
     }
 }

@@ -9,148 +9,43 @@ mod curriculum;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Device;
 use clap::Args;
+use dni::Loss;
 use dni::data::CopyEpisodes;
-use dni::train::{Plan, Task};
-use dni::{Loss, Recurrent};
+use dni::train::Task;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::args::{CallArgs, Misuse, set};
-use crate::budget::{Budget, BudgetArgs};
-use crate::comparison::{self, Common, Run, Settings as _};
+use crate::args::NoArgs;
+use crate::comparison::Run;
 use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
-use crate::recurrent::{CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
-use crate::synthesizer::SynthesizerKind;
+use crate::recurrent::{CoreKind, RecurrentNetwork};
+use crate::sequences::{SequenceTask, Settings};
 use crate::verdict::Measure;
 use curriculum::{Curriculum, Solved};
 
-/// Flags of `dni copy`.
-#[derive(Debug, Args)]
-#[command(allow_negative_numbers = true)]
-pub struct CopyArgs {
-    #[command(flatten)]
-    task: TaskArgs,
-    #[command(flatten)]
-    network: RecurrentArgs,
-    #[command(flatten)]
-    length: BudgetArgs,
-    #[command(flatten)]
-    call: CallArgs,
-}
-
-/// The task.
-#[derive(Debug, Clone, Args)]
+/// Which of the two is learned.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Task")]
-pub struct TaskArgs {
-    /// Repeat Copy: the symbols are asked for several times
+pub struct Copy {
+    /// Learn Repeat Copy: the symbols must be repeated several times
     #[arg(long)]
     repeat: bool,
 }
 
-/// Everything that decides what happens: written to the run's folder, and enough to repeat it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    run: Common<RecurrentMethod>,
-    budget: Budget,
-    repeat: bool,
-    network: RecurrentNetwork,
-}
-
-impl Settings {
-    /// What shows the difference in a minute.
-    fn standard() -> Self {
-        let budget = Budget::Steps(20_000);
-        Self {
-            run: Common::new(
-                Self::NAME,
-                RecurrentMethod::ALL.to_vec(),
-                budget.steps(),
-                32,
-            ),
-            budget,
-            repeat: false,
-            network: RecurrentNetwork {
-                core: CoreKind::Gru,
-                units: 128,
-                unroll: 5,
-                synthesizer: SynthesizerKind::Linear,
-                scale: 1.0,
-                scale_targets: true,
-                lr: 1e-3,
-                synthesizer_lr: None,
-            },
-        }
-    }
-
-    fn network(
-        &self,
-        method: RecurrentMethod,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Recurrent, Misuse> {
-        let task = (
-            Loss::BinaryCrossEntropy,
-            CopyEpisodes::INPUTS,
-            CopyEpisodes::OUTPUTS,
-        );
-        self.network.build(method, seed, task, device)
-    }
-
-    fn plan(&self) -> Plan<()> {
-        // Evaluations cost nothing here: they say how far the curriculum is.
-        self.budget.plan(&self.run, 20, 50)
-    }
-}
-
-impl comparison::Settings for Settings {
+impl SequenceTask for Copy {
     const NAME: &'static str = "copy";
+    const LOSS: Loss = Loss::BinaryCrossEntropy;
+    type Call = NoArgs;
 
-    type Method = RecurrentMethod;
-    type Args = CopyArgs;
-
-    fn from_args(base: Option<&Self>, args: &CopyArgs) -> Self {
-        let mut s = base.cloned().unwrap_or_else(Self::standard);
-        s.budget = args.length.set(&mut s.run, s.budget, &args.call.machine);
-        set(&mut s.run.methods, &args.network.methods);
-        set(&mut s.run.batch_size, &args.network.batch_size);
-        s.network.set(&args.network);
-        s.repeat |= args.task.repeat;
-        s
+    /// What shows the difference in a minute.
+    fn standard() -> Settings<Self> {
+        let network = RecurrentNetwork::new(CoreKind::Gru, 128);
+        Settings::new(Self { repeat: false }, 20_000, 32, network)
     }
 
-    fn common(&self) -> &Common<RecurrentMethod> {
-        &self.run
-    }
-
-    fn common_mut(&mut self) -> &mut Common<RecurrentMethod> {
-        &mut self.run
-    }
-
-    fn check(&self) -> Result<(), Misuse> {
-        self.run.check()?;
-        self.run
-            .check_norm(self.network.synthesizer.has_batch_norm())?;
-        self.network.check()
-    }
-
-    fn memory(&self) -> u128 {
-        self.network
-            .memory(self.run.batch_size, CopyEpisodes::INPUTS)
-    }
-
-    fn set_length(&mut self, other: &Self) {
-        (self.budget, self.run.steps) = (other.budget, other.run.steps);
-    }
-
-    fn is_longer_than(&self, other: &Self) -> bool {
-        self.budget.is_longer_than(other.budget)
-    }
-
-    fn resolve(&mut self) {
-        self.network.resolve();
+    fn sizes(&self) -> (usize, usize) {
+        (CopyEpisodes::INPUTS, CopyEpisodes::OUTPUTS)
     }
 }
 
@@ -166,7 +61,7 @@ pub struct Figures {
 
 type Column = experiment::Column<Figures>;
 
-impl Experiment for Settings {
+impl Experiment for Settings<Copy> {
     const ABOUT: &'static str =
         "Copy and Repeat Copy by recurrent networks whose windows have a synthetic future";
     const LENGTH: &'static str = "--budget";
@@ -177,7 +72,7 @@ impl Experiment for Settings {
     type Figures = Figures;
 
     fn about(&self) -> Value {
-        json!({"repeat": self.repeat, "unroll": self.network.unroll})
+        json!({"repeat": self.task.repeat, "unroll": self.network.unroll})
     }
 
     fn prepare(&self, _args: &Self::Args) -> anyhow::Result<()> {
@@ -186,9 +81,11 @@ impl Experiment for Settings {
 
     fn train(run: &Run<Self>, (): &()) -> anyhow::Result<Trained<Figures>> {
         let settings = &run.settings;
-        let mut network = settings.network(run.method, run.seed, run.device)?;
+        let mut network = settings.build(run.method, run.seed, run.device)?;
         let mut curriculum = Curriculum::new(settings, run.seed, run.device);
-        let progress = run.train(&mut network, &mut curriculum, &settings.plan())?;
+        // Evaluations cost nothing here: they say how far the curriculum is.
+        let plan = settings.budget.plan(&settings.run, 20, 50);
+        let progress = run.train(&mut network, &mut curriculum, &plan)?;
         let longest = curriculum.longest();
         Ok(Trained {
             progress,
@@ -204,7 +101,7 @@ impl Experiment for Settings {
 
     fn measure(&self, figures: &Figures) -> Measure {
         Measure {
-            name: match self.repeat {
+            name: match self.task.repeat {
                 true => "steps in the longest sequence that it has learned",
                 false => "symbols in the longest sequence that it has learned",
             },
@@ -228,7 +125,7 @@ impl Experiment for Settings {
     /// hardest one that it had solved.
     fn evaluate(saved: Saved<Self>) -> anyhow::Result<BTreeMap<String, f64>> {
         let (settings, device) = (&saved.settings, saved.device);
-        let mut network = settings.network(saved.method, saved.seed, device)?;
+        let mut network = settings.build(saved.method, saved.seed, device)?;
         let mut curriculum = Curriculum::new(settings, saved.seed, device);
         curriculum.recall(saved.checkpoint.notes());
         saved.checkpoint.restore(&mut network)?;

@@ -9,13 +9,14 @@ pub mod rows;
 pub mod text;
 
 use crate::registry::Entry;
+use crate::sequences::Settings;
 
 /// All of them, in the order of the help.
 pub const ALL: &[Entry] = &[
     Entry::of::<adder::Settings>(),
     Entry::of::<images::Settings>(),
-    Entry::of::<copy::Settings>(),
-    Entry::of::<rows::Settings>(),
+    Entry::of::<Settings<copy::Copy>>(),
+    Entry::of::<Settings<rows::Rows>>(),
     Entry::of::<clocks::Settings>(),
-    Entry::of::<text::Settings>(),
+    Entry::of::<Settings<text::Text>>(),
 ];

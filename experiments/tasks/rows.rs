@@ -16,143 +16,46 @@ use dni::{Loss, Quality, Recurrent, Sequence, Window};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::args::{CallArgs, Misuse, set};
-use crate::budget::{Budget, BudgetArgs};
-use crate::comparison::{self, Common, Run, Settings as _};
+use crate::args::Misuse;
+use crate::comparison::Run;
 use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
-use crate::recurrent::{self, CoreKind, RecurrentArgs, RecurrentMethod, RecurrentNetwork};
-use crate::source::{DataArgs, ImageSets, Source};
-use crate::synthesizer::SynthesizerKind;
-use crate::tally::{Measures, Tally};
+use crate::flags;
+use crate::recurrent::{self, CoreKind, RecurrentNetwork};
+use crate::sequences::{SequenceArgs, SequenceTask, Settings};
+use crate::source::{DataArgs, ImageData, ImageSets, Source};
+use crate::tally::Measures;
 use crate::verdict::Measure;
 
-/// Flags of `dni rows`.
-#[derive(Debug, Args)]
-#[command(allow_negative_numbers = true)]
-pub struct RowsArgs {
+/// Which images are read.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct Rows {
     #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    network: RecurrentArgs,
-    #[command(flatten)]
-    length: BudgetArgs,
-    #[command(flatten)]
-    call: CallArgs,
+    #[serde(flatten)]
+    images: ImageData,
 }
 
-/// Everything that decides what happens: written to the run's folder, and enough to repeat it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    run: Common<RecurrentMethod>,
-    budget: Budget,
-    data: Source,
-    /// None here and below for all there are.
-    examples: Option<usize>,
-    test_examples: Option<usize>,
-    network: RecurrentNetwork,
-}
-
-impl Settings {
-    /// What shows the difference in a minute.
-    fn standard() -> Self {
-        let budget = Budget::Steps(6_000);
-        let methods = RecurrentMethod::ALL.to_vec();
-        Self {
-            run: Common::new(Self::NAME, methods, budget.steps(), 32),
-            budget,
-            data: Source::Glyphs,
-            examples: None,
-            test_examples: None,
-            network: RecurrentNetwork {
-                core: CoreKind::Gru,
-                units: 128,
-                unroll: 7,
-                synthesizer: SynthesizerKind::Linear,
-                scale: 1.0,
-                scale_targets: true,
-                lr: 2e-3,
-                synthesizer_lr: None,
-            },
-        }
-    }
-
-    /// How many images there may be, to train on and to test with.
-    fn limits(&self) -> [Option<usize>; 2] {
-        [self.examples, self.test_examples]
-    }
-
-    fn network(
-        &self,
-        method: RecurrentMethod,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Recurrent, Misuse> {
-        let shape = self.data.shape();
-        let task = (
-            Loss::CrossEntropy,
-            shape.channels * shape.width,
-            Source::CLASSES,
-        );
-        self.network.build(method, seed, task, device)
-    }
-}
-
-impl comparison::Settings for Settings {
+impl SequenceTask for Rows {
     const NAME: &'static str = "rows";
+    const LOSS: Loss = Loss::CrossEntropy;
+    type Call = DataArgs;
 
-    type Method = RecurrentMethod;
-    type Args = RowsArgs;
-
-    fn from_args(base: Option<&Self>, args: &RowsArgs) -> Self {
-        let mut s = base.cloned().unwrap_or_else(Self::standard);
-        s.budget = args.length.set(&mut s.run, s.budget, &args.call.machine);
-        set(&mut s.run.methods, &args.network.methods);
-        set(&mut s.run.batch_size, &args.network.batch_size);
-        set(&mut s.data, &args.data.data);
-        s.examples = args.data.examples.or(s.examples);
-        s.test_examples = args.data.test_examples.or(s.test_examples);
-        s.network.set(&args.network);
-        s
+    /// What shows the difference in a minute.
+    fn standard() -> Settings<Self> {
+        let network = RecurrentNetwork {
+            unroll: 7,
+            lr: 2e-3,
+            ..RecurrentNetwork::new(CoreKind::Gru, 128)
+        };
+        Settings::new(flags::standard(), 6_000, 32, network)
     }
 
-    fn common(&self) -> &Common<RecurrentMethod> {
-        &self.run
+    fn sizes(&self) -> (usize, usize) {
+        let shape = self.images.data.shape();
+        (shape.channels * shape.width, Source::CLASSES)
     }
 
-    fn common_mut(&mut self) -> &mut Common<RecurrentMethod> {
-        &mut self.run
-    }
-
-    fn check(&self) -> Result<(), Misuse> {
-        self.run.check()?;
-        self.run
-            .check_norm(self.network.synthesizer.has_batch_norm())?;
-        let examples = self.examples.unwrap_or(usize::MAX);
-        Order::new(
-            examples.min(self.data.examples()),
-            self.run.batch_size,
-            None,
-        )
-        .map_err(|error| Misuse(error.to_string()))?;
-        self.network.check()
-    }
-
-    fn memory(&self) -> u128 {
-        self.network
-            .memory(self.run.batch_size, self.data.shape().len())
-    }
-
-    fn set_length(&mut self, other: &Self) {
-        (self.budget, self.run.steps) = (other.budget, other.run.steps);
-    }
-
-    fn is_longer_than(&self, other: &Self) -> bool {
-        self.budget.is_longer_than(other.budget)
-    }
-
-    fn resolve(&mut self) {
-        self.network.resolve();
+    fn check(&self, batch: usize) -> Result<(), Misuse> {
+        self.images.check(batch)
     }
 }
 
@@ -187,51 +90,18 @@ fn window(images: &Images, which: &[usize], rows: Range<usize>, device: &Device)
 /// The images of a run, a batch after another, each in as many windows as it takes.
 struct Reader<'a> {
     set: &'a ImageSet,
-    /// None where nothing is trained.
-    data: Option<Fingerprint>,
+    data: Fingerprint,
     order: Order,
     network: &'a RecurrentNetwork,
-    device: Device,
+    device: &'a Device,
 }
 
-impl<'a> Reader<'a> {
-    fn new(
-        set: &'a ImageSet,
-        data: Option<Fingerprint>,
-        settings: &'a Settings,
-        seed: u64,
-        device: &Device,
-    ) -> dni::Result<Self> {
-        Ok(Self {
-            set,
-            data,
-            order: Order::new(set.train.len(), settings.run.batch_size, Some(seed))?,
-            network: &settings.network,
-            device: device.clone(),
-        })
-    }
-
+impl Reader<'_> {
     /// The rows of every window of an image.
     fn windows(&self) -> Vec<Range<usize>> {
         let (height, unroll) = (self.set.train.shape().height, self.network.unroll);
         let firsts = (0..height).step_by(unroll);
         firsts.map(|i| i..height.min(i + unroll)).collect()
-    }
-
-    /// How well test images are told apart.
-    fn measure(&self, network: &Recurrent) -> Measures {
-        const AT_ONCE: usize = 500;
-        let images = &self.set.test;
-        let all: Vec<usize> = (0..images.len()).collect();
-        let mut tally = Tally::default();
-        for some in all.chunks(AT_ONCE) {
-            let height = images.shape().height;
-            let whole = window(images, some, 0..height, &self.device);
-            let (outputs, _) = network.predict(&whole.sequence, None);
-            let last = |steps: Tensor<3>| steps.narrow(0, height - 1, 1).squeeze_dim(0);
-            tally.add(network.loss(), last(outputs), last(whole.targets));
-        }
-        tally.into()
     }
 }
 
@@ -240,15 +110,11 @@ impl Task<Recurrent> for Reader<'_> {
         let windows = self.windows();
         let rows = windows[step % windows.len()].clone();
         let which = self.order.rows(step / windows.len());
-        window(&self.set.train, which, rows, &self.device)
+        window(&self.set.train, which, rows, self.device)
     }
 
     fn evaluate(&mut self, network: &Recurrent) -> dni::Result<BTreeMap<String, f64>> {
-        let Measures { error, loss, .. } = self.measure(network);
-        let figures = [("test_error", error), ("test_loss", loss)];
-        Ok(figures
-            .map(|(name, value)| (name.to_string(), value))
-            .into())
+        Ok(measure(network, &self.set.test, self.device).named("test"))
     }
 
     /// After the first window of the first batch, from where the future is longest.
@@ -259,8 +125,19 @@ impl Task<Recurrent> for Reader<'_> {
     }
 
     fn data(&self) -> Option<Fingerprint> {
-        self.data.clone()
+        Some(self.data.clone())
     }
+}
+
+/// How well images are told apart after the last row.
+fn measure(network: &Recurrent, images: &Images, device: &Device) -> Measures {
+    let height = images.shape().height;
+    Measures::of_images(images.len(), network.loss(), |some| {
+        let whole = window(images, some, 0..height, device);
+        let (outputs, _) = network.predict(&whole.sequence, None);
+        let last = |steps: Tensor<3>| steps.narrow(0, height - 1, 1).squeeze_dim(0);
+        (last(outputs), last(whole.targets))
+    })
 }
 
 /// What is measured of a run.
@@ -272,44 +149,46 @@ pub struct Figures {
 
 type Column = experiment::Column<Figures>;
 
-impl Experiment for Settings {
+impl Experiment for Settings<Rows> {
     const ABOUT: &'static str =
         "Images read row by row by recurrent networks whose windows have a synthetic future";
     const LENGTH: &'static str = "--budget";
     const TRIAL: &'static [(&'static str, usize)] =
         &[("--examples", 1_024), ("--test-examples", 100)];
-    const HAS_IMAGES: bool = true;
-
     const REFERENCE: &'static str = "bptt";
 
     type Shared = ImageSets;
     type Figures = Figures;
 
+    fn images(&self) -> Option<&ImageData> {
+        Some(&self.task.images)
+    }
+
+    fn files(args: &SequenceArgs<Rows>) -> Option<&DataArgs> {
+        Some(&args.own)
+    }
+
     fn about(&self) -> Value {
-        json!({"data": self.data, "unroll": self.network.unroll})
+        json!({"data": self.task.images.data, "unroll": self.network.unroll})
     }
 
-    fn instead(args: &RowsArgs) -> anyhow::Result<bool> {
-        args.data.show(&args.length.seeds, args.call.output.quiet)
-    }
-
-    fn prepare(&self, args: &RowsArgs) -> anyhow::Result<ImageSets> {
-        let quiet = args.call.output.quiet;
-        Ok(args.data.sets(self.data, self.limits(), quiet)?)
-    }
-
-    fn go_on_with(&self, args: &RowsArgs) -> Vec<(&'static str, Option<String>)> {
-        vec![args.data.go_on_with(self.data)]
+    fn prepare(&self, args: &SequenceArgs<Rows>) -> anyhow::Result<ImageSets> {
+        Ok(args.own.sets(&self.task.images, args.call.output.quiet)?)
     }
 
     fn train(run: &Run<Self>, sets: &ImageSets) -> anyhow::Result<Trained<Figures>> {
         let (settings, set) = (&run.settings, sets.of_seed(run.seed)?);
-        let mut network = settings.network(run.method, run.seed, run.device)?;
-        let data = Some(sets.fingerprint(&set));
-        let mut reader = Reader::new(&set, data, settings, run.seed, run.device)?;
+        let mut network = settings.build(run.method, run.seed, run.device)?;
+        let mut reader = Reader {
+            set: &set,
+            data: sets.fingerprint(&set),
+            order: Order::new(set.train.len(), settings.run.batch_size, Some(run.seed))?,
+            network: &settings.network,
+            device: run.device,
+        };
         let plan = settings.budget.plan(&settings.run, 4, 50);
         let progress = run.train(&mut network, &mut reader, &plan)?;
-        let test = reader.measure(&network);
+        let test = measure(&network, &set.test, run.device);
         Ok(Trained {
             progress,
             in_words: format!("test error {:.2} %", 100.0 * test.error),
@@ -338,15 +217,12 @@ impl Experiment for Settings {
     }
 
     fn evaluate(saved: Saved<Self>) -> anyhow::Result<BTreeMap<String, f64>> {
-        let (settings, data, device) = (&saved.settings, saved.data, saved.device);
-        let set = data.load(
-            &saved.checkpoint,
-            saved.seed,
-            settings.data,
-            settings.limits(),
-        )?;
-        let mut network = settings.network(saved.method, saved.seed, device)?;
+        let images = &saved.settings.task.images;
+        let set = saved.data.load(&saved.checkpoint, saved.seed, images)?;
+        let mut network = saved
+            .settings
+            .build(saved.method, saved.seed, saved.device)?;
         saved.checkpoint.restore(&mut network)?;
-        Ok(Reader::new(&set, None, settings, saved.seed, device)?.evaluate(&network)?)
+        Ok(measure(&network, &set.test, saved.device).named("test"))
     }
 }

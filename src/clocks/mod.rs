@@ -52,11 +52,11 @@ pub struct Span {
     /// What the slow network should answer at the end, `[batch, classes]`.
     pub slow_targets: Tensor<2>,
     /// What a conditional synthesizer sees beside the message of every window,
-    /// `[T, batch, contexts]`; other feedback takes no notice of it.
+    /// `[T, batch, contexts]`; other feedback ignores it.
     pub contexts: Option<Tensor<3>>,
 }
 
-/// What one training step leaves for those who want to look.
+/// What one training step computed, for tests and measurements.
 #[derive(Debug, Clone)]
 pub struct SpanStep {
     /// The answers of the fast network, each before the update that it led to,

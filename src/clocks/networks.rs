@@ -40,7 +40,7 @@ pub(super) struct FastWindow {
 pub(super) struct FastDeltas {
     /// At its answer, `[batch, classes]`.
     pub answer: Tensor<2>,
-    /// At its message, `[batch, message]`; none if nobody says.
+    /// At its message, `[batch, message]`; none if there is none.
     pub message: Option<Tensor<2>>,
     /// At the state after it, `[batch, state]`; none where time is cut.
     pub state: Option<Tensor<2>>,

@@ -31,7 +31,7 @@ pub struct Remote<'a> {
     pub base: &'a str,
     /// Its name there and here.
     pub name: &'a str,
-    /// What its content must come to.
+    /// The checksum that its content must have.
     pub checksum: Checksum<'a>,
 }
 
@@ -53,14 +53,14 @@ impl<'a> Checksum<'a> {
         }
     }
 
-    /// What a file must come to.
+    /// The digits that a file must have.
     pub fn expected(self) -> &'a str {
         match self {
             Self::Md5(digits) | Self::Sha256(digits) => digits,
         }
     }
 
-    /// What these bytes come to.
+    /// The digits of these bytes.
     pub fn of(self, bytes: &[u8]) -> String {
         let mut hash = self.hasher();
         hash.update(bytes);
@@ -87,7 +87,7 @@ const CHUNK: usize = 1 << 16;
 /// Downloads a file into `folder`, under a temporary name until it is whole and has the right
 /// checksum.
 ///
-/// A server that says nothing for as long as `patience` has failed.
+/// A server that sends nothing for as long as `patience` counts as failed.
 ///
 /// # Errors
 ///

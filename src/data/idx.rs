@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 const CLASSES: usize = 10;
 pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// No set is nearly as large: who promises more has made a file to fill the memory.
+/// No data set is nearly as large: a header that promises more is there to fill the memory.
 const MOST_VALUES: u64 = 1 << 31;
 
 /// The images of two IDX files, raw or gzipped: one of images, one of labels from 0 to 9.

@@ -41,7 +41,7 @@ const OPENS: [f64; DEPTH + 1] = [0.5, 0.3, 0.0];
 /// run), and the characters so far say what the state is. So the probability of a text is the
 /// product of those of its characters, and in the long run nothing predicts it better than the
 /// language itself, with its [`entropy_per_character`](Self::entropy_per_character) of 1.60 bits.
-/// One who sees only the last 8 characters needs 1.84 ([`bits_in_context`](Self::bits_in_context)).
+/// A model that sees only the last 8 characters needs 1.84 ([`bits_in_context`](Self::bits_in_context)).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Language;
 
@@ -107,16 +107,15 @@ impl Language {
         bits / mean_sentence()
     }
 
-    /// What a text takes, in bits per character, for one who knows the language: the mean of the
-    /// negative logarithms of the probabilities of its characters. Infinite if it is not a text of
+    /// Bits per character of a text under the probabilities of the language itself: the mean of
+    /// `-log2` of the probabilities of its characters. Infinite if it is not a text of
     /// the language, or the beginning of one.
     pub fn bits(self, text: &str) -> f64 {
         let mut known = Belief(vec![(State::Start, 1.0)]);
         mean(text.chars().map(|character| known.observe(character)))
     }
 
-    /// What a text takes, in bits per character, for one who knows the language but sees only the
-    /// last `context` characters before each: the mean over all characters that have so many before
+    /// The same where each character is predicted from the last `context` characters alone: the mean over all characters that have so many before
     /// them. It is infinite if some are not of the language.
     pub fn bits_in_context(self, text: &str, context: usize) -> f64 {
         let characters: Vec<char> = text.chars().collect();

@@ -193,7 +193,7 @@ impl ImageLibrary {
         }
     }
 
-    /// Reads the set, after downloading what is missing. `progress` hears of downloads.
+    /// Reads the set, after downloading what is missing. `progress` is called while it downloads.
     ///
     /// # Errors
     ///

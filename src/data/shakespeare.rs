@@ -16,7 +16,7 @@ const CHECKSUM: Checksum =
     Checksum::Sha256("86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed");
 
 /// Reads the tiny Shakespeare corpus, 1,115,394 characters from his plays, after downloading it if
-/// it is not there. `progress` hears of the download.
+/// it is not there. `progress` is called meanwhile.
 ///
 /// # Errors
 ///

@@ -2,8 +2,8 @@
 //! own.
 //!
 //! A connection of that endpoint asks for a sign of life from time to time, and ends when there is
-//! none, so that no read waits for ever. Nobody else's machines take part: the two find each other
-//! by the address alone, and the server shows that it has the key which the address names.
+//! none, so that no read waits for ever. No third machine takes part: the two find each other by
+//! the address alone, and the server shows that it has the key which the address names.
 
 use std::io;
 use std::sync::{Arc, LazyLock, OnceLock};

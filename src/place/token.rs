@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
-/// What a client shows a server, so that not everybody can compute there.
+/// What a client must show a server to be allowed to compute there.
 ///
 /// Its `Debug` output does not show it.
 #[derive(Clone, PartialEq, Eq)]

@@ -38,15 +38,15 @@ pub struct Window {
     pub sequence: Sequence,
     /// What should be answered, `[steps, batch, outputs]`, as the [loss](LossFunction) wants it.
     pub targets: Tensor<3>,
-    /// How much each answer counts, `[steps, batch]`: zero where none is asked for. None if all
-    /// count alike.
+    /// The weight of each answer in the loss, `[steps, batch]`: zero where none is required. None if
+    /// all count alike.
     pub weights: Option<Tensor<2>>,
     /// The first step of the next window; none if all sequences end with this one, which have no
     /// future then.
     pub next: Option<Sequence>,
 }
 
-/// What one training step leaves for those who want to look.
+/// What one training step computed, for tests and measurements.
 #[derive(Debug, Clone)]
 pub struct WindowStep {
     /// The outputs before the update, `[steps, batch, outputs]`.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 use super::{Curve, NotCompared, Quantity, Record, Timeline};
-use crate::run::Origin;
+use crate::run::{Origin, flat_settings};
 
 /// Runs with the same settings but for their seed.
 #[derive(Debug, Clone)]
@@ -127,22 +127,10 @@ impl Group {
 
 /// Settings by dotted name; the seed is left out.
 fn flat(settings: &toml::Table) -> BTreeMap<String, String> {
-    let mut flat = BTreeMap::new();
-    flatten("", settings, &mut flat);
-    flat
-}
-
-fn flatten(prefix: &str, table: &toml::Table, flat: &mut BTreeMap<String, String>) {
-    for (key, value) in table {
-        let name = format!("{prefix}{key}");
-        match value {
-            toml::Value::Table(table) => flatten(&format!("{name}."), table, flat),
-            _ if key == "seed" || key == "seeds" => {}
-            value => {
-                flat.insert(name, shown(value));
-            }
-        }
-    }
+    let is_seed = |name: &str| matches!(name.rsplit('.').next(), Some("seed" | "seeds"));
+    let all = flat_settings(settings).into_iter();
+    let all = all.filter(|(name, _)| !is_seed(name));
+    all.map(|(name, value)| (name, shown(value))).collect()
 }
 
 /// A value without the marks that TOML needs.

@@ -8,7 +8,7 @@ use super::Quantity;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Presentation {
     pub title: String,
-    /// What it says, for those who do not know it.
+    /// An explanation for readers who do not know it.
     pub meaning: &'static str,
     /// What recorded values are multiplied by: shares become percentages.
     #[serde(skip)]

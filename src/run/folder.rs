@@ -26,7 +26,7 @@ impl FolderLock {
     ///
     /// # Errors
     ///
-    /// If somebody else has it, or the folder cannot be written.
+    /// If another process has it, or the folder cannot be written.
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(Self::FILE);
         let file = OpenOptions::new().create(true).append(true).open(&path);
@@ -44,8 +44,8 @@ impl FolderLock {
 /// row for each record, with what was evaluated and compared at its step) and `checkpoint.bpk`.
 ///
 /// As a listener it writes the logs. They are brought to disk with every checkpoint, which notes
-/// their lengths: a resumed run cuts off what came after. Nobody else can write to the folder
-/// meanwhile.
+/// their lengths: a resumed run cuts off what came after. No other process can write to the
+/// folder meanwhile.
 pub struct RunFolder {
     path: PathBuf,
     _lock: FolderLock,

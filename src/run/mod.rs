@@ -13,5 +13,5 @@ pub use checkpoint::Checkpoint;
 pub use date::utc;
 pub use folder::{FolderLock, RunFolder, is_of_a_process, is_stream, write_atomically};
 pub use origin::Origin;
-pub use settings::Settings;
+pub use settings::{Settings, flat_settings, read_settings};
 pub use tensorboard::TensorBoard;

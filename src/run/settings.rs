@@ -22,11 +22,61 @@ pub(super) fn write(settings: &impl Serialize) -> Result<String> {
         .map_err(|error| Error::Invalid(format!("the settings cannot be written as TOML: {error}")))
 }
 
+/// Settings that stand in a file. Those that `S` does not know are refused at any depth, also where a
+/// part of it is flattened, which is where serde's `deny_unknown_fields` has no effect.
+///
+/// # Errors
+///
+/// If they are not whole, or there is one more.
+pub fn read_settings<S: Settings>(text: &str) -> Result<S> {
+    let settings: S = toml::from_str(text).map_err(|error| Error::Invalid(error.to_string()))?;
+    let (file, known) = (
+        text.parse::<toml::Table>(),
+        toml::Table::try_from(&settings),
+    );
+    let unknown = file.ok().zip(known.ok());
+    let unknown = unknown.and_then(|(file, known)| first_unknown("", &file, &known));
+    match unknown {
+        None => Ok(settings),
+        Some(name) => Err(Error::Invalid(format!("unknown setting {name}"))),
+    }
+}
+
+/// The first setting of a table, by its dotted name, that another one lacks.
+fn first_unknown(prefix: &str, table: &toml::Table, known: &toml::Table) -> Option<String> {
+    table.iter().find_map(|(name, value)| {
+        let path = format!("{prefix}{name}");
+        match (value, known.get(name)) {
+            (toml::Value::Table(table), Some(toml::Value::Table(known))) => {
+                first_unknown(&format!("{path}."), table, known)
+            }
+            (_, Some(_)) => None,
+            // What is left out where it is empty.
+            (toml::Value::Table(table), None) if table.is_empty() => None,
+            (_, None) => Some(path),
+        }
+    })
+}
+
+/// All settings of a table in their order, those of tables within it by dotted names.
+pub fn flat_settings(table: &toml::Table) -> Vec<(String, &toml::Value)> {
+    let values = table.iter().flat_map(|(name, value)| match value {
+        toml::Value::Table(table) => {
+            let inner = flat_settings(table).into_iter();
+            inner
+                .map(|(own, value)| (format!("{name}.{own}"), value))
+                .collect()
+        }
+        value => vec![(name.clone(), value)],
+    });
+    values.collect()
+}
+
 /// In what `saved` settings differ from those given; none if they are the same.
 pub(super) fn difference<S: Settings>(saved: &str, settings: &S) -> Option<String> {
-    let saved: S = match toml::from_str(saved) {
+    let saved: S = match read_settings(saved) {
         Ok(saved) => saved,
-        Err(error) => return Some(error.message().to_string()),
+        Err(error) => return Some(error.to_string()),
     };
     if saved == *settings {
         return None;
@@ -107,5 +157,37 @@ mod tests {
         is(other, "rate was 0.1, here it is 0.2");
         let broken = difference("rate = true", &mine(None, 3));
         assert!(broken.is_some_and(|reason| reason.contains("invalid type")));
+    }
+
+    #[test]
+    fn a_setting_that_nobody_knows_is_refused_wherever_it_stands() {
+        #[derive(PartialEq, Serialize, Deserialize)]
+        struct Flattened {
+            #[serde(flatten)]
+            mine: Mine,
+            seed: usize,
+        }
+        let whole = "rate = 0.1\nseed = 1\n[network]\nlayers = [4]\n";
+        assert!(read_settings::<Flattened>(whole).is_ok());
+        for (name, text) in [
+            ("rat", format!("rat = 0.2\n{whole}")),
+            ("network.rang", format!("{whole}rang = 3\n")),
+            ("other", format!("{whole}[other]\nseed = 1\n")),
+        ] {
+            let error = read_settings::<Flattened>(&text).err().expect(name);
+            assert!(
+                error
+                    .to_string()
+                    .ends_with(&format!("unknown setting {name}")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn settings_are_flat_by_dotted_names() {
+        let table = "a = 1\n[b]\nc = \"x\"\n[b.d]\ne = [2]\n".parse().unwrap();
+        let names = flat_settings(&table).into_iter().map(|(name, _)| name);
+        assert_eq!(names.collect::<Vec<_>>(), ["a", "b.c", "b.d.e"]);
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How long what one worker sends is under way to another: a delay, the time that its bytes take,
-/// and a jitter that comes on top. Each direction has all of the bandwidth.
+/// A network link between two workers: a delay, the time that the bytes take at its bandwidth, and a
+/// random jitter on top. Each direction has all of the bandwidth.
 ///
 /// As text `DELAY[,BANDWIDTH][,JITTER]`: `150ms`, `20ms,1Gbit`, `150ms,100Mbit,10ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl Link {
         })
     }
 
-    /// Lets so many bits through in a second. Default: no limit.
+    /// Limits the bandwidth to so many bits a second. Default: no limit.
     ///
     /// # Errors
     ///
@@ -54,8 +54,8 @@ impl Link {
         Ok(self)
     }
 
-    /// Makes everything later by a random time up to this one, in which nothing overtakes what was
-    /// sent before. Default: none.
+    /// Adds a random delay up to this one, by which nothing overtakes what was sent before. Default:
+    /// none.
     ///
     /// # Errors
     ///

@@ -56,7 +56,6 @@ mod messages;
 mod notes;
 mod parallel;
 mod pipeline;
-pub mod plan;
 mod queue;
 mod report;
 mod split;

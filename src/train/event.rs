@@ -84,9 +84,9 @@ pub struct Scalars {
     pub rate_factor: f64,
 }
 
-/// Someone who wants to know.
+/// What is told the events of a run: a progress bar, a log, a dashboard.
 pub trait Listener {
-    /// Hears of an event.
+    /// Is told an event.
     ///
     /// # Errors
     ///

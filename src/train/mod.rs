@@ -28,9 +28,8 @@ pub trait Task<L: Learner> {
     /// [notes](Self::notes), so that a resumed run sees what it would have seen.
     fn batch(&mut self, step: usize) -> L::Batch;
 
-    /// Hears the loss of every step, in their order, as soon as it has been read: with a learner
-    /// that takes [several steps at once](Learner::at_once) after all of them. Default: nobody
-    /// listens.
+    /// Is told the loss of every step, in order, as soon as it has been read; of a learner that takes
+    /// [several steps at once](Learner::at_once), after all of them. Default: ignores it.
     fn hear(&mut self, _loss: f64) {}
 
     /// Figures of the network in use, by name, such as the error on a test set: for
@@ -44,12 +43,12 @@ pub trait Task<L: Learner> {
     }
 
     /// How good the learner's synthetic gradients are at every interface: for [`Event::Compared`].
-    /// Default: nobody looks.
+    /// Default: none.
     fn compare(&mut self, _learner: &L) -> Vec<Quality> {
         Vec::new()
     }
 
-    /// Whether training has come to its end before the plan has; asked after every record.
+    /// Whether training is to end before the plan does; asked after every record.
     /// Default: no.
     fn is_done(&self) -> bool {
         false
@@ -71,8 +70,8 @@ pub trait Task<L: Learner> {
     fn recall(&mut self, _notes: &Notes) {}
 }
 
-/// What keeps a run, so that it can go on after a stop as if there had been none. It hears every
-/// event before the other listeners do. `()` keeps nothing.
+/// What keeps a run, so that it can go on after a stop as if there had been none. It is told
+/// every event before the other listeners are. `()` keeps nothing.
 pub trait Checkpointer: Listener {
     /// Takes note of what the network is trained on.
     ///
@@ -234,7 +233,7 @@ pub fn train<L: Learner>(
         }
         // What is looked at from here on is no training.
         let reached = now(step);
-        let rate_factor = plan.drops.factor(step - 1);
+        let rate_factor = plan.rates.factor(step - 1);
         let scalars = losses.take_means(learner, reached, rate_factor);
         tell(checkpointer, Event::Progress(scalars))?;
         if plan.evaluates_after(step) {

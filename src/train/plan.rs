@@ -10,7 +10,7 @@ use crate::schedule::LrSchedule;
 pub struct Plan<S> {
     /// Steps in all.
     pub steps: usize,
-    /// The time after which it ends all the same, at the next record; none for no limit.
+    /// The time limit: the run ends at the next record after it. None for no limit.
     pub time: Option<Duration>,
     /// What steps depend on besides their batches.
     pub schedule: S,

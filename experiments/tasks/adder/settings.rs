@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::{CallArgs, LengthArgs, MachineArgs, Misuse, check_rates, positive, rate, set};
 use crate::comparison::{self, Common, Settings as _};
 use crate::defaults::{DefaultsOf, Learning};
+use crate::flags::{self, Flags};
 use crate::memory::{FLOAT, OF_PARAMETER};
 use crate::method::Method;
 use crate::rates::RateSchedule;
@@ -19,7 +20,7 @@ use crate::synthesizer::{Served, SynthesizerKind};
 #[command(allow_negative_numbers = true)]
 pub struct AdderArgs {
     #[command(flatten)]
-    pub network: NetworkArgs,
+    pub training: TrainingArgs,
     #[command(flatten)]
     pub length: LengthArgs,
     #[command(flatten)]
@@ -27,12 +28,11 @@ pub struct AdderArgs {
 }
 
 /// The network and how it learns. What is not given comes from the preset or is the default.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
-pub struct NetworkArgs {
-    /// One of the notebook's two programs; other flags change it
-    #[arg(long, value_enum)]
-    preset: Option<Preset>,
+pub struct TrainingArgs {
+    #[command(flatten)]
+    pub settings: Flags<Settings>,
 
     /// Methods, separated by commas: backprop, dni, cdni, none, lambda:X, and dni@N or cdni@N with a
     /// single interface, on top of hidden layer N [default: backprop,dni,cdni, and
@@ -45,48 +45,9 @@ pub struct NetworkArgs {
     )]
     methods: Option<Vec<Method>>,
 
-    /// Units of the hidden layers [default: 64,32]
-    #[arg(long, value_name = "UNITS", value_delimiter = ',', value_parser = positive)]
-    layers: Option<Vec<usize>>,
-
-    /// Layers of each section from the bottom up, the output layer included, as in 1,2, or every for
-    /// one each: interfaces stand between sections, and inside one gradients are exact [default:
-    /// every]
-    #[arg(long, value_name = "LAYERS")]
-    sections: Option<Sections>,
-
-    /// Shape of the synthesizers: linear, linear:RANK, rls:RANK (of that rank by recursive least
-    /// squares), label or mlp:UNITS, with x between several hidden layers [default: linear with
-    /// labels, without mlp:128 with one interface and mlp:128x128 with more]
-    #[arg(long, value_name = "KIND")]
-    synthesizer: Option<SynthesizerKind>,
-
-    /// Bits of the sums [default: 8]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    bits: Option<usize>,
-
-    /// Sums to train on [default: 4096]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    examples: Option<usize>,
-
     /// Examples in a batch [default: 256]
     #[arg(long, value_name = "N", value_parser = positive)]
     batch_size: Option<usize>,
-
-    /// Learning rate of the layers [default: 0.004, without labels 0.002 with one interface and
-    /// 0.0005 with more]
-    #[arg(long, value_name = "RATE", value_parser = rate)]
-    lr: Option<f64>,
-
-    /// Learning rate of the synthesizers [default: 3 times that of the layers, without labels 1.5
-    /// times with one interface and 4 times with more]
-    #[arg(long, value_name = "RATE", value_parser = rate)]
-    synthesizer_lr: Option<f64>,
-
-    /// Drops of all learning rates: constant, end (a tenth in the last fifth of the steps), paper (a
-    /// tenth after 3/5 of the steps and again after 4/5) or STEP:FACTOR,... [default: end]
-    #[arg(long, value_name = "SCHEDULE")]
-    lr_schedule: Option<RateSchedule>,
 }
 
 /// The notebook's programs.
@@ -108,33 +69,81 @@ pub enum Rule {
 }
 
 /// Everything that decides what happens: written to the run's folder, and enough to repeat it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[command(next_help_heading = "Training")]
 pub struct Settings {
+    #[arg(skip = Common::new(Self::NAME, vec![Method::Backprop, Method::DNI, Method::CDNI], 20_000, 256))]
     pub run: Common<Method>,
+
+    /// The settings of one of the notebook's two programs; other flags override them
+    #[arg(long, value_enum)]
     pub preset: Option<Preset>,
+
+    #[arg(skip = true)]
     pub shuffle: bool,
-    pub bits: usize,
-    pub examples: usize,
+
+    /// Units of the hidden layers
+    #[arg(long, value_name = "UNITS", value_delimiter = ',', value_parser = positive, default_value = "64,32")]
     pub layers: Vec<usize>,
+
+    /// Layers of each section from the bottom up, the output layer included, as in 1,2, or every for
+    /// one each: interfaces stand between sections, and inside one gradients are exact
+    #[arg(long, value_name = "LAYERS", default_value = "every")]
     #[serde(default)]
     pub sections: Sections,
-    pub hidden_activation: Activation,
-    pub output_activation: Activation,
-    pub bias: bool,
-    pub loss: Loss,
-    pub reduction: Reduction,
-    pub rule: Rule,
-    /// None here and below for the default, which depends on the method.
-    pub lr: Option<f64>,
+
+    /// Shape of the synthesizers: linear, linear:RANK, rls:RANK (of that rank by recursive least
+    /// squares), label or mlp:UNITS, with x between several hidden layers [default: linear if
+    /// they see the label; else mlp:128 with one interface and mlp:128x128 with more]
+    #[arg(long, value_name = "KIND")]
     pub synthesizer: Option<SynthesizerKind>,
+
+    /// Bits of the sums
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "8")]
+    pub bits: usize,
+
+    /// Sums to train on
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "4096")]
+    pub examples: usize,
+
+    /// Learning rate of the layers [default: 0.004; if synthesizers do not see the label, 0.002 with
+    /// one interface and 0.0005 with more]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub lr: Option<f64>,
+
+    /// Learning rate of the synthesizers [default: 3 times that of the layers; if they do not see the
+    /// label, 1.5 times with one interface and 4 times with more]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     pub synthesizer_lr: Option<f64>,
+
+    /// Schedule of all learning rates: constant, end (a tenth in the last fifth of the steps), paper (a
+    /// tenth after 3/5 of the steps and again after 4/5) or STEP:FACTOR,...
+    #[arg(long, value_name = "SCHEDULE", default_value = "end")]
     #[serde(default = "RateSchedule::constant")]
     pub lr_schedule: RateSchedule,
+
+    #[arg(skip = Activation::Relu)]
+    pub hidden_activation: Activation,
+    #[arg(skip = Activation::Identity)]
+    pub output_activation: Activation,
+    #[arg(skip = true)]
+    pub bias: bool,
+    #[arg(skip = Loss::BinaryCrossEntropy)]
+    pub loss: Loss,
+    #[arg(skip = Reduction::Mean)]
+    pub reduction: Reduction,
+    #[arg(skip = Rule::Adam)]
+    pub rule: Rule,
+    #[arg(skip = TargetScale::PerExample)]
     pub target_scale: TargetScale,
+    #[arg(skip = Init::He)]
     pub hidden_init: Init,
+    #[arg(skip = Init::FanIn)]
     pub output_init: Init,
+
     /// What the methods use where nothing above says it, as it was when the call began.
+    #[arg(skip)]
     #[serde(default, skip_serializing_if = "DefaultsOf::is_empty")]
     pub defaults: DefaultsOf,
 }
@@ -143,74 +152,34 @@ impl Settings {
     /// `base`, or else the preset or the default, changed by the flags that were given.
     pub fn of_flags(
         base: Option<&Self>,
-        network: &NetworkArgs,
+        training: &TrainingArgs,
         length: &LengthArgs,
         machine: &MachineArgs,
     ) -> Self {
-        let mut s = match (base, network.preset) {
-            (Some(base), preset) => Self {
-                preset: preset.or(base.preset),
-                ..base.clone()
-            },
-            (None, None) => Self::standard(),
+        let mut asked: Self = flags::standard();
+        training.settings.set(&mut asked);
+        let mut s = match (base, asked.preset) {
+            (Some(base), _) => base.clone(),
+            (None, None) => flags::standard(),
             (None, Some(Preset::NotebookBackprop)) => Self::notebook_backprop(),
             (None, Some(Preset::NotebookDni)) => Self::notebook_dni(),
         };
+        training.settings.set(&mut s);
         s.run.set(length, machine);
-        set(&mut s.run.methods, &network.methods);
-        set(&mut s.run.batch_size, &network.batch_size);
-        set(&mut s.layers, &network.layers);
-        set(&mut s.sections, &network.sections);
-        if base.is_none() && s.preset.is_none() && network.methods.is_none() {
+        set(&mut s.run.methods, &training.methods);
+        set(&mut s.run.batch_size, &training.batch_size);
+        if base.is_none() && s.preset.is_none() && training.methods.is_none() {
             s.run.methods = Method::with_placement(s.run.methods, &s.sections, s.layers.len() + 1);
         }
-        set(&mut s.bits, &network.bits);
-        set(&mut s.examples, &network.examples);
-        s.lr = network.lr.or(s.lr);
-        s.synthesizer_lr = network.synthesizer_lr.or(s.synthesizer_lr);
-        s.synthesizer = network.synthesizer.clone().or(s.synthesizer.take());
-        set(&mut s.lr_schedule, &network.lr_schedule);
         s.run.set_epochs(length, s.examples);
         s
-    }
-
-    /// Adam on relu layers, which learns the task in a few seconds.
-    fn standard() -> Self {
-        Self {
-            run: Common::new(
-                Self::NAME,
-                vec![Method::Backprop, Method::DNI, Method::CDNI],
-                20_000,
-                256,
-            ),
-            preset: None,
-            shuffle: true,
-            bits: 8,
-            examples: 4_096,
-            layers: vec![64, 32],
-            sections: Sections::Every,
-            hidden_activation: Activation::Relu,
-            output_activation: Activation::Identity,
-            bias: true,
-            loss: Loss::BinaryCrossEntropy,
-            reduction: Reduction::Mean,
-            rule: Rule::Adam,
-            lr: None,
-            synthesizer: None,
-            synthesizer_lr: None,
-            lr_schedule: RateSchedule::End,
-            target_scale: TargetScale::PerExample,
-            hidden_init: Init::He,
-            output_init: Init::FanIn,
-            defaults: DefaultsOf::default(),
-        }
     }
 
     /// What both of the notebook's programs share: sigmoids, squared error summed over batches
     /// that always come in the same order, plain gradient descent.
     fn notebook() -> Self {
         let steps_of_an_epoch = 10;
-        let standard = Self::standard();
+        let standard: Self = flags::standard();
         Self {
             run: Common {
                 methods: vec![Method::DNI],
@@ -356,7 +325,7 @@ impl comparison::Settings for Settings {
     type Args = AdderArgs;
 
     fn from_args(base: Option<&Self>, args: &AdderArgs) -> Self {
-        Self::of_flags(base, &args.network, &args.length, &args.call.machine)
+        Self::of_flags(base, &args.training, &args.length, &args.call.machine)
     }
 
     fn resolve(&mut self) {

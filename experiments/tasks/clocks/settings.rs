@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{CallArgs, Misuse, SeedArgs, check_rates, length, positive, rate, scale, set};
 use crate::comparison::{self, Common, Settings as _};
+use crate::flags::{self, Flags};
 use crate::memory::{FLOAT, OF_PARAMETER};
 use crate::recurrent::check_parts;
-use crate::source::{DataArgs, Source};
+use crate::source::{DataArgs, ImageData, Source};
 use crate::synthesizer::SynthesizerKind;
 
 /// Flags of `dni clocks`.
@@ -17,40 +18,21 @@ use crate::synthesizer::SynthesizerKind;
 #[command(allow_negative_numbers = true)]
 pub struct ClocksArgs {
     #[command(flatten)]
-    pub data: DataArgs,
+    settings: Flags<Settings>,
     #[command(flatten)]
-    pub network: NetworkArgs,
+    pub files: DataArgs,
     #[command(flatten)]
-    pub training: TrainingArgs,
+    training: TrainingArgs,
     #[command(flatten)]
-    pub length: StepsArgs,
+    length: StepsArgs,
     #[command(flatten)]
     pub call: CallArgs,
 }
 
-/// The networks.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Network")]
-pub struct NetworkArgs {
-    /// Steps of the stream in a tick of the slow network, T; it answers after T ticks [default: 4]
-    #[arg(long, value_name = "T", value_parser = positive)]
-    period: Option<usize>,
-
-    /// Units of the two layers of the front end, of each LSTM, and of a message [default: 128]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    units: Option<usize>,
-
-    /// Shape of the synthesizer: linear, linear:RANK, rls:RANK (of that rank by recursive least
-    /// squares) or mlp:UNITS, with x between several hidden layers [default: one hidden layer of
-    /// the network's units]
-    #[arg(long, value_name = "KIND")]
-    synthesizer: Option<SynthesizerKind>,
-}
-
-/// How they learn.
+/// The ways to learn, and the streams of a batch.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
-pub struct TrainingArgs {
+struct TrainingArgs {
     /// Methods, separated by commas: coupled (gradients go back from the slow network to the fast
     /// one), decoupled (they are predicted), conditional (by a synthesizer that also sees how many
     /// threes there were), none (none come back) [default: all four]
@@ -62,20 +44,7 @@ pub struct TrainingArgs {
     )]
     methods: Option<Vec<ClocksMethod>>,
 
-    /// What the synthetic gradient is multiplied by where the fast network learns from it
-    /// [default: 3]
-    #[arg(long, value_name = "X", value_parser = scale)]
-    scale: Option<f64>,
-
-    /// Learning rate of both networks [default: 0.0003]
-    #[arg(long, value_name = "RATE", value_parser = rate)]
-    lr: Option<f64>,
-
-    /// Learning rate of the synthesizer [default: 0.001]
-    #[arg(long, value_name = "RATE", value_parser = rate)]
-    synthesizer_lr: Option<f64>,
-
-    /// Streams side by side [default: 32]
+    /// Streams in a batch [default: 32]
     #[arg(long, value_name = "N", value_parser = positive)]
     batch_size: Option<usize>,
 }
@@ -83,17 +52,13 @@ pub struct TrainingArgs {
 /// How long they learn, and from which seeds.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Length")]
-pub struct StepsArgs {
+struct StepsArgs {
     /// Training steps, of T^2 digits of every stream each [default: 3000]
     #[arg(long, value_name = "N", value_parser = length)]
-    pub steps: Option<usize>,
-
-    /// Steps between two looks at the test stream [default: a tenth of all]
-    #[arg(long, value_name = "N", value_parser = length)]
-    pub eval_every: Option<usize>,
+    steps: Option<usize>,
 
     #[command(flatten)]
-    pub seeds: SeedArgs,
+    seeds: SeedArgs,
 }
 
 /// How gradients come from the slow network to the fast one.
@@ -110,6 +75,15 @@ pub enum ClocksMethod {
     None,
 }
 
+impl ClocksMethod {
+    const ALL: [Self; 4] = [
+        Self::Coupled,
+        Self::Decoupled,
+        Self::Conditional,
+        Self::None,
+    ];
+}
+
 impl fmt::Display for ClocksMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -122,55 +96,59 @@ impl fmt::Display for ClocksMethod {
 }
 
 /// Everything that decides what happens: written to the run's folder, and enough to repeat it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
+    #[arg(skip = Common::new(Self::NAME, ClocksMethod::ALL.to_vec(), 3_000, 32))]
     pub run: Common<ClocksMethod>,
-    pub data: Source,
-    /// None here and below for all there are.
-    pub examples: Option<usize>,
-    pub test_examples: Option<usize>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub images: ImageData,
+
+    /// Steps of the stream in a tick of the slow network, T, which answers after T ticks
+    #[arg(long, value_name = "T", value_parser = positive, default_value = "4", help_heading = "Network")]
     pub period: usize,
+
+    /// Units of the two layers of the front end, of each LSTM, and of a message
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "128", help_heading = "Network")]
     pub units: usize,
-    /// None for one hidden layer of as many units.
+
+    /// Shape of the synthesizer: linear, linear:RANK, rls:RANK (of that rank by recursive least
+    /// squares) or mlp:UNITS, with x between several hidden layers [default: one hidden layer of
+    /// the network's units]
+    #[arg(long, value_name = "KIND", help_heading = "Network")]
     pub synthesizer: Option<SynthesizerKind>,
+
+    /// Factor of the synthetic gradient that the fast network learns from
+    #[arg(
+        long,
+        value_name = "X",
+        value_parser = scale,
+        default_value = "3",
+        help_heading = "Training"
+    )]
     pub scale: f64,
+
+    /// Learning rate of both networks
+    #[arg(
+        long,
+        value_name = "RATE",
+        value_parser = rate,
+        default_value = "0.0003",
+        help_heading = "Training"
+    )]
     pub lr: f64,
-    /// None for the synthesizer's own rate, or 0.001.
+
+    /// Learning rate of the synthesizer [default: 0.001]
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Training")]
     pub synthesizer_lr: Option<f64>,
-    /// None for a tenth of all steps.
+
+    /// Steps between two evaluations on the test stream [default: a tenth of all]
+    #[arg(long, value_name = "N", value_parser = length, help_heading = "Length")]
     pub eval_every: Option<usize>,
 }
 
 impl Settings {
-    /// What shows the difference in two minutes.
-    fn standard() -> Self {
-        use ClocksMethod::{Conditional, Coupled, Decoupled, None as NoFeedback};
-        Self {
-            run: Common::new(
-                Self::NAME,
-                vec![Coupled, Decoupled, Conditional, NoFeedback],
-                3_000,
-                32,
-            ),
-            data: Source::Glyphs,
-            examples: None,
-            test_examples: None,
-            period: 4,
-            units: 128,
-            synthesizer: None,
-            scale: 3.0,
-            lr: 3e-4,
-            synthesizer_lr: None,
-            eval_every: None,
-        }
-    }
-
-    /// How many images there may be, to train on and to test with.
-    pub fn limits(&self) -> [Option<usize>; 2] {
-        [self.examples, self.test_examples]
-    }
-
     pub fn synthesizer(&self) -> SynthesizerKind {
         let hidden = || SynthesizerKind::Mlp(vec![self.units]);
         self.synthesizer.clone().unwrap_or_else(hidden)
@@ -193,28 +171,12 @@ impl comparison::Settings for Settings {
     type Args = ClocksArgs;
 
     fn from_args(base: Option<&Self>, args: &ClocksArgs) -> Self {
-        let mut s = base.cloned().unwrap_or_else(Self::standard);
-        let ClocksArgs {
-            data,
-            network,
-            training,
-            length,
-            ..
-        } = args;
-        s.run.set_seeds(&length.seeds, &args.call.machine);
-        set(&mut s.run.steps, &length.steps);
-        set(&mut s.run.methods, &training.methods);
-        set(&mut s.run.batch_size, &training.batch_size);
-        set(&mut s.data, &data.data);
-        s.examples = data.examples.or(s.examples);
-        s.test_examples = data.test_examples.or(s.test_examples);
-        set(&mut s.period, &network.period);
-        set(&mut s.units, &network.units);
-        s.synthesizer = network.synthesizer.clone().or(s.synthesizer.take());
-        set(&mut s.scale, &training.scale);
-        set(&mut s.lr, &training.lr);
-        s.synthesizer_lr = training.synthesizer_lr.or(s.synthesizer_lr);
-        s.eval_every = length.eval_every.or(s.eval_every);
+        let mut s = base.cloned().unwrap_or_else(flags::standard);
+        s.run.set_seeds(&args.length.seeds, &args.call.machine);
+        set(&mut s.run.steps, &args.length.steps);
+        set(&mut s.run.methods, &args.training.methods);
+        set(&mut s.run.batch_size, &args.training.batch_size);
+        args.settings.set(&mut s);
         s
     }
 
@@ -238,7 +200,7 @@ impl comparison::Settings for Settings {
         self.run.check()?;
         // The heads of messages have it.
         self.run.check_norm(true)?;
-        if !matches!(self.data, Source::Glyphs | Source::Mnist) {
+        if !matches!(self.images.data, Source::Glyphs | Source::Mnist) {
             return Err(Misuse(
                 "the stream is one of digits; choose --data glyphs or --data mnist".to_string(),
             ));
@@ -266,7 +228,7 @@ impl comparison::Settings for Settings {
     fn memory(&self) -> u128 {
         let units = self.units as u128;
         let steps = self.period.saturating_mul(self.period) as u128;
-        let inputs = self.data.shape().len() as u128;
+        let inputs = self.images.data.shape().len() as u128;
         let outputs = steps
             .saturating_mul(self.run.batch_size as u128)
             .saturating_mul(inputs + units);

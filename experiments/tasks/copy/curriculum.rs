@@ -8,7 +8,7 @@ use dni::train::{Notes, Task};
 use dni::{Quality, Recurrent, Window};
 use serde::Serialize;
 
-use super::Settings;
+use super::{Copy, Settings};
 use crate::recurrent;
 
 /// Episodes that get harder as soon as they are answered well enough.
@@ -51,13 +51,13 @@ impl Curriculum {
     /// Episodes that the synthetic future is looked at in.
     const LOOKED_AT: usize = 16;
 
-    pub fn new(settings: &Settings, seed: u64, device: &Device) -> Self {
+    pub fn new(settings: &Settings<Copy>, seed: u64, device: &Device) -> Self {
         Self {
             seed,
             batch: settings.run.batch_size,
             unroll: settings.network.unroll,
             reach: settings.network.reach(),
-            repeat: settings.repeat,
+            repeat: settings.task.repeat,
             device: device.clone(),
             level: CopyLevel::FIRST,
             episodes: None,

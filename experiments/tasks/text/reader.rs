@@ -10,7 +10,7 @@ use dni::run::{Checkpoint, RunFolder};
 use dni::train::{Notes, Progress, Task};
 use dni::{Quality, Recurrent, Window};
 
-use super::Settings;
+use super::{Settings, Text};
 use crate::comparison::Run;
 use crate::{recurrent, session};
 
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
     /// Lanes that the synthetic future is looked at in.
     const LOOKED_AT: usize = 16;
 
-    pub fn new(run: &Run<Settings>, corpus: &'a Corpus) -> anyhow::Result<Self> {
+    pub fn new(run: &Run<Settings<Text>>, corpus: &'a Corpus) -> anyhow::Result<Self> {
         let settings = &run.settings;
         let (batch, steps) = (settings.run.batch_size, settings.network.unroll);
         let lanes = |lanes| {
@@ -83,10 +83,10 @@ impl<'a> Reader<'a> {
             reach: settings.network.reach(),
             corpus,
             device: run.device.clone(),
-            patience: settings.patience,
+            patience: settings.task.patience,
             best_path: run.folder.join(RunFolder::BEST),
             settings: session::write_settings(settings)?,
-            data: settings.text().fingerprint(corpus),
+            data: settings.task.text.fingerprint(corpus),
             step: 0,
             best: None,
             waited: 0,

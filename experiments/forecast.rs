@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
+use dni::threaded::{Link, Traffic, even_split};
+use dni::{Error, Result};
 use serde::Serialize;
 
-use super::{Link, Traffic, even_split};
-use crate::error::{Error, Result};
-
 /// What the parts of a step cost one worker, from the bottom up:
-/// [`locked_times`](super::locked_times) and
-/// [`section_times`](super::section_times) measure them.
+/// [`locked_times`](dni::threaded::locked_times) and
+/// [`section_times`](dni::threaded::section_times) measure them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Costs {
     /// `f_i`, the forward pass of each section.
@@ -21,7 +20,7 @@ pub struct Costs {
     pub decoupled: Vec<Duration>,
     /// `m`, what it costs a worker to get a message from the next one, or the gradient at one.
     pub message: Duration,
-    /// How much they send: [`traffic`](super::traffic) counts it.
+    /// How much they send: [`traffic`](dni::threaded::traffic) counts it.
     pub traffic: Traffic,
     /// What lies between them; none for the memory of one machine.
     pub link: Option<Link>,
