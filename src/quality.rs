@@ -74,6 +74,53 @@ impl Quality {
     }
 }
 
+/// What synthetic gradients at an interface were worth over a run, as one number: the mean of their
+/// cosines, each weighted by the norm of the true gradient that it was compared with,
+///
+/// ```text
+/// sum_t |delta_t| cos_t  /  sum_t |delta_t|
+/// ```
+///
+/// Where a network has learned its task, the true gradient is small and mostly noise, which no
+/// synthesizer predicts: a cosine at the end of a run says little of how it got there. Weighted by
+/// the norm, a moment counts as much as there was to learn in it.
+///
+/// ```
+/// use dni::quality::WeightedCosine;
+///
+/// let mut worth = WeightedCosine::default();
+/// worth.add(Some(0.9), Some(1.0));
+/// worth.add(Some(0.1), Some(0.001));
+/// assert!(worth.mean() > Some(0.89));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct WeightedCosine {
+    weighted: f64,
+    norms: f64,
+}
+
+impl WeightedCosine {
+    /// Adds a comparison by its [cosine](Quality::cosine) and the [norm](Quality::norm) of the true
+    /// gradient. One that has none of these counts for nothing.
+    pub fn add(&mut self, cosine: Option<f64>, norm: Option<f64>) {
+        if let Some((cosine, norm)) = cosine.zip(norm) {
+            self.weighted += norm * cosine;
+            self.norms += norm;
+        }
+    }
+
+    /// Adds all comparisons of another run.
+    pub fn merge(&mut self, other: Self) {
+        self.weighted += other.weighted;
+        self.norms += other.norms;
+    }
+
+    /// The mean, from -1 to 1; none if nothing could be compared.
+    pub fn mean(&self) -> Option<f64> {
+        (self.norms > 0.0).then(|| self.weighted / self.norms)
+    }
+}
+
 impl fmt::Display for GradientState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -86,4 +133,30 @@ impl fmt::Display for GradientState {
 
 fn sum(tensor: Tensor<2>) -> f64 {
     f64::from(tensor.sum().into_scalar::<f32>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cosine_counts_as_much_as_its_gradient_is_long() {
+        let mut worth = WeightedCosine::default();
+        assert_eq!(worth.mean(), None);
+        worth.add(None, Some(5.0));
+        worth.add(Some(-1.0), None);
+        assert_eq!(worth.mean(), None, "nothing could be compared");
+        worth.add(Some(1.0), Some(3.0));
+        worth.add(Some(-1.0), Some(1.0));
+        assert_eq!(worth.mean(), Some(0.5));
+    }
+
+    #[test]
+    fn runs_count_together_as_one() {
+        let [mut first, mut second] = [WeightedCosine::default(); 2];
+        first.add(Some(1.0), Some(1.0));
+        second.add(Some(0.0), Some(3.0));
+        first.merge(second);
+        assert_eq!(first.mean(), Some(0.25));
+    }
 }

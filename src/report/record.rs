@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Curve;
 use crate::error::{Error, Result};
 use crate::learner::Activity;
-use crate::quality::GradientState;
+use crate::quality::{GradientState, WeightedCosine};
 use crate::run::{Origin, RunFolder};
 
 /// A figure that runs record, as a report tells it apart from others.
@@ -39,6 +39,8 @@ pub struct Record {
     pub is_finished: bool,
     /// Its curves, in the order in which they were first recorded.
     pub curves: Vec<(Quantity, Curve)>,
+    /// What the synthetic gradients were worth at each interface, from the bottom up.
+    pub worth: Vec<(String, WeightedCosine)>,
     /// Where synthetic gradients could not be compared with the true ones.
     pub not_compared: Vec<NotCompared>,
     /// What its workers did in a few of the last steps; none without workers.
@@ -144,6 +146,7 @@ impl Record {
             seconds: 0.0,
             is_finished: false,
             curves: Vec::new(),
+            worth: Vec::new(),
             not_compared: Vec::new(),
             timeline: None,
         };
@@ -210,6 +213,7 @@ impl Record {
             }
             for compared in &line.interfaces {
                 self.note(&compared.name, compared.state);
+                self.weigh(compared);
             }
             let mut add = |quantity, value: Option<f64>| {
                 if let Some(value) = value {
@@ -249,6 +253,20 @@ impl Record {
                 at_end: true,
             });
         }
+    }
+
+    /// Adds a comparison to what the interface was worth.
+    fn weigh(&mut self, compared: &Compared) {
+        let known = self
+            .worth
+            .iter()
+            .position(|(name, _)| *name == compared.name);
+        let at = known.unwrap_or_else(|| {
+            let new = (compared.name.clone(), WeightedCosine::default());
+            self.worth.push(new);
+            self.worth.len() - 1
+        });
+        self.worth[at].1.add(compared.cosine, compared.norm);
     }
 
     fn curve(&mut self, quantity: Quantity, limit: usize) -> &mut Curve {
