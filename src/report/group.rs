@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::{Curve, NotCompared, Quantity, Record, Timeline};
+use super::{Curve, Measured, NotCompared, Quantity, Record, Timeline, palette};
+use crate::quality::WeightedCosine;
 use crate::run::Origin;
 
 /// Runs with the same settings but for their seed.
@@ -13,14 +14,22 @@ use crate::run::Origin;
 pub struct Group {
     /// What tells it from the other groups.
     pub label: String,
+    /// What its networks learn: figures of different tasks say nothing about each other.
+    pub task: String,
+    /// The [number](super::colour) of its colour, the only one among those of its task.
+    pub colour: usize,
     /// The settings by dotted name, without the seed.
     pub settings: BTreeMap<String, String>,
     /// Its runs.
     pub runs: Vec<Run>,
     /// The curves of all of them together: means and extremes over the seeds.
     pub curves: Vec<(Quantity, Curve)>,
+    /// What the synthetic gradients of all of them were worth at each interface, from the bottom up.
+    pub worth: Vec<(String, WeightedCosine)>,
     /// What the workers of the first of its runs that has some did in a few steps.
     pub timeline: Option<Timeline>,
+    /// What was measured of those of its runs that are over, as far as their folders say it.
+    pub measured: Vec<Measured>,
     /// Where and how they were made, without repetition.
     pub origins: Vec<Origin>,
 }
@@ -58,26 +67,23 @@ impl Group {
             });
             groups[at].take(record);
         }
-        let labels = labels(&groups);
-        for (group, label) in groups.iter_mut().zip(labels) {
-            group.label = label;
+        let tasks = tasks(&groups);
+        let labels = labels(&groups, &tasks);
+        let colours = palette::colours(groups.iter().map(Self::method).zip(&tasks));
+        for (i, (group, task)) in groups.iter_mut().zip(tasks).enumerate() {
+            (group.label, group.task, group.colour) = (labels[i].clone(), task, colours[i]);
         }
         groups
     }
 
+    /// The way in which it was trained; empty if its settings do not say.
+    pub fn method(&self) -> &str {
+        self.settings.get(Self::METHOD).map_or("", String::as_str)
+    }
+
     /// The names of the settings that are not the same in all groups.
     pub fn differences(groups: &[Self]) -> Vec<&str> {
-        let names: BTreeSet<&String> = groups.iter().flat_map(|g| g.settings.keys()).collect();
-        let differs = |name: &str| {
-            groups
-                .iter()
-                .any(|g| g.setting(name) != groups[0].setting(name))
-        };
-        names
-            .into_iter()
-            .map(String::as_str)
-            .filter(|name| differs(name))
-            .collect()
+        differences(&groups.iter().collect::<Vec<_>>())
     }
 
     /// The value of a setting, `default` if it was left to the program.
@@ -94,10 +100,14 @@ impl Group {
     fn new(settings: BTreeMap<String, String>) -> Self {
         Self {
             label: String::new(),
+            task: String::new(),
+            colour: 0,
             settings,
             runs: Vec::new(),
             curves: Vec::new(),
+            worth: Vec::new(),
             timeline: None,
+            measured: Vec::new(),
             origins: Vec::new(),
         }
     }
@@ -111,10 +121,17 @@ impl Group {
             not_compared: record.not_compared,
         });
         self.timeline = self.timeline.take().or(record.timeline);
+        self.measured.extend(record.measured);
         for (quantity, curve) in record.curves {
             match self.curves.iter_mut().find(|(known, _)| *known == quantity) {
                 Some((_, known)) => known.merge(curve),
                 None => self.curves.push((quantity, curve)),
+            }
+        }
+        for (interface, worth) in record.worth {
+            match self.worth.iter_mut().find(|(known, _)| *known == interface) {
+                Some((_, known)) => known.merge(worth),
+                None => self.worth.push((interface, worth)),
             }
         }
         if let Some(origin) = record.origin
@@ -157,22 +174,57 @@ fn shown(value: &toml::Value) -> String {
     }
 }
 
-/// A short name for every group: its method and the other settings that differ, or if these are
-/// too many, its experiment and method.
-fn labels(groups: &[Group]) -> Vec<String> {
+/// What each group learns: its experiment, and the data, if the same experiment has several.
+fn tasks(groups: &[Group]) -> Vec<String> {
+    /// Settings that say on what an experiment's networks learn.
+    const DATA: [&str; 3] = ["data", "source", "corpus"];
+    let experiment = |group: &Group| group.settings.get(Group::EXPERIMENT).cloned();
+    let task = |group: &Group| {
+        let own = experiment(group);
+        let same: Vec<&Group> = groups.iter().filter(|g| experiment(g) == own).collect();
+        let differs = |name: &&&str| same.iter().any(|g| g.setting(name) != group.setting(name));
+        let data = DATA.iter().filter(differs);
+        let data = data.map(|name| group.settings.get(*name).cloned());
+        let words: Vec<String> = [own].into_iter().chain(data).flatten().collect();
+        words.join(" ")
+    };
+    groups.iter().map(task).collect()
+}
+
+/// A short name for every group: its task, if there are several, its method, and what else differs
+/// among the groups of its task.
+fn labels(groups: &[Group], tasks: &[String]) -> Vec<String> {
+    let has_several = tasks.iter().any(|task| *task != tasks[0]);
+    let mut labels = vec![String::new(); groups.len()];
+    for task in tasks.iter().collect::<BTreeSet<_>>() {
+        let of_task = (0..groups.len()).filter(|i| tasks[*i] == *task);
+        let of_task: Vec<usize> = of_task.collect();
+        let own: Vec<&Group> = of_task.iter().map(|i| &groups[*i]).collect();
+        for (i, label) in of_task.iter().zip(labels_of_task(&own)) {
+            labels[*i] = match has_several {
+                true => format!("{task} {label}").trim_start().to_string(),
+                false => label,
+            };
+        }
+    }
+    labels
+}
+
+/// Names of the groups of a task: the method of each and the other settings that differ, or if these
+/// are too many, a number beside the method.
+fn labels_of_task(groups: &[&Group]) -> Vec<String> {
     const LONGEST: usize = 48;
-    let differences = Group::differences(groups);
+    let differences = differences(groups);
     let fits = |labels: &[String]| labels.iter().all(|label| label.chars().count() <= LONGEST);
     let telling: Vec<&str> = differences
-        .iter()
-        .copied()
+        .into_iter()
         .filter(|name| !follows_from_method(groups, name))
         .collect();
     let long: Vec<String> = groups.iter().map(|g| g.in_detail(&telling)).collect();
     if fits(&long) {
         return long;
     }
-    let brief: Vec<String> = groups.iter().map(|g| g.in_brief(&differences)).collect();
+    let brief: Vec<String> = groups.iter().map(|g| g.in_brief()).collect();
     let is_unique = |label| brief.iter().filter(|other| *other == label).count() == 1;
     let numbered = brief
         .iter()
@@ -184,10 +236,25 @@ fn labels(groups: &[Group]) -> Vec<String> {
     numbered.collect()
 }
 
+/// The names of the settings that are not the same in all groups.
+fn differences<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
+    let names: BTreeSet<&String> = groups.iter().flat_map(|g| g.settings.keys()).collect();
+    let differs = |name: &str| {
+        groups
+            .iter()
+            .any(|g| g.setting(name) != groups[0].setting(name))
+    };
+    names
+        .into_iter()
+        .map(String::as_str)
+        .filter(|name| differs(name))
+        .collect()
+}
+
 /// Whether a setting is the same in all groups of the same method, as its learning rate may be.
-fn follows_from_method(groups: &[Group], name: &str) -> bool {
-    let of_method = |group: &Group| {
-        let same = |other: &&Group| other.setting(Group::METHOD) == group.setting(Group::METHOD);
+fn follows_from_method(groups: &[&Group], name: &str) -> bool {
+    let of_method = |group: &&Group| {
+        let same = |other: &&&Group| other.setting(Group::METHOD) == group.setting(Group::METHOD);
         let mut others = groups.iter().filter(same);
         others.all(|other| other.setting(name) == group.setting(name))
     };
@@ -214,18 +281,10 @@ impl Group {
         }
     }
 
-    /// Its experiment, if that differs, and its method; its folder if it has none.
-    fn in_brief(&self, differences: &[&str]) -> String {
-        let experiment = differences.contains(&Self::EXPERIMENT);
-        let experiment = experiment.then(|| self.setting(Self::EXPERIMENT));
-        match self.settings.get(Self::METHOD) {
-            Some(method) => [experiment, Some(method)]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join(" "),
-            None => self.folder(),
-        }
+    /// Its method; its folder if it has none.
+    fn in_brief(&self) -> String {
+        let method = self.settings.get(Self::METHOD);
+        method.cloned().unwrap_or_else(|| self.folder())
     }
 
     /// The name of its first run's folder.
