@@ -1,11 +1,11 @@
 //! Runs that differ in their seed alone are one thing, seen several times.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::{Curve, Measured, NotCompared, Quantity, Record, Timeline, palette};
+use super::{Curve, Measured, NotCompared, Quantity, Record, Timeline, label, palette};
 use crate::quality::WeightedCosine;
 use crate::run::Origin;
 
@@ -55,6 +55,11 @@ fn readable<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error
 }
 
 impl Group {
+    /// The name of the setting that holds its method.
+    pub(super) const METHOD: &str = "run.methods";
+    /// That of its experiment.
+    pub(super) const EXPERIMENT: &str = "run.experiment";
+
     /// Puts runs into groups, in the order of each group's first.
     pub fn of(records: impl IntoIterator<Item = Record>) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
@@ -67,8 +72,8 @@ impl Group {
             });
             groups[at].take(record);
         }
-        let tasks = tasks(&groups);
-        let labels = labels(&groups, &tasks);
+        let tasks = label::tasks(&groups);
+        let labels = label::labels(&groups, &tasks);
         let colours = palette::colours(groups.iter().map(Self::method).zip(&tasks));
         for (i, (group, task)) in groups.iter_mut().zip(tasks).enumerate() {
             (group.label, group.task, group.colour) = (labels[i].clone(), task, colours[i]);
@@ -83,7 +88,7 @@ impl Group {
 
     /// The names of the settings that are not the same in all groups.
     pub fn differences(groups: &[Self]) -> Vec<&str> {
-        differences(&groups.iter().collect::<Vec<_>>())
+        label::differences(&groups.iter().collect::<Vec<_>>())
     }
 
     /// The value of a setting, `default` if it was left to the program.
@@ -97,7 +102,7 @@ impl Group {
         found.map(|(_, curve)| curve)
     }
 
-    fn new(settings: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(settings: BTreeMap<String, String>) -> Self {
         Self {
             label: String::new(),
             task: String::new(),
@@ -171,129 +176,5 @@ fn shown(value: &toml::Value) -> String {
             values.join(",")
         }
         other => other.to_string(),
-    }
-}
-
-/// What each group learns: its experiment, and the data, if the same experiment has several.
-fn tasks(groups: &[Group]) -> Vec<String> {
-    /// Settings that say on what an experiment's networks learn.
-    const DATA: [&str; 3] = ["data", "source", "corpus"];
-    let experiment = |group: &Group| group.settings.get(Group::EXPERIMENT).cloned();
-    let task = |group: &Group| {
-        let own = experiment(group);
-        let same: Vec<&Group> = groups.iter().filter(|g| experiment(g) == own).collect();
-        let differs = |name: &&&str| same.iter().any(|g| g.setting(name) != group.setting(name));
-        let data = DATA.iter().filter(differs);
-        let data = data.map(|name| group.settings.get(*name).cloned());
-        let words: Vec<String> = [own].into_iter().chain(data).flatten().collect();
-        words.join(" ")
-    };
-    groups.iter().map(task).collect()
-}
-
-/// A short name for every group: its task, if there are several, its method, and what else differs
-/// among the groups of its task.
-fn labels(groups: &[Group], tasks: &[String]) -> Vec<String> {
-    let has_several = tasks.iter().any(|task| *task != tasks[0]);
-    let mut labels = vec![String::new(); groups.len()];
-    for task in tasks.iter().collect::<BTreeSet<_>>() {
-        let of_task = (0..groups.len()).filter(|i| tasks[*i] == *task);
-        let of_task: Vec<usize> = of_task.collect();
-        let own: Vec<&Group> = of_task.iter().map(|i| &groups[*i]).collect();
-        for (i, label) in of_task.iter().zip(labels_of_task(&own)) {
-            labels[*i] = match has_several {
-                true => format!("{task} {label}").trim_start().to_string(),
-                false => label,
-            };
-        }
-    }
-    labels
-}
-
-/// Names of the groups of a task: the method of each and the other settings that differ, or if these
-/// are too many, a number beside the method.
-fn labels_of_task(groups: &[&Group]) -> Vec<String> {
-    const LONGEST: usize = 48;
-    let differences = differences(groups);
-    let fits = |labels: &[String]| labels.iter().all(|label| label.chars().count() <= LONGEST);
-    let telling: Vec<&str> = differences
-        .into_iter()
-        .filter(|name| !follows_from_method(groups, name))
-        .collect();
-    let long: Vec<String> = groups.iter().map(|g| g.in_detail(&telling)).collect();
-    if fits(&long) {
-        return long;
-    }
-    let brief: Vec<String> = groups.iter().map(|g| g.in_brief()).collect();
-    let is_unique = |label| brief.iter().filter(|other| *other == label).count() == 1;
-    let numbered = brief
-        .iter()
-        .enumerate()
-        .map(|(i, label)| match is_unique(label) {
-            true => label.clone(),
-            false => format!("{label} ({})", i + 1),
-        });
-    numbered.collect()
-}
-
-/// The names of the settings that are not the same in all groups.
-fn differences<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
-    let names: BTreeSet<&String> = groups.iter().flat_map(|g| g.settings.keys()).collect();
-    let differs = |name: &str| {
-        groups
-            .iter()
-            .any(|g| g.setting(name) != groups[0].setting(name))
-    };
-    names
-        .into_iter()
-        .map(String::as_str)
-        .filter(|name| differs(name))
-        .collect()
-}
-
-/// Whether a setting is the same in all groups of the same method, as its learning rate may be.
-fn follows_from_method(groups: &[&Group], name: &str) -> bool {
-    let of_method = |group: &&Group| {
-        let same = |other: &&&Group| other.setting(Group::METHOD) == group.setting(Group::METHOD);
-        let mut others = groups.iter().filter(same);
-        others.all(|other| other.setting(name) == group.setting(name))
-    };
-    name != Group::METHOD && groups.iter().all(of_method)
-}
-
-impl Group {
-    const METHOD: &str = "run.methods";
-    const EXPERIMENT: &str = "run.experiment";
-
-    /// Its method and what else differs; its folder if there is neither.
-    fn in_detail(&self, differences: &[&str]) -> String {
-        let method = self.settings.get(Self::METHOD).cloned();
-        let others = differences.iter().filter(|name| **name != Self::METHOD);
-        let others = others.map(|name| {
-            let short = name.rsplit('.').next().unwrap_or(name);
-            format!("{short} {}", self.setting(name))
-        });
-        let all: Vec<String> = method.into_iter().chain(others).collect();
-        if all.is_empty() {
-            self.folder()
-        } else {
-            all.join(", ")
-        }
-    }
-
-    /// Its method; its folder if it has none.
-    fn in_brief(&self) -> String {
-        let method = self.settings.get(Self::METHOD);
-        method.cloned().unwrap_or_else(|| self.folder())
-    }
-
-    /// The name of its first run's folder.
-    fn folder(&self) -> String {
-        let path = self.runs.first().map(|run| run.path.as_path());
-        let name = path.and_then(|path| path.file_name());
-        name.map_or_else(
-            || "run".to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        )
     }
 }

@@ -10,6 +10,7 @@ mod follow;
 mod found;
 mod group;
 mod html;
+mod label;
 mod measured;
 mod palette;
 mod plot;

@@ -49,8 +49,10 @@ function arriving(task, groups, reference) {
   const goal = isHigh ? Math.min(...best) : roundUp(Math.max(...best), measure);
   const times = all.map(({ group, series }) => {
     const at = series.mean.findIndex((value) => isHigh ? value >= goal : value <= goal);
-    return { group, seconds: at < 0 ? undefined : series.seconds[at] };
+    return { group, at, seconds: series.seconds[at] };
   });
+  // What all have from the beginning is no goal.
+  if (times.every(({ at }) => at === 0)) return undefined;
   const arrived = times.filter(({ seconds }) => seconds !== undefined).sort((a, b) => a.seconds - b.seconds).slice(0, 5);
   const never = times.filter(({ seconds }) => seconds === undefined);
   if (!arrived.length || goal <= 0) return undefined;
@@ -64,14 +66,14 @@ function arriving(task, groups, reference) {
 function roundUp(value, { ends: [, most] }) {
   if (value <= 0) return value;
   const power = 10 ** Math.floor(Math.log10(value));
-  const round = [1, 1.5, 2, 3, 5, 7, 10].map((factor) => factor * power).find((one) => one >= value * (1 - 1e-9));
+  const round = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10].map((factor) => factor * power).find((one) => one >= value * (1 - 1e-9));
   return Math.min(round, most ?? Infinity);
 }
 
 // How much longer a step takes with interfaces.
 function cost(groups, reference) {
   const MOST = 4;
-  const own = groups.filter((group) => interfacesOf(group).length).slice(0, MOST);
+  const own = groups.filter((group) => interfacesOf(group).length && secondsPerStep(group) > 0).slice(0, MOST);
   if (!own.length) return undefined;
   const numbered = (group) => counted(interfacesOf(group).length, "interface") + onWorkers(group);
   const per = secondsPerStep(reference ?? own[0]);
@@ -100,14 +102,15 @@ function weakest(groups) {
     if (!known.length) return [];
     const least = known.reduce((a, b) => (b.cosine < a.cosine ? b : a));
     const where = known.length > 1 ? ` above ${least.interface}` : "";
-    return [[named(group), ` ${least.cosine.toFixed(2)}${where}`]];
+    return [[named(group), ` ${hundredths(least.cosine)}${where}`]];
   }).slice(0, MOST);
   const lost = groups.flatMap((group) => unique(group.runs.flatMap((run) => run.not_compared)
     .filter((found) => found.at_end).map((found) => `${found.interface} of ${group.label} ${found.state}`)));
   if (!told.length && !lost.length) return undefined;
   const dead = lost.length ? [` At the end gradients were not alive: ${listed(abridged(lost))}.`] : [];
-  const parts = told.length ? ["Where synthetic gradients were weakest, by their cosine with the true ones: ",
-    ...inline(told), "."] : [];
+  const many = groups.some((group) => group.worth.length > 1);
+  const parts = told.length ? [many ? "Where synthetic gradients were weakest, by their cosine with the true ones: "
+    : "The cosine of the synthetic gradients with the true ones: ", ...inline(told), "."] : [];
   return sentence(...parts, ...dead);
 }
 
@@ -132,8 +135,10 @@ function answer(task) {
   const MOST_PICTURES = 6;
   const groups = groupsOf(task);
   const reference = referenceOf(groups);
-  const sentences = [learning(groups, reference), arriving(task, groups, reference), texts(groups),
-    cost(groups, reference), weakest(groups), unfinished(groups)];
+  const sentences = measureOf(task)
+    ? [learning(groups, reference), arriving(task, groups, reference), texts(groups), cost(groups, reference),
+      weakest(groups), unfinished(groups)]
+    : [sentence("Nothing is recorded yet.")];
   const pictured = groups.slice(0, MOST_PICTURES);
   const more = groups.length > pictured.length ? [soft(`The first ${pictured.length} of ${groups.length}.`)] : [];
   return element("div", { class: "answer" },

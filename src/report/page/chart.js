@@ -48,7 +48,7 @@ class Chart extends View {
       keys.flatMap((key) => series[key].filter((_, i) => isSeen(across[i]))));
     const positive = this.logarithmic ? values.filter((value) => value > 0) : values;
     const [low, high] = extent(positive.length ? positive : values);
-    const room = this.logarithmic ? 0 : 0.05 * (high - low);
+    const room = low === high ? Math.abs(low) / 2 || 1 : this.logarithmic ? 0 : 0.05 * (high - low);
     return [Math.max(low - room, least ?? -Infinity), Math.min(high + room, most ?? Infinity)];
   }
 
@@ -67,9 +67,9 @@ class Chart extends View {
     const from = Math.max(across.findIndex((place) => place >= this.x.low) - 1, 0);
     const beyond = across.findIndex((place) => place > this.x.high);
     const to = beyond < 0 ? across.length : beyond + 1;
-    const x = across.slice(from, to).map((place) => this.x.place(place).toFixed(1));
+    const x = across.slice(from, to).map((place) => tenths(this.x.place(place)));
     const line = (all) => all.slice(from, to)
-      .map((value, i) => `${x[i]},${this.heightOf(value).toFixed(1)}`);
+      .map((value, i) => `${x[i]},${tenths(this.heightOf(value))}`);
     const drawn = (points, width, opacity) =>
       `<polyline points="${points.join(" ")}" fill="none" stroke="${colour}" stroke-width="${width}" ` +
       `stroke-opacity="${opacity.toFixed(2)}" stroke-linejoin="round"/>`;
@@ -133,6 +133,9 @@ class Chart extends View {
     return [`runs,${hasParts ? "part," : ""}step,seconds,mean,least,most`, ...rows, ""].join("\n");
   }
 }
+
+// A place in as few characters as it takes; many are written.
+const tenths = (place) => Math.round(10 * place) / 10;
 
 // An exponential mean of the values so far, in which those before the first do not count.
 function smoothed(values, weight) {

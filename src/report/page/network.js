@@ -119,10 +119,10 @@ function between({ words, worth, isSynthetic, isNothing, updateLocked, forwardLo
 // A synthesizer with its cosine, or what is in its place.
 function source({ words, worth, isSynthetic }, x, y) {
   const WIDTH = 120;
-  const text = worth === undefined ? words : `${words}  ${worth.toFixed(2)}`;
+  const text = worth === undefined ? words : `${words}  ${hundredths(worth)}`;
   const squeezed = text.length > 19 ? ` textLength="${WIDTH - 12}" lengthAdjust="spacingAndGlyphs"` : "";
   const tone = worth === undefined ? "" : ` style="fill:${heat(worth)}"`;
-  const ink = Math.abs(worth) > 0.55 ? ' class="light"' : ' class="strong"';
+  const ink = Math.abs(worth) > 0.7 ? ' class="light"' : ' class="strong"';
   const place = `x="${x - WIDTH / 2}" y="${y - 10}" width="${WIDTH}" height="20" rx="10"`;
   const pill = isSynthetic ? `<rect class="paper" ${place}/><rect class="interface"${tone} ${place}/>` : "";
   const paper = isSynthetic ? "" : `<rect class="paper" x="${x - 42}" y="${y - 8}" width="84" height="16"/>`;
@@ -144,7 +144,7 @@ function lock(x, y, isClosed, name) {
 
 // A core through time: one window, and what comes back from the steps after it.
 function windows(group) {
-  const [width, height, top, box] = [360, 118, 30, 34];
+  const [height, top, box] = [118, 30, 34];
   const steps = +group.settings["network.unroll"];
   const names = steps > 4 ? ["1", "2", "…", String(steps)] : Array.from({ length: steps }, (_, i) => String(i + 1));
   const name = interfacesOf(group)[0] ?? "state";
@@ -164,7 +164,6 @@ function windows(group) {
     `<text x="8" y="${top - 8}">one window of ${steps} steps, ${escaped(core)}</text>${cells.join("")}` +
     `<path class="wire" d="M${end - 4} ${top + 22}h10"/>` +
     source(future, end + 66, top + 30) + back +
-    `<text x="${end + 66}" y="${top + 82}" text-anchor="middle">${future.isNothing ? "nothing" : "the future"} comes back</text>` +
-    `<text x="8" y="${top + 78}">${escaped(future.isNothing ? "" : "learns beyond its window")}</text>`;
-  return { size: [Math.max(width, end + 130), height], content };
+    `<text x="${end + 66}" y="${top + 82}" text-anchor="middle">${future.isNothing ? "nothing" : "the future"} comes back</text>`;
+  return { size: [end + 130, height], content };
 }

@@ -2,7 +2,8 @@
 
 function buildHeader() {
   const methods = unique(data.groups.map(({ method }) => method).filter(Boolean));
-  const title = `${tasks().filter(Boolean).join(", ") || "Decoupled training"}` +
+  const names = unique(data.groups.flatMap((group) => group.origins.map(({ name }) => name)));
+  const title = names.length === 1 && names[0] ? names[0] : `${tasks().filter(Boolean).join(", ") || "Decoupled training"}` +
     (methods.length ? `: ${methods.length > 5 ? counted(methods.length, "method") : listed(methods)}` : "");
   document.title = title;
   byId("title").replaceChildren(title);
@@ -82,7 +83,7 @@ function cosines({ worth, runs }) {
   const lost = unique(runs.flatMap((run) => run.not_compared)
     .filter((found) => found.at_end).map((found) => `${found.interface} ${found.state}`));
   if (!known.length && !lost.length) return undefined;
-  const text = known.length ? abridged(known.map((cosine) => cosine.toFixed(2))).join(", ") : "-";
+  const text = known.length ? abridged(known.map(hundredths)).join(", ") : "-";
   return { value: known.length ? mean(known) : undefined, shown: withNote(text, abridged(lost).join(", ")) };
 }
 
@@ -219,7 +220,7 @@ function build() {
   buildWorkers();
   buildSettings();
   buildOrigin();
-  drawAll([...views]);
+  redraw();
 }
 
 // What is no chart.

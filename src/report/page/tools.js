@@ -39,6 +39,9 @@ function duration(seconds) {
   return `${digits(seconds / unit)}${SPACE}${sign}`;
 }
 
+// To two digits; nothing is no negative number.
+const hundredths = (value) => (Math.round(100 * value) / 100 + 0).toFixed(2);
+
 // Between a number and its unit, where no line ends.
 const SPACE = "\u00a0";
 

@@ -169,16 +169,27 @@ function leaveAll() {
   for (const view of views) view.leave();
 }
 
-// Draws what is in sight, a little at a time, so that the page can be used meanwhile.
-function drawAll(waiting) {
-  const LONGEST = 20;
-  const start = performance.now();
-  while (waiting.length && performance.now() - start < LONGEST) waiting.shift().refresh();
-  if (waiting.length) setTimeout(drawAll, 0, waiting);
-}
+// Views that are to be drawn anew.
+const waiting = new Set();
 
 function redraw(isWanted = () => true) {
-  for (const view of views) if (isWanted(view)) view.redraw();
+  for (const view of views) {
+    if (!isWanted(view)) continue;
+    view.stale = true;
+    waiting.add(view);
+  }
+  drawWaiting();
+}
+
+// Draws what is in sight, a little at a time, so that the page can be used meanwhile.
+function drawWaiting() {
+  const LONGEST = 20;
+  const start = performance.now();
+  for (const view of waiting) {
+    waiting.delete(view);
+    view.refresh();
+    if (performance.now() - start > LONGEST) return setTimeout(drawWaiting, 0);
+  }
 }
 
 // Forgets all views, before others take their place.
@@ -188,6 +199,7 @@ function clearViews() {
     resized.unobserve(figure);
   }
   views.clear();
+  waiting.clear();
 }
 
 // On paper everything is in sight.
