@@ -502,6 +502,74 @@ fn texts_show_samples_and_what_they_take() {
     assert_eq!(seen["samples"], samples);
 }
 
+/// As many curves as a page holds: more records would be no more points on it.
+#[test]
+fn a_page_of_fifty_runs_answers_at_once() {
+    const LONGEST: f64 = 50.0;
+    let Some(browser) = browser() else { return };
+    let place = Place::new();
+    for run in 0..50 {
+        let method = format!("method{run}");
+        write_run(&place.path(&format!("runs/{method}")), &method, run, 2_000);
+    }
+    place.run("report runs").succeeds();
+    // Before the page is loaded, and so in the time of the wall. Of several tries the quickest says how
+    // long it takes by itself.
+    let script = r##"<script>
+const times = {};
+function time(name, use) {
+  const start = performance.now();
+  use();
+  document.body.offsetHeight;
+  times[name] = Math.min(times[name] ?? Infinity, performance.now() - start);
+}
+for (let tries = 0; tries < 5; tries += 1) {
+  const [view] = [...views].filter((view) => view.figureOf?.name === "cosine");
+  view.redraw();
+  time("point", () => view.point(200, 60));
+  time("leave out", () => document.querySelector("#legend button").click());
+  time("zoom", () => setRange(view.task, [5000, 15000]));
+  time("whole", () => setRange(view.task));
+  time("smooth", () => {
+    shown.smoothing = 0.5 + 0.1 * tries;
+    redraw();
+  });
+  time("one view", () => view.redraw());
+}
+const output = document.createElement("output");
+output.textContent = JSON.stringify(times);
+document.body.append(output);
+</script></body>"##;
+    let page = read(place.path("runs/report.html")).replace("</body>", script);
+    fs::write(place.path("used.html"), page).expect("a file can be written");
+    let mut command = Command::new(&browser);
+    let output = command
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--dump-dom",
+        ])
+        .arg(DESK[0])
+        .arg(format!(
+            "--user-data-dir={}",
+            place.path("profile").display()
+        ))
+        .arg(format!("file://{}", place.path("used.html").display()))
+        .stdin(Stdio::null())
+        .output();
+    let page = String::from_utf8(output.expect("a browser can be started").stdout);
+    let page = page.expect("a page is UTF-8");
+    let (_, times) = page.split_once("<output>").expect("it was used");
+    let (times, _) = times.split_once("</output>").expect("it is whole");
+    eprintln!("milliseconds: {times}");
+    let times: Value = serde_json::from_str(times).expect("it is JSON");
+    for name in ["point", "leave out", "zoom", "whole", "smooth", "one view"] {
+        let took = times[name].as_f64().expect("a number");
+        assert!(took < LONGEST, "{name} takes {took} ms");
+    }
+}
+
 /// A program that serves, which ends with its test.
 struct Served {
     child: Child,

@@ -25,7 +25,7 @@ function measured(group) {
   return { ...all[0], value: of("value"), guessing: of("guessing") };
 }
 
-const written = ({ is_share: isShare }, value) => isShare ? `${brief(100 * value)}${SPACE}%` : brief(value);
+const written = (measure, value) => measure.is_share ? `${brief(100 * value)}${SPACE}%` : brief(value);
 
 // What a group came to.
 function endOf(group) {
@@ -57,12 +57,21 @@ function isTooShort(reference) {
   return Boolean(fall) && !isBetterHigh(measureOf(reference.task)) && fall.fall < 0.1 * Math.abs(fall.start);
 }
 
-// How far a group has come from guessing, in the unit of what is measured, or else of its loss.
+const isShare = (figure) => figure.ends[1] === 100;
+
+// The worst that any of the groups of a task began with; who guesses is wrong in half of all cases at
+// least, and the first look may come late.
+const worstStart = (task, name) => Math.max(50, ...lines(task, name).map(({ series }) => series.mean[0]));
+
+// How far a group has come from guessing, in the unit of what is measured. Of a share it is what the
+// worst group of its task began with; other figures are judged by the loss.
 function progressOf(group) {
   const measure = measured(group);
   if (measure) return Math.abs(measure.guessing - measure.value) * (isWorse(measure) ? -1 : 1);
   const figure = measureOf(group.task);
-  if (isBetterHigh(figure)) return Math.max(...seriesOf(group, figure.name)?.mean ?? [0]);
+  const series = seriesOf(group, figure.name)?.mean;
+  if (isBetterHigh(figure)) return Math.max(...series ?? [0]);
+  if (isShare(figure)) return series ? worstStart(group.task, figure.name) - series.at(-1) : -Infinity;
   return fallOf(group)?.fall ?? -Infinity;
 }
 
@@ -73,7 +82,9 @@ function wholeOf(group, reference) {
   if (reference && reference !== group) return progressOf(reference);
   const measure = measured(group);
   if (measure) return measure.best === null ? progressOf(group) : Math.abs(measure.guessing - measure.best);
-  return isBetterHigh(measureOf(group.task)) ? progressOf(group) : fallOf(group)?.start;
+  const figure = measureOf(group.task);
+  if (isBetterHigh(figure)) return progressOf(group);
+  return isShare(figure) ? worstStart(group.task, figure.name) : fallOf(group)?.start;
 }
 
 const LEARNED = 0.9;
