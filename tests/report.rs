@@ -1,41 +1,16 @@
-//! Pictures and pages of runs: what is on them, how large they get, and that a browser shows them.
+//! Pictures and pages of runs: what is in them, and how large they get.
 
 mod common;
 
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use common::TempDir;
 use common::program::*;
+use common::report::*;
 use dni::GradientState;
 use serde_json::Value;
-
-/// Runs that take a moment.
-const RUNS: &str = "adder --steps 40 --layers 8,8 --batch-size 16 --examples 48 --bits 4 \
-                    --method backprop,dni,cdni --seeds 2 --quiet --run-dir runs";
-
-/// A place in which some runs have been made.
-fn place_with_runs() -> Place {
-    let place = Place::new();
-    place.run(RUNS).succeeds();
-    place
-}
-
-/// What the script of a page reads.
-fn data_of(page: &str) -> Value {
-    let (_, rest) = page.split_once("id=\"data\">").expect("a page has data");
-    let (data, _) = rest.split_once("</script>").expect("which end");
-    serde_json::from_str(data).expect("and are JSON")
-}
-
-fn list<'a>(value: &'a Value, name: &str) -> &'a Vec<Value> {
-    value[name]
-        .as_array()
-        .unwrap_or_else(|| panic!("no list {name}"))
-}
 
 #[test]
 fn a_page_holds_all_that_runs_recorded_and_needs_nothing_else() {
@@ -122,7 +97,8 @@ fn groups_are_named_by_what_differs() {
     let differences = ["layers", "run.methods", "synthesizer", "synthesizer_lr"];
     assert_eq!(list(&data, "differences"), &differences);
 
-    // Too much differs between experiments to be said in a label.
+    // What differs between experiments goes without saying: a run is named by what differs within its
+    // own, and shares no chart with another's.
     let images = "images --steps 2 --depth 2 --units 8 --batch-size 8 --examples 32 \
                   --test-examples 16 --method cdni -q --run-dir c";
     place.run(images).succeeds();
@@ -130,13 +106,19 @@ fn groups_are_named_by_what_differs() {
     let data = data_of(&read(place.path("report.html")));
     let labels: Vec<_> = list(&data, "groups").iter().map(|g| &g["label"]).collect();
     let expected = [
-        "adder backprop (1)",
-        "adder cdni (2)",
-        "adder backprop (3)",
-        "adder cdni (4)",
+        "adder backprop, layers 8,8",
+        "adder cdni, layers 8,8",
+        "adder backprop, layers 16,8",
+        "adder cdni, layers 16,8",
         "images cdni",
     ];
     assert_eq!(labels, expected);
+    let tasks: Vec<_> = list(&data, "groups").iter().map(|g| &g["task"]).collect();
+    assert_eq!(tasks, ["adder", "adder", "adder", "adder", "images"]);
+    let colours = list(&data, "groups").iter().map(|g| &g["colour"]);
+    let colours: Vec<_> = colours.collect();
+    assert_eq!(colours[1], colours[4], "a method keeps its colour");
+    assert!((0..4).all(|i| (0..i).all(|j| colours[i] != colours[j])));
 }
 
 /// The page shows it as text, and is not ended by it.
@@ -325,54 +307,41 @@ fn figures_of_parts_have_charts_of_their_own() {
     );
 }
 
-/// Writes what a run of so many records would leave, with three interfaces.
-fn write_run(folder: &Path, method: &str, seed: usize, records: usize) {
-    fs::create_dir_all(folder).expect("a folder can be made");
-    let settings = format!("[run]\nmethods = [\"{method}\"]\nseed = {seed}\n");
-    let mut scalars = String::from("step,seconds,loss");
-    for interface in 1..=3 {
-        let _ = write!(scalars, ",synthesizer_loss_hidden{interface}");
-    }
-    scalars.push('\n');
-    let mut events = String::new();
-    for record in 1..=records {
-        let step = 10 * record;
-        let noise = (record * (seed + 7) % 97) as f64 / 97.0;
-        let loss = 1.0 / (1.0 + record as f64) + 0.1 * noise;
-        let seconds = 0.001234567 * step as f64;
-        let _ = writeln!(
-            scalars,
-            "{step},{seconds},{loss},{},{},{}",
-            loss / 3.0,
-            loss / 7.0,
-            noise
-        );
-        let _ = writeln!(
-            events,
-            r#"{{"event":"progress","step":{step},"seconds":{seconds},"loss":{loss},"synthesizer_losses":[{},{},{noise}],"input_losses":[null,null,null],"auxiliary_losses":[null,null,null]}}"#,
-            loss / 3.0,
-            loss / 7.0,
-        );
-        if record.is_multiple_of(records / 100) {
-            let quality = |i: usize| {
-                format!(
-                    r#"{{"name":"hidden{i}","cosine":{noise},"relative_error":{loss},"norm":{loss},"absolute_error":1}}"#
-                )
-            };
-            let [a, b, c] = [1, 2, 3].map(quality);
-            let _ = writeln!(
-                events,
-                r#"{{"event":"compared","step":{step},"interfaces":[{a},{b},{c}]}}"#
-            );
+/// Of a run that is over a page shows what was measured of it.
+#[test]
+fn results_that_are_in_the_folder_are_on_the_page() {
+    let folder = TempDir::new();
+    let path = folder.path().join("run");
+    write_run(&path, "dni", 1, 100);
+    let results = r#"{"experiment":"text","results":[{"method":"dni","optimum":1.5,"sample":"some words",
+        "bits_per_character":{"train":1,"valid":2,"test":2.25},
+        "measure":{"name":"of it","value":0.1,"guessing":0.5,"best":0.0,"is_share":true}}]}"#;
+    fs::write(path.join("results.json"), results).expect("a file can be written");
+    let groups = dni::report::read(&[path]).expect("it is a run");
+    let data = data_of(&dni::report::html(&groups));
+    let measured = &data["groups"][0]["results"][0];
+    assert_eq!(measured["test_bits"], 2.25);
+    assert_eq!(measured["optimum"], 1.5);
+    assert_eq!(measured["sample"], "some words");
+    assert_eq!(measured["measure"]["guessing"], 0.5);
+}
+
+/// Of each interface the page has what its gradients were worth over all seeds.
+#[test]
+fn worth_is_that_of_all_seeds() {
+    let place = place_with_runs();
+    let groups = dni::report::read(&[place.path("runs")]).expect("there are runs");
+    let worth: Vec<&str> = groups[1].worth.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(worth, ["hidden1", "hidden2"]);
+    let mut all = dni::quality::WeightedCosine::default();
+    for seed in [1, 2] {
+        for event in events(&place.path(&format!("runs/cdni-seed{seed}"))) {
+            let compared = &event["interfaces"][0];
+            all.add(compared["cosine"].as_f64(), compared["norm"].as_f64());
         }
     }
-    for (name, text) in [
-        ("settings.toml", settings),
-        ("scalars.csv", scalars),
-        ("events.jsonl", events),
-    ] {
-        fs::write(folder.join(name), text).expect("a file can be written");
-    }
+    let [found, expected] = [groups[1].worth[0].1, all].map(|worth| worth.mean().unwrap());
+    assert!((found - expected).abs() < 1e-12, "{found} {expected}");
 }
 
 /// A gradient that is zero or no number has no cosine, and the page says so.
@@ -441,145 +410,4 @@ fn a_page_of_fifty_long_runs_is_written_in_ten_seconds() {
     let (bytes, seconds) = page_of_fifty(100_000, 1);
     eprintln!("50 runs of 100,000 points: {bytes} bytes in {seconds:.1} s");
     assert!(bytes < 10_000_000 && seconds < 10.0);
-}
-
-/// A browser of the Chromium family, if there is one.
-fn browser() -> Option<PathBuf> {
-    let folders = std::env::var_os("PATH")?;
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    std::env::split_paths(&folders)
-        .flat_map(|folder| names.map(|name| folder.join(name)))
-        .find(|path| path.is_file())
-}
-
-/// The page as a browser has it once its scripts have run.
-fn shown(browser: &Path, place: &Place, page: &str, options: &[&str]) -> String {
-    let output = Command::new(browser)
-        .args([
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--dump-dom",
-        ])
-        .args(["--enable-logging=stderr", "--virtual-time-budget=5000"])
-        .args(options)
-        .arg(format!(
-            "--user-data-dir={}",
-            place.path("profile").display()
-        ))
-        .arg(format!("file://{}", place.path(page).display()))
-        .stdin(Stdio::null())
-        .output()
-        .expect("a browser can be started");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let complaints: Vec<_> = stderr
-        .lines()
-        .filter(|line| line.contains("CONSOLE"))
-        .collect();
-    assert!(complaints.is_empty(), "{complaints:?}");
-    String::from_utf8(output.stdout).expect("a page is UTF-8")
-}
-
-/// A threaded run has a timeline, with all that workers can do.
-#[test]
-fn timelines_of_workers_are_drawn() {
-    let place = Place::new();
-    let run = "images --steps 60 --depth 4 --units 8 --batch-size 8 --examples 64 --test-examples \
-               32 --method cdni --workers 2 -q --run-dir run";
-    place.run(run).succeeds();
-    place.run("report run").succeeds();
-    let data = data_of(&read(place.path("run/report.html")));
-    let timeline = &data["groups"][0]["timeline"];
-    assert_eq!(timeline["step"], 60);
-    let activities = list(timeline, "activities");
-    assert!(activities.iter().any(|one| one["worker"] == 2));
-    let Some(browser) = browser() else {
-        eprintln!("skipped, as there is no chromium");
-        return;
-    };
-    let options = ["--window-size=390,12000"];
-    let page = shown(&browser, &place, "run/report.html", &options);
-    let (_, workers) = page.split_once("Who did what when").expect("a timeline");
-    let (timeline, _) = workers.split_once("</figure>").expect("it is whole");
-    for word in ["worker 1<", "worker 2<", "milliseconds", "M", "waits"] {
-        assert!(timeline.contains(word), "no {word:?} in {timeline}");
-    }
-    assert_eq!(timeline.matches("<path").count(), 3);
-    assert!(!timeline.contains("NaN"), "{timeline}");
-}
-
-/// Points at the first chart, then leaves out a series and looks at it over wall time, and notes
-/// what is seen.
-const USE: &str = r##"<script>
-const whenDrawn = setInterval(() => {
-  const chart = document.querySelector("figure");
-  if (!chart.querySelector("polyline")) return;
-  clearInterval(whenDrawn);
-  const drawing = chart.querySelector("svg");
-  const box = drawing.getBoundingClientRect();
-  const place = { clientX: box.left + box.width / 2, clientY: box.top + 50 };
-  drawing.dispatchEvent(new PointerEvent("pointermove", place));
-  const values = chart.querySelector(".values").innerText;
-  document.querySelector("#legend button").click();
-  document.querySelector("#across button:last-child").click();
-  const curves = chart.querySelectorAll("polyline").length;
-  const unit = [...chart.querySelectorAll("text")].at(-1).textContent;
-  const csv = chart.view.csv();
-  const buttons = [...chart.querySelectorAll("button")].map((button) => button.innerText);
-  const svg = [...document.querySelectorAll("figure")].map((figure) => figure.view.svg());
-  const parsed = svg.map((text) => new DOMParser().parseFromString(text, "image/svg+xml"));
-  const isWhole = parsed.every((page) => !page.querySelector("parsererror"));
-  const seen = { values, curves, unit, csv, buttons, isWhole, drawings: svg.length };
-  document.body.append(Object.assign(document.createElement("output"), { textContent: JSON.stringify(seen) }));
-}, 50);
-</script></body>"##;
-
-#[test]
-fn a_browser_shows_the_page_without_complaint() {
-    let Some(browser) = browser() else {
-        eprintln!("skipped, as there is no chromium");
-        return;
-    };
-    let place = place_with_runs();
-    place.run("report runs").succeeds();
-    let desk = [
-        "--window-size=1280,6000",
-        "--blink-settings=preferredColorScheme=0",
-    ];
-    let phone = [
-        "--window-size=390,12000",
-        "--blink-settings=preferredColorScheme=1",
-    ];
-    for options in [desk, phone] {
-        let page = shown(&browser, &place, "runs/report.html", &options);
-        let (_, body) = page.split_once("<main").expect("there is a page");
-        let (body, _) = body.split_once("</main>").expect("it is whole");
-        let count = |word: &str| body.matches(word).count();
-        // Two charts of the network, four figures of two interfaces, two heat maps.
-        assert_eq!(count("<svg"), 2 + 4 * 2 + 2);
-        assert_eq!(count("<polyline"), 2 * 3 + 4 * 2 * 2);
-        assert!((2..=4).contains(&count("<path")));
-        assert_eq!(count("NaN"), 0);
-    }
-
-    let page = read(place.path("runs/report.html")).replace("</body>", USE);
-    fs::write(place.path("used.html"), page).expect("a file can be written");
-    let page = shown(&browser, &place, "used.html", &desk);
-    let (_, seen) = page.split_once("<output>").expect("it was used");
-    let (seen, _) = seen.split_once("</output>").expect("it is whole");
-    let seen: Value = serde_json::from_str(seen).expect("it is JSON");
-    let values = seen["values"].as_str().expect("a text");
-    for word in ["step ", "backprop", "cdni", " to "] {
-        assert!(values.contains(word), "no {word} in {values}");
-    }
-    assert_eq!(seen["curves"], 2, "one of three was left out");
-    assert_eq!(seen["unit"], "seconds");
-    assert_eq!(
-        (&seen["isWhole"], &seen["drawings"]),
-        (&true.into(), &12.into())
-    );
-    assert_eq!(seen["buttons"], serde_json::json!(["SVG", "CSV", "log"]));
-    let csv = seen["csv"].as_str().expect("a text");
-    assert_eq!(csv.lines().count(), 1 + 3 * 40);
-    assert!(csv.starts_with("runs,step,seconds,mean,least,most\n\"backprop\",1,"));
 }

@@ -65,10 +65,13 @@ pub enum Paint {
     Curve(usize),
 }
 
+/// Colours that can be told apart on white and on black.
+pub(super) const COLOURS: usize = 8;
+
 /// The colour of a curve by its number, red, green and blue: eight that can be told apart on white
 /// and on black, then hues as far apart as may be.
 pub fn colour(number: usize) -> [u8; 3] {
-    const FIRST: [[u8; 3]; 8] = [
+    const FIRST: [[u8; 3]; COLOURS] = [
         [0x3b, 0x7d, 0xd8],
         [0xe0, 0x75, 0x2d],
         [0x2e, 0x9e, 0x5b],

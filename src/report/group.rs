@@ -1,11 +1,12 @@
 //! Runs that differ in their seed alone are one thing, seen several times.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::{Curve, NotCompared, Quantity, Record, Timeline};
+use super::{Curve, Measured, NotCompared, Quantity, Record, Timeline, label, palette};
+use crate::quality::WeightedCosine;
 use crate::run::{Origin, flat_settings};
 
 /// Runs with the same settings but for their seed.
@@ -13,14 +14,22 @@ use crate::run::{Origin, flat_settings};
 pub struct Group {
     /// What tells it from the other groups.
     pub label: String,
+    /// What its networks learn: figures of different tasks say nothing about each other.
+    pub task: String,
+    /// The [number](super::colour) of its colour, the only one among those of its task.
+    pub colour: usize,
     /// The settings by dotted name, without the seed.
     pub settings: BTreeMap<String, String>,
     /// Its runs.
     pub runs: Vec<Run>,
     /// The curves of all of them together: means and extremes over the seeds.
     pub curves: Vec<(Quantity, Curve)>,
+    /// What the synthetic gradients of all of them were worth at each interface, from the bottom up.
+    pub worth: Vec<(String, WeightedCosine)>,
     /// What the workers of the first of its runs that has some did in a few steps.
     pub timeline: Option<Timeline>,
+    /// What was measured of those of its runs that are over, as far as their folders say it.
+    pub measured: Vec<Measured>,
     /// Where and how they were made, without repetition.
     pub origins: Vec<Origin>,
 }
@@ -46,6 +55,11 @@ fn readable<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error
 }
 
 impl Group {
+    /// The name of the setting that holds its method.
+    pub(super) const METHOD: &str = "run.methods";
+    /// That of its experiment.
+    pub(super) const EXPERIMENT: &str = "run.experiment";
+
     /// Puts runs into groups, in the order of each group's first.
     pub fn of(records: impl IntoIterator<Item = Record>) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
@@ -58,26 +72,23 @@ impl Group {
             });
             groups[at].take(record);
         }
-        let labels = labels(&groups);
-        for (group, label) in groups.iter_mut().zip(labels) {
-            group.label = label;
+        let tasks = label::tasks(&groups);
+        let labels = label::labels(&groups, &tasks);
+        let colours = palette::colours(groups.iter().map(Self::method).zip(&tasks));
+        for (i, (group, task)) in groups.iter_mut().zip(tasks).enumerate() {
+            (group.label, group.task, group.colour) = (labels[i].clone(), task, colours[i]);
         }
         groups
     }
 
+    /// The way in which it was trained; empty if its settings do not say.
+    pub fn method(&self) -> &str {
+        self.settings.get(Self::METHOD).map_or("", String::as_str)
+    }
+
     /// The names of the settings that are not the same in all groups.
     pub fn differences(groups: &[Self]) -> Vec<&str> {
-        let names: BTreeSet<&String> = groups.iter().flat_map(|g| g.settings.keys()).collect();
-        let differs = |name: &str| {
-            groups
-                .iter()
-                .any(|g| g.setting(name) != groups[0].setting(name))
-        };
-        names
-            .into_iter()
-            .map(String::as_str)
-            .filter(|name| differs(name))
-            .collect()
+        label::differences(&groups.iter().collect::<Vec<_>>())
     }
 
     /// The value of a setting, `default` if it was left to the program.
@@ -91,13 +102,17 @@ impl Group {
         found.map(|(_, curve)| curve)
     }
 
-    fn new(settings: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(settings: BTreeMap<String, String>) -> Self {
         Self {
             label: String::new(),
+            task: String::new(),
+            colour: 0,
             settings,
             runs: Vec::new(),
             curves: Vec::new(),
+            worth: Vec::new(),
             timeline: None,
+            measured: Vec::new(),
             origins: Vec::new(),
         }
     }
@@ -111,10 +126,17 @@ impl Group {
             not_compared: record.not_compared,
         });
         self.timeline = self.timeline.take().or(record.timeline);
+        self.measured.extend(record.measured);
         for (quantity, curve) in record.curves {
             match self.curves.iter_mut().find(|(known, _)| *known == quantity) {
                 Some((_, known)) => known.merge(curve),
                 None => self.curves.push((quantity, curve)),
+            }
+        }
+        for (interface, worth) in record.worth {
+            match self.worth.iter_mut().find(|(known, _)| *known == interface) {
+                Some((_, known)) => known.merge(worth),
+                None => self.worth.push((interface, worth)),
             }
         }
         if let Some(origin) = record.origin
@@ -142,87 +164,5 @@ fn shown(value: &toml::Value) -> String {
             values.join(",")
         }
         other => other.to_string(),
-    }
-}
-
-/// A short name for every group: its method and the other settings that differ, or if these are
-/// too many, its experiment and method.
-fn labels(groups: &[Group]) -> Vec<String> {
-    const LONGEST: usize = 48;
-    let differences = Group::differences(groups);
-    let fits = |labels: &[String]| labels.iter().all(|label| label.chars().count() <= LONGEST);
-    let telling: Vec<&str> = differences
-        .iter()
-        .copied()
-        .filter(|name| !follows_from_method(groups, name))
-        .collect();
-    let long: Vec<String> = groups.iter().map(|g| g.in_detail(&telling)).collect();
-    if fits(&long) {
-        return long;
-    }
-    let brief: Vec<String> = groups.iter().map(|g| g.in_brief(&differences)).collect();
-    let is_unique = |label| brief.iter().filter(|other| *other == label).count() == 1;
-    let numbered = brief
-        .iter()
-        .enumerate()
-        .map(|(i, label)| match is_unique(label) {
-            true => label.clone(),
-            false => format!("{label} ({})", i + 1),
-        });
-    numbered.collect()
-}
-
-/// Whether a setting is the same in all groups of the same method, as its learning rate may be.
-fn follows_from_method(groups: &[Group], name: &str) -> bool {
-    let of_method = |group: &Group| {
-        let same = |other: &&Group| other.setting(Group::METHOD) == group.setting(Group::METHOD);
-        let mut others = groups.iter().filter(same);
-        others.all(|other| other.setting(name) == group.setting(name))
-    };
-    name != Group::METHOD && groups.iter().all(of_method)
-}
-
-impl Group {
-    const METHOD: &str = "run.methods";
-    const EXPERIMENT: &str = "run.experiment";
-
-    /// Its method and what else differs; its folder if there is neither.
-    fn in_detail(&self, differences: &[&str]) -> String {
-        let method = self.settings.get(Self::METHOD).cloned();
-        let others = differences.iter().filter(|name| **name != Self::METHOD);
-        let others = others.map(|name| {
-            let short = name.rsplit('.').next().unwrap_or(name);
-            format!("{short} {}", self.setting(name))
-        });
-        let all: Vec<String> = method.into_iter().chain(others).collect();
-        if all.is_empty() {
-            self.folder()
-        } else {
-            all.join(", ")
-        }
-    }
-
-    /// Its experiment, if that differs, and its method; its folder if it has none.
-    fn in_brief(&self, differences: &[&str]) -> String {
-        let experiment = differences.contains(&Self::EXPERIMENT);
-        let experiment = experiment.then(|| self.setting(Self::EXPERIMENT));
-        match self.settings.get(Self::METHOD) {
-            Some(method) => [experiment, Some(method)]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join(" "),
-            None => self.folder(),
-        }
-    }
-
-    /// The name of its first run's folder.
-    fn folder(&self) -> String {
-        let path = self.runs.first().map(|run| run.path.as_path());
-        let name = path.and_then(|path| path.file_name());
-        name.map_or_else(
-            || "run".to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        )
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::drawing::{colour, hexadecimal};
 use super::group::{Group, Run};
 use super::quantity::Presentation;
-use super::{Curve, Point, Quantity, Timeline};
+use super::{Curve, Measured, Point, Quantity, Timeline};
 use crate::run::Origin;
 
 /// Points in a page: about thirty bytes each.
@@ -25,12 +25,25 @@ struct Data<'a> {
 #[derive(Serialize)]
 struct GroupData<'a> {
     label: &'a str,
+    task: &'a str,
+    method: &'a str,
     colour: String,
     settings: &'a std::collections::BTreeMap<String, String>,
     runs: &'a [Run],
     origins: &'a [Origin],
+    worth: Vec<Worth<'a>>,
+    results: &'a [Measured],
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<&'a Timeline>,
+}
+
+/// What the synthetic gradients at an interface were worth.
+#[derive(Serialize)]
+struct Worth<'a> {
+    interface: &'a str,
+    /// None if they were never compared with true ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cosine: Option<f64>,
 }
 
 /// A quantity with the curves of all groups that have it.
@@ -59,18 +72,49 @@ struct Series {
 
 /// A page that compares groups of runs: self-contained, for any browser.
 pub fn html(groups: &[Group]) -> String {
+    // A label that says `</script>` must not end the script.
+    page(&data(groups).replace('<', r"\u003c"))
+}
+
+/// The same without runs: it asks for the [`data`] that it shows at the address `data` beside its
+/// own, again and again.
+pub fn live_html() -> String {
+    page("null")
+}
+
+/// What a page shows of groups of runs, as JSON.
+pub fn data(groups: &[Group]) -> String {
     let data = Data {
-        groups: groups.iter().enumerate().map(GroupData::of).collect(),
+        groups: groups.iter().map(GroupData::of).collect(),
         charts: charts(groups),
         differences: Group::differences(groups),
     };
-    let data = serde_json::to_string(&data).expect("plain values are always JSON");
-    // A label that says `</script>` must not end the script.
-    let data = data.replace('<', r"\u003c");
+    serde_json::to_string(&data).expect("plain values are always JSON")
+}
+
+fn page(data: &str) -> String {
+    /// In an order in which each uses what stands above it.
+    const SCRIPT: &str = concat!(
+        include_str!("page/tools.js"),
+        include_str!("page/state.js"),
+        include_str!("page/axis.js"),
+        include_str!("page/view.js"),
+        include_str!("page/gestures.js"),
+        include_str!("page/chart.js"),
+        include_str!("page/heatmap.js"),
+        include_str!("page/timeline.js"),
+        include_str!("page/table.js"),
+        include_str!("page/network.js"),
+        include_str!("page/verdict.js"),
+        include_str!("page/answer.js"),
+        include_str!("page/controls.js"),
+        include_str!("page/sections.js"),
+        include_str!("page/live.js"),
+    );
     include_str!("page/page.html")
         .replace("{{style}}", include_str!("page/page.css"))
-        .replace("{{script}}", include_str!("page/page.js"))
-        .replace("{{data}}", &data)
+        .replace("{{script}}", SCRIPT)
+        .replace("{{data}}", data)
 }
 
 /// Every quantity that a group has recorded, in the order in which they are shown.
@@ -103,13 +147,21 @@ fn charts(groups: &[Group]) -> Vec<Chart> {
 }
 
 impl<'a> GroupData<'a> {
-    fn of((number, group): (usize, &'a Group)) -> Self {
+    fn of(group: &'a Group) -> Self {
+        let worth = group.worth.iter().map(|(interface, worth)| Worth {
+            interface,
+            cosine: worth.mean().map(rounded),
+        });
         Self {
             label: &group.label,
-            colour: hexadecimal(colour(number)),
+            task: &group.task,
+            method: group.method(),
+            colour: hexadecimal(colour(group.colour)),
             settings: &group.settings,
             runs: &group.runs,
             origins: &group.origins,
+            worth: worth.collect(),
+            results: &group.measured,
             timeline: group.timeline.as_ref(),
         }
     }

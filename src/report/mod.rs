@@ -6,9 +6,13 @@
 
 mod curve;
 mod drawing;
+mod follow;
 mod found;
 mod group;
 mod html;
+mod label;
+mod measured;
+mod palette;
 mod plot;
 mod quantity;
 mod record;
@@ -17,9 +21,11 @@ mod svg;
 
 pub use curve::{Curve, Point};
 pub use drawing::{Anchor, Drawing, Paint, Shape, colour, hexadecimal};
+pub use follow::Follower;
 pub use found::{Found, find};
 pub use group::{Group, Run};
-pub use html::html;
+pub use html::{data, html, live_html};
+pub use measured::{Measure, Measured};
 pub use plot::{Over, plot};
 pub use record::{NotCompared, Quantity, Record, Timeline};
 

@@ -64,12 +64,25 @@ pub fn plot(groups: &[Group], over: Over) -> Drawing {
     let quantities = shown(groups);
     let (names, panels) = match groups {
         [group] => of_one(group, &quantities, over),
-        groups => (
-            groups.iter().map(|group| group.label.clone()).collect(),
-            of_several(groups, &quantities, over),
-        ),
+        groups => {
+            let paints = paints(groups);
+            let names = groups.iter().map(|group| group.label.clone());
+            (
+                names.zip(paints.iter().copied()).collect(),
+                of_several(groups, &paints, &quantities, over),
+            )
+        }
     };
     arrange(&panels, &names)
+}
+
+/// The colours of groups: their own, unless groups of several tasks, which may have the same, stand in
+/// one picture.
+fn paints(groups: &[Group]) -> Vec<Paint> {
+    let is_one_task = groups.iter().all(|group| group.task == groups[0].task);
+    let numbers = groups.iter().enumerate();
+    let numbers = numbers.map(|(i, group)| if is_one_task { group.colour } else { i });
+    numbers.map(Paint::Curve).collect()
 }
 
 /// The quantities to show, in order.
@@ -90,10 +103,11 @@ fn of_one<'a>(
     group: &'a Group,
     quantities: &[Quantity],
     over: Over,
-) -> (Vec<String>, Vec<Panel<'a>>) {
+) -> (Vec<(String, Paint)>, Vec<Panel<'a>>) {
     let (network, interfaces): (Vec<_>, Vec<_>) =
         quantities.iter().partition(|q| q.interface.is_none());
     let names = interfaces.iter().filter_map(|q| q.interface.clone());
+    let names = names.enumerate().map(|(i, name)| (name, Paint::Curve(i)));
     let names = names.collect();
     let alone = |quantity: &Quantity| {
         let curve = group.curve(quantity).map(|curve| (Paint::Ink, curve));
@@ -113,7 +127,12 @@ fn of_one<'a>(
 }
 
 /// A panel for each quantity.
-fn of_several<'a>(groups: &'a [Group], quantities: &[Quantity], over: Over) -> Vec<Panel<'a>> {
+fn of_several<'a>(
+    groups: &'a [Group],
+    paints: &[Paint],
+    quantities: &[Quantity],
+    over: Over,
+) -> Vec<Panel<'a>> {
     const MOST_INTERFACES: usize = 4;
     let first = quantities
         .iter()
@@ -125,9 +144,8 @@ fn of_several<'a>(groups: &'a [Group], quantities: &[Quantity], over: Over) -> V
         many => [0, many / 2, many - 1].map(|i| &interfaces[i]).to_vec(),
     };
     let panel = |quantity: &Quantity| {
-        let curves = groups.iter().enumerate();
-        let curves =
-            curves.filter_map(|(i, group)| Some((Paint::Curve(i), group.curve(quantity)?)));
+        let curves = groups.iter().zip(paints);
+        let curves = curves.filter_map(|(group, paint)| Some((*paint, group.curve(quantity)?)));
         Panel::new(quantity, over, curves)
     };
     network.iter().chain(interfaces).map(panel).collect()
@@ -213,7 +231,7 @@ impl<'a> Panel<'a> {
 }
 
 /// Puts panels side by side under a legend.
-fn arrange(panels: &[Panel], names: &[String]) -> Drawing {
+fn arrange(panels: &[Panel], names: &[(String, Paint)]) -> Drawing {
     let columns = panels.len().clamp(1, COLUMNS);
     let width = columns as f64 * WIDTH;
     let mut shapes = Vec::new();
@@ -232,23 +250,23 @@ fn arrange(panels: &[Panel], names: &[String]) -> Drawing {
 }
 
 /// Draws the names beside their colours; where it ends.
-fn legend(names: &[String], width: f64, shapes: &mut Vec<Shape>) -> f64 {
+fn legend(names: &[(String, Paint)], width: f64, shapes: &mut Vec<Shape>) -> f64 {
     const SAMPLE: f64 = 20.0;
     /// The width of a letter, on average: readers have different fonts.
     const LETTER: f64 = 0.58 * LETTERS;
     let (mut x, mut y) = (LEFT, LINE);
     let more = names.len().saturating_sub(LEGEND);
-    let names = names.iter().take(LEGEND).enumerate();
-    let names = names.map(|(i, name)| (Some(i), name.clone()));
+    let names = names.iter().take(LEGEND);
+    let names = names.map(|(name, paint)| (Some(*paint), name.clone()));
     let rest = (more > 0).then(|| (None, format!("and {more} more")));
-    for (number, name) in names.chain(rest) {
+    for (paint, name) in names.chain(rest) {
         let room = SAMPLE + 6.0 + LETTER * name.chars().count() as f64 + 16.0;
         if x > LEFT && x + room > width {
             (x, y) = (LEFT, y + LINE);
         }
-        if let Some(number) = number {
+        if let Some(paint) = paint {
             let sample = vec![[x, y - 4.0], [x + SAMPLE, y - 4.0]];
-            shapes.push(line(sample, Paint::Curve(number), 3.0));
+            shapes.push(line(sample, paint, 3.0));
         }
         shapes.push(Shape::Text {
             at: [x + SAMPLE + 6.0, y],

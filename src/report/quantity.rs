@@ -14,6 +14,10 @@ pub(super) struct Presentation {
     #[serde(skip)]
     pub factor: f64,
     pub logarithmic: bool,
+    /// Where values can end, below and above.
+    pub ends: [Option<f64>; 2],
+    /// Whether the axis always reaches from end to end.
+    pub fixed: bool,
 }
 
 impl Presentation {
@@ -77,11 +81,19 @@ impl Presentation {
         if is_share {
             title.push_str(" %");
         }
+        let ends = match name {
+            "cosine" => [Some(-1.0), Some(1.0)],
+            _ if is_share => [Some(0.0), Some(100.0)],
+            // They grow without end, and are never below nothing.
+            _ => [Some(0.0), None],
+        };
         Self {
             title,
             meaning,
             factor: if is_share { 100.0 } else { 1.0 },
             logarithmic,
+            ends,
+            fixed: ["cosine", "busy"].contains(&name),
         }
     }
 
@@ -110,6 +122,25 @@ impl Quantity {
                 let known = names.iter().position(|known| *known == name);
                 2 + known.unwrap_or(names.len())
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_end_where_values_can() {
+        for (name, ends, fixed) in [
+            ("cosine", [Some(-1.0), Some(1.0)], true),
+            ("busy", [Some(0.0), Some(100.0)], true),
+            ("test_error", [Some(0.0), Some(100.0)], false),
+            ("relative_error", [Some(0.0), None], false),
+            ("loss", [Some(0.0), None], false),
+        ] {
+            let shown = Presentation::of(name);
+            assert_eq!((shown.ends, shown.fixed), (ends, fixed), "{name}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Curve;
+use super::{Curve, Measured};
 use crate::error::{Error, Result};
 use crate::learner::Activity;
 use crate::quality::{GradientState, WeightedCosine};
@@ -45,6 +45,8 @@ pub struct Record {
     pub not_compared: Vec<NotCompared>,
     /// What its workers did in a few of the last steps; none without workers.
     pub timeline: Option<Timeline>,
+    /// What was measured of it when it was over, if that was left in its folder.
+    pub measured: Option<Measured>,
 }
 
 /// An interface with gradients that were [dead or broken](GradientState).
@@ -157,6 +159,7 @@ impl Record {
             worth: Vec::new(),
             not_compared: Vec::new(),
             timeline: None,
+            measured: Measured::find(path)?,
         };
         let times = record.read_scalars(&path.join(RunFolder::SCALARS), limit)?;
         record.read_events(&path.join(RunFolder::EVENTS), &times, limit)?;

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod program;
+pub mod report;
 pub mod server;
 pub mod slow_link;
 

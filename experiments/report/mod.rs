@@ -1,5 +1,8 @@
 //! `dni report`: runs compared on one page.
 
+mod browser;
+mod live;
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -16,13 +19,25 @@ pub struct ReportArgs {
     runs: Vec<PathBuf>,
 
     /// The page to write [default: report.html, in the folder if there is only one]
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", conflicts_with = "live")]
     output: Option<PathBuf>,
+
+    /// Serve the page on this machine alone, and follow the runs, until Ctrl-C; whoever has its address
+    /// can read it
+    #[arg(long)]
+    live: bool,
+
+    /// Open the page in the browser
+    #[arg(long)]
+    open: bool,
 }
 
 /// `dni report`.
 pub fn run(args: ReportArgs) -> anyhow::Result<()> {
     const NAME: &str = "report.html";
+    if args.live {
+        return live::serve(args.runs, args.open);
+    }
     let path = match (args.output, &args.runs[..]) {
         (Some(path), _) => path,
         (None, [folder]) => folder.join(NAME),
@@ -31,5 +46,8 @@ pub fn run(args: ReportArgs) -> anyhow::Result<()> {
     let (groups, damaged) = session::read_runs(&args.runs)?;
     dni::run::write_atomically(&path, report::html(&groups).as_bytes())?;
     output::print(&format!("report: {}\n", path.display()))?;
+    if args.open {
+        browser::open(&std::path::absolute(&path)?.display().to_string())?;
+    }
     damaged.check()
 }
