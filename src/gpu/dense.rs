@@ -7,8 +7,9 @@ use super::activation::{activate, differentiate};
 use super::{Buffer, one_each};
 use crate::activation::Activation;
 
-/// Up to how many multiplications per product a unit for each result beats a product in tiles.
-const MOST_MULTIPLICATIONS: usize = 1 << 18;
+/// Up to how many multiplications per product a unit for each result beats a product in tiles, on a
+/// driver that computes on the CPU.
+const MOST_MULTIPLICATIONS: usize = 1 << 16;
 
 /// A dense layer at work on a batch.
 pub(crate) struct Layer {

@@ -3,16 +3,18 @@
 //! Handing out a kernel costs the host more than a small layer costs the adapter, so what stands
 //! around the matrix products of a training step is fused here as in `host`: small layers whole
 //! ([`dense`]), bias, batch norm and activation of the others ([`finish`]), the gates of an
-//! LSTM ([`lstm`]), what a synthesizer regresses to ([`regression`]), and the update rules, for
-//! several parameters at once ([`update`]). The kernels are CubeCL's, compiled for the adapter at
+//! LSTM ([`lstm`]), losses ([`loss`]), what a synthesizer regresses to ([`regression`]), the update
+//! rules, for several parameters at once ([`update`]), and the figures of a step ([`sum`]). The kernels are CubeCL's, compiled for the adapter at
 //! hand when they are first launched; tests hold all of them against autodiff and burn.
 
 mod activation;
 pub(crate) mod dense;
 pub(crate) mod finish;
 pub(crate) mod join;
+pub(crate) mod loss;
 pub(crate) mod lstm;
 pub(crate) mod regression;
+pub(crate) mod sum;
 pub(crate) mod update;
 
 use burn::tensor::{DType, Shape, Tensor};

@@ -2,7 +2,7 @@
 
 use burn::module::ParamId;
 use burn::nn::BatchNorm;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, assert_shape};
 
 use super::finish::{check_norm, rests};
 use super::{Dense, Section as _};
@@ -25,12 +25,15 @@ enum Finish {
 impl Dense {
     /// The pass where the input lies on an adapter; none elsewhere, or with a norm that rests.
     pub(super) fn gpu_pass(&self, input: &Input) -> Option<Pass> {
-        let (Input::Data(values) | Input::Message(values)) = input;
+        let (Input::Data(values) | Input::Message(values)) = input else {
+            return None;
+        };
         if !gpu::suits(values) || self.norm.as_ref().is_some_and(rests) {
             return None;
         }
         let (values, wants_input) = input.clone().into_parts();
-        let [batch, inputs] = values.dims();
+        let [batch, inputs] = [values.dims()[0], self.inputs()];
+        assert_shape!(values, [batch, inputs]);
         let is_small = Layer::is_small(batch, inputs, self.outputs());
         Some(match self.norm.is_none() && is_small {
             true => self.small_gpu_pass(values, wants_input),
@@ -40,7 +43,9 @@ impl Dense {
 
     /// The same with a context beside the input.
     pub(super) fn gpu_pass_with_context(&self, input: &Input, context: &Tensor<2>) -> Option<Pass> {
-        let (Input::Data(values) | Input::Message(values)) = input;
+        let (Input::Data(values) | Input::Message(values)) = input else {
+            return None;
+        };
         if !(gpu::suits(values) && gpu::suits(context)) {
             return None;
         }
@@ -51,15 +56,13 @@ impl Dense {
             batch,
         );
         let both = both.into_tensor();
-        Some(match input {
-            Input::Data(_) => self.pass(Input::Data(both)),
-            Input::Message(_) => {
-                let beside = Pass::new(both.clone(), move |delta, _| {
-                    Some(delta.narrow(1, 0, features))
-                });
-                beside.then(self.pass(Input::Message(both)))
-            }
-        })
+        if matches!(input, Input::Data(_)) {
+            return Some(self.pass(Input::Data(both)));
+        }
+        let beside = Pass::new(both.clone(), move |delta, _| {
+            Some(delta.narrow(1, 0, features))
+        });
+        Some(beside.then(self.pass(Input::Message(both))))
     }
 
     /// Whole in two kernels.
