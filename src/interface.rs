@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Data;
 use crate::cores::View;
 use crate::error::Result;
+#[cfg(feature = "wgpu")]
+use crate::gpu::{self, Buffer, regression};
 use crate::loss::Reduction;
 use crate::optimizer::Optimizer;
 use crate::pass::{Pass, beside};
@@ -255,8 +257,7 @@ impl Interface {
             true => pass,
             false => self.predict_view(view, context).pass,
         };
-        let residual = self.residual(pass.output.clone(), delta);
-        let gradient = self.reduction.apply(residual.clone());
+        let (residual, gradient) = self.regression(pass.output.clone(), delta);
         self.synthesizer.update(pass.back(gradient).parameters);
         self.age += 1;
         residual
@@ -273,6 +274,25 @@ impl Interface {
             None => delta,
         };
         output - target
+    }
+
+    /// The [residual](Self::residual), and the gradient at `output` of the loss that the synthesizer
+    /// learns by.
+    pub(crate) fn regression(&self, output: Tensor<2>, delta: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        #[cfg(feature = "wgpu")]
+        if gpu::suits(&output) {
+            let [batch, features] = output.dims();
+            assert_shape!(delta, [batch, features]);
+            let delta = beside(delta, &output);
+            let scale = self.unit(batch).map_or(1.0, f64::recip) as f32;
+            let weight = self.reduction.weight(batch) as f32;
+            let [output, delta] = [output, delta].map(Buffer::of);
+            let [residual, gradient] = regression::regress(&output, &delta, scale, weight);
+            return (residual.into_tensor(), gradient.into_tensor());
+        }
+        let residual = self.residual(output, delta);
+        let gradient = self.reduction.apply(residual.clone());
+        (residual, gradient)
     }
 
     /// Whether there is an input model.

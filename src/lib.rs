@@ -139,6 +139,7 @@
 //! Where tensors lie, and loops over them:
 //!
 //! - `host`: loops over host memory, in vector instructions.
+//! - `gpu`: kernels for graphics adapters.
 //! - [`backend`]: backends by name.
 //! - [`place`]: devices of this machine and of others.
 //!
@@ -184,6 +185,8 @@ pub mod data;
 pub mod error;
 pub mod feedforward;
 mod fingerprint;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod host;
 mod image;
 pub mod init;

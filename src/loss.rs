@@ -7,6 +7,8 @@ use burn::tensor::{IndexingUpdateOp, Int, Tensor, activation, assert_shape};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Data};
+#[cfg(feature = "wgpu")]
+use crate::gpu::{self, Buffer, loss};
 use crate::message::{cut, receive};
 use crate::place::carry;
 
@@ -112,6 +114,11 @@ impl LossFunction for Loss {
             }
         };
         assert_same_shape(&output, &target);
+        #[cfg(feature = "wgpu")]
+        if gpu::suits(&output) && gpu::suits(&target) {
+            let [output, target] = [output, target].map(Buffer::of);
+            return loss::of_each(self.kind(), &output, &target, rows).into_tensor();
+        }
         let terms = match self {
             Self::SquaredError => (output - target).square() * 0.5,
             // -y log s(z) - (1 - y) log(1 - s(z)) = max(z, 0) - z y + log(1 + exp(-|z|))
@@ -139,6 +146,12 @@ impl LossFunction for Loss {
             }
         };
         assert_same_shape(&output, &target);
+        #[cfg(feature = "wgpu")]
+        if gpu::suits(&output) && gpu::suits(&target) {
+            let [rows, _] = output.dims();
+            let [output, target] = [output, target].map(Buffer::of);
+            return loss::gradient_of_each(self.kind(), &output, &target, rows).into_tensor();
+        }
         let predicted = match self {
             Self::SquaredError => output,
             Self::BinaryCrossEntropy => activation::sigmoid(output),
@@ -159,6 +172,15 @@ impl Loss {
         );
         let [rows, _] = output.dims();
         Data::column(classes, rows)
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn kind(self) -> loss::Kind {
+        match self {
+            Self::SquaredError => loss::Kind::SquaredError,
+            Self::BinaryCrossEntropy => loss::Kind::BinaryCrossEntropy,
+            Self::CrossEntropy => loss::Kind::CrossEntropy,
+        }
     }
 }
 

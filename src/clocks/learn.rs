@@ -25,8 +25,8 @@ impl Learner for Clocks {
         let slow_loss = mean(done.slow_outputs.clone(), slow_targets);
         let mut figures = vec![
             (Figure::Loss, fast_loss + slow_loss),
-            (Figure::Output(FAST), done.fast_outputs.sum()),
-            (Figure::Output(SLOW), done.slow_outputs.sum()),
+            (Figure::Output(FAST), Figure::sum_of(done.fast_outputs)),
+            (Figure::Output(SLOW), Figure::sum_of(done.slow_outputs)),
         ];
         if !done.residuals.is_empty() {
             let residuals = Tensor::cat(done.residuals, 0);

@@ -5,6 +5,8 @@ use burn::tensor::{Device, Tensor, activation, assert_shape};
 use rand::Rng;
 
 use super::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, View};
+#[cfg(feature = "wgpu")]
+use crate::gpu;
 use crate::host::lstm::{self, Backward, Forward};
 use crate::host::product::{Matrix, accumulate, product};
 use crate::host::sparse;
@@ -112,6 +114,10 @@ impl Core for Lstm {
         if host::suits(&state.device()) && !state.is_autodiff() {
             return self.host_view(state);
         }
+        #[cfg(feature = "wgpu")]
+        if gpu::suits(&state) {
+            return self.gpu_view(state);
+        }
         let [output, cell] = halves(state, self.units());
         let cell = cell.tanh();
         let slope = cell.clone().square().neg().add_scalar(1.0);
@@ -126,6 +132,10 @@ impl Core for Lstm {
         let on_tape = [&input, &state, &weight].iter().any(|t| t.is_autodiff());
         if host::suits(&state.device()) && !on_tape {
             return self.host_step(input, state);
+        }
+        #[cfg(feature = "wgpu")]
+        if gpu::suits(&state) && !on_tape {
+            return self.gpu_step(input, state);
         }
         let units = self.units();
         let [before, cell] = halves(state, units);
@@ -146,6 +156,10 @@ impl Core for Lstm {
     }
 
     fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled {
+        #[cfg(feature = "wgpu")]
+        if gpu::suits(&state) {
+            return self.gpu_unroll(&sequence, state);
+        }
         if host::suits(&state.device()) {
             self.host_unroll(&sequence, state)
         } else {

@@ -1,5 +1,7 @@
 //! Recurrent cores: one network, applied to itself through time.
 
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod gru;
 mod lstm;
 

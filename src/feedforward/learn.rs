@@ -93,7 +93,7 @@ impl Chain {
         figures.extend(losses_of(step.residuals, Figure::Synthesizer));
         figures.extend(losses_of(step.input_residuals, Figure::InputModel));
         let outputs = step.messages.into_iter().chain([step.output]).enumerate();
-        figures.extend(outputs.map(|(i, output)| (Figure::Output(i), output.sum())));
+        figures.extend(outputs.map(|(i, output)| (Figure::Output(i), Figure::sum_of(output))));
         figures
     }
 }

@@ -11,6 +11,8 @@ use burn::optim::{StateSink, StateSource};
 use burn::tensor::Tensor;
 
 use crate::error::Result;
+#[cfg(feature = "wgpu")]
+use crate::gpu::{self, Buffer, sum};
 use crate::interface::Contract;
 use crate::place::carry;
 use crate::schedule::LrSchedule;
@@ -163,8 +165,28 @@ impl Figure {
     /// The mean of `1/2 |residual|^2` over a batch `[batch, features]`.
     pub(crate) fn loss_of(residual: Tensor<2>) -> Tensor<1> {
         let [batch, _] = residual.dims();
+        #[cfg(feature = "wgpu")]
+        if let Some(residual) = summed_at_once(&residual) {
+            return sum::weighed_squares(&residual, 0.5 / batch as f32).into_tensor();
+        }
         residual.square().sum().mul_scalar(0.5 / batch as f64)
     }
+
+    /// The sum of all values.
+    pub(crate) fn sum_of<const D: usize>(values: Tensor<D>) -> Tensor<1> {
+        #[cfg(feature = "wgpu")]
+        if let Some(values) = summed_at_once(&values) {
+            return sum::sum(&values).into_tensor();
+        }
+        values.sum()
+    }
+}
+
+/// The values on an adapter, if one kernel is to sum them.
+#[cfg(feature = "wgpu")]
+fn summed_at_once<const D: usize>(values: &Tensor<D>) -> Option<Buffer> {
+    let values = gpu::suits(values).then(|| Buffer::of(values.clone()));
+    values.filter(sum::is_small)
 }
 
 /// Figures in one tensor, where the first of them lies.
@@ -175,5 +197,11 @@ impl Figure {
 pub(crate) fn side_by_side(figures: Vec<Tensor<1>>) -> Tensor<1> {
     let device = figures[0].device();
     let figures = figures.into_iter().map(|figure| carry(figure, &device));
-    Tensor::cat(figures.collect(), 0)
+    let figures: Vec<_> = figures.collect();
+    #[cfg(feature = "wgpu")]
+    if figures.iter().all(gpu::suits) {
+        let figures: Vec<_> = figures.into_iter().map(Buffer::of).collect();
+        return sum::end_to_end(&figures).into_tensor();
+    }
+    Tensor::cat(figures, 0)
 }

@@ -17,7 +17,7 @@ const EPSILON: f32 = 1e-8;
 /// loop reads four and writes three. States are burn's either way.
 #[derive(Clone)]
 pub(super) struct FusedAdam {
-    /// For the first step, and for devices other than the host.
+    /// For the first step, and for devices other than the host and adapters.
     rule: Adam,
 }
 
@@ -34,6 +34,19 @@ impl FusedAdam {
             .with_beta_1(BETA_1)
             .with_beta_2(BETA_2)
             .with_epsilon(EPSILON)
+    }
+}
+
+/// The constants of update `time`, counted from 1.
+pub(super) fn constants(time: usize, learning_rate: LearningRate) -> Constants {
+    let power = i32::try_from(time).unwrap_or(i32::MAX);
+    let correction_2 = (1.0 - BETA_2.powi(power)).sqrt();
+    let correction = correction_2 / (1.0 - BETA_1.powi(power));
+    Constants {
+        beta_1: BETA_1,
+        beta_2: BETA_2,
+        rate: learning_rate as f32 * correction,
+        epsilon: EPSILON * correction_2,
     }
 }
 
@@ -92,15 +105,7 @@ impl HostState {
     /// One update.
     pub fn step(&mut self, learning_rate: LearningRate, theta: &mut [f32], gradient: &[f32]) {
         self.time += 1;
-        let power = i32::try_from(self.time).unwrap_or(i32::MAX);
-        let correction_2 = (1.0 - BETA_2.powi(power)).sqrt();
-        let correction = correction_2 / (1.0 - BETA_1.powi(power));
-        let constants = Constants {
-            beta_1: BETA_1,
-            beta_2: BETA_2,
-            rate: learning_rate as f32 * correction,
-            epsilon: EPSILON * correction_2,
-        };
+        let constants = constants(self.time, learning_rate);
         let [moment_1, moment_2] = &mut self.moments;
         host::adam::update(
             theta,

@@ -8,6 +8,8 @@
 
 mod accumulation;
 mod adam;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod lent;
 mod rule;
 mod sgd;
@@ -184,12 +186,18 @@ impl Optimizer {
         if let Some(accumulation) = &mut self.accumulation {
             accumulation.begin();
         }
-        module.map(&mut Update {
+        let mut update = Update {
             optimizer: self,
             gradients,
             learns,
             index: 0,
-        })
+            #[cfg(feature = "wgpu")]
+            on_adapter: gpu::Gathered::default(),
+        };
+        let module = module.map(&mut update);
+        #[cfg(feature = "wgpu")]
+        update.on_adapter.make();
+        module
     }
 
     /// Forgets all that it knows of the parameters that it has moved.
@@ -307,6 +315,9 @@ struct Update<'a> {
     gradients: GradientsParams,
     learns: &'a [bool],
     index: usize,
+    /// What is updated at the end.
+    #[cfg(feature = "wgpu")]
+    on_adapter: gpu::Gathered,
 }
 
 impl ModuleMapper for Update<'_> {
@@ -330,10 +341,21 @@ impl ModuleMapper for Update<'_> {
             Some(clipping) => clipping.clip_gradient(gradient),
             None => gradient,
         };
+        let rate = self.optimizer.learning_rate * self.optimizer.rate_factor;
         let (id, value, mapper) = param.consume();
+        #[cfg(feature = "wgpu")]
+        if let Some(rule) = self.optimizer.in_place
+            && crate::gpu::suits(&gradient)
+        {
+            let state = &mut states[index];
+            let value = self
+                .on_adapter
+                .add(rule, rate, value.inner(), gradient, state);
+            return Param::from_mapped_value(id, value, mapper);
+        }
         let (value, state) = self.optimizer.rule.step_dyn(
             D,
-            self.optimizer.learning_rate * self.optimizer.rate_factor,
+            rate,
             value.inner().into_bridge(),
             gradient.into_bridge(),
             states[index].take(),

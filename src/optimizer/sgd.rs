@@ -8,7 +8,7 @@ use crate::host::{self, Values};
 /// burn's SGD without momentum and weight decay: `theta <- theta - alpha g`.
 #[derive(Clone)]
 pub(super) struct FusedSgd {
-    /// For devices other than the host.
+    /// For devices other than the host and adapters.
     rule: Sgd,
 }
 

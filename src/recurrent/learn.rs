@@ -25,7 +25,7 @@ impl Learner for Recurrent {
                 Figure::Loss,
                 self.losses(done.outputs.clone(), &asked).mean(),
             ),
-            (Figure::Output(0), done.outputs.sum()),
+            (Figure::Output(0), Figure::sum_of(done.outputs)),
         ];
         let losses = [
             (Figure::Synthesizer(0), done.residual),

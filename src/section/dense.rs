@@ -103,7 +103,7 @@ pub struct Dense {
     /// The norm before the activation.
     pub norm: Option<BatchNorm>,
     #[module(skip)]
-    activation: Activation,
+    pub(super) activation: Activation,
 }
 
 impl Section for Dense {
@@ -129,6 +129,10 @@ impl Section for Dense {
     /// `dz = delta * a'(z)`, or what batch norm makes of it. Taken directly they cost a third of
     /// the tape.
     fn pass(&self, input: Input) -> Pass {
+        #[cfg(feature = "wgpu")]
+        if let Some(pass) = self.gpu_pass(&input) {
+            return pass;
+        }
         let on_host = host::suits(&input.device());
         if self
             .norm
@@ -175,6 +179,10 @@ impl Dense {
     /// A pass with a context beside the input, as if they were one, `[batch, features + contexts]`.
     /// Of a message, the gradient comes back; of the context, none does.
     pub(crate) fn pass_with_context(&self, input: Input, context: Tensor<2>) -> Pass {
+        #[cfg(feature = "wgpu")]
+        if let Some(pass) = self.gpu_pass_with_context(&input, &context) {
+            return pass;
+        }
         let (input, wants_input) = input.into_parts();
         let [batch, contexts] = context.dims();
         let features = self.inputs() - contexts;

@@ -4,6 +4,8 @@ mod conv;
 mod dense;
 mod dropout;
 mod finish;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod mlp;
 
 pub use crate::activation::Activation;

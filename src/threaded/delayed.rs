@@ -26,7 +26,7 @@ impl Worker<'_> {
             let section = self.first + i;
             let trace = &mut self.log.waited.trace;
             trace.end(begun, Doing::Section, Some(section));
-            let sum = pass.output.clone().sum();
+            let sum = Figure::sum_of(pass.output.clone());
             self.log.note(Figure::Output(section), sum);
             input = Input::Message(pass.output.clone());
             passes.push(pass);

@@ -84,7 +84,8 @@ impl Member for Replica<'_> {
             let pass = self.group.pass(i, input);
             self.log.waited.trace.end(begun, Doing::Section, Some(i));
             let output = pass.output.clone();
-            self.log.note(Figure::Output(i), output.clone().sum());
+            self.log
+                .note(Figure::Output(i), Figure::sum_of(output.clone()));
             input = Input::Message(output);
             passes.push(pass);
         }

@@ -180,7 +180,7 @@ impl Worker<'_> {
                 Some(below) => self.learn(i - 1, below, done.target, learners[i - 1]),
                 None => self.answer_now(done.target, below_learns)?,
             }
-            let sum = done.output.clone().sum();
+            let sum = Figure::sum_of(done.output.clone());
             self.log.note(Figure::Output(self.first + i), sum);
             let Some(sent) = done.sent else {
                 let loss = self.group.mean_loss(done.output, &batch);

@@ -89,7 +89,7 @@ impl Losses {
         let pending = std::mem::take(&mut self.pending);
         let (layouts, figures): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|p| (p.what, p.figures)).unzip();
-        let values: Vec<f32> = Tensor::cat(figures, 0)
+        let values: Vec<f32> = side_by_side(figures)
             .into_data()
             .try_into_vec()
             .expect("losses are f32");

@@ -4,17 +4,20 @@
 //! device is waited for inside the timed region; what the first steps cost (allocating, compiling
 //! shaders) is left out.
 
+#[cfg_attr(not(feature = "wgpu"), path = "left_out.rs")]
+mod counts;
+mod networks;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use clap::Args;
+use dni::Backend;
 use dni::backend::{Instructions, processors};
-use dni::train::Task;
-use dni::{Backend, Batch, Chain};
 use serde::Serialize;
 
-use crate::args::{BackendChoice, Format, LengthArgs, MachineArgs, positive, threads};
+use crate::args::{BackendChoice, Format, LengthArgs, MachineArgs, Misuse, positive, threads};
 use crate::comparison::Settings as _;
 use crate::export::Exporter;
 use crate::method::Method;
@@ -23,8 +26,10 @@ use crate::sections::Sections;
 use crate::session::prepare_kernels;
 use crate::stats;
 use crate::table::Table;
-use crate::tasks::adder::{Settings, Sums, TrainingArgs};
+use crate::tasks::adder::{Settings, TrainingArgs};
 use crate::{memory, output};
+use counts::Counts;
+use networks::{Network, Stepping};
 
 /// Flags of `dni bench`.
 #[derive(Debug, Args)]
@@ -35,6 +40,15 @@ pub struct BenchArgs {
         BackendChoice::Flex, BackendChoice::Ndarray, BackendChoice::Wgpu,
     ])]
     backends: Vec<BackendChoice>,
+
+    /// Whose step
+    #[arg(long = "network", value_name = "NETWORK", value_enum, default_value_t)]
+    whose: Network,
+
+    /// Count what a step of training makes a graphics adapter do, its batch, figures and share of a
+    /// record included, instead of timing steps
+    #[arg(long)]
+    counts: bool,
 
     /// Timed repetitions of every case
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
@@ -65,8 +79,11 @@ pub struct BenchArgs {
 pub struct Row {
     pub backend: Backend,
     pub method: Method,
-    /// None if the backend cannot run here.
+    /// None if the backend cannot run here, or steps were counted.
     pub timing: Option<Timing>,
+    /// None if steps were timed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
     /// Why it cannot.
     pub note: Option<String>,
 }
@@ -88,6 +105,7 @@ pub struct Timing {
 #[derive(Debug, Serialize)]
 pub struct Report {
     experiment: &'static str,
+    network: Network,
     layers: Vec<usize>,
     sections: Sections,
     batch_size: usize,
@@ -101,9 +119,7 @@ pub struct Report {
 /// One network under one method on one backend, ready to run.
 struct Case {
     device: Device,
-    method: Method,
-    chain: Chain,
-    batch: Batch,
+    network: Box<dyn Stepping>,
     /// Steps in a repetition.
     steps: usize,
     times_us: Vec<f64>,
@@ -139,6 +155,12 @@ fn settings(args: &BenchArgs) -> anyhow::Result<Settings> {
     };
     let settings = Settings::of_flags(None, &args.training, &LengthArgs::default(), &machine);
     settings.check()?;
+    let on_adapters = |backend: &BackendChoice| backend.resolve() == Backend::Wgpu;
+    if args.counts && !args.backends.iter().all(on_adapters) {
+        return Err(
+            Misuse("--counts is about graphics adapters; add --backends wgpu".to_string()).into(),
+        );
+    }
     for backend in &args.backends {
         memory::check(settings.memory(), backend.resolve())?;
     }
@@ -147,6 +169,49 @@ fn settings(args: &BenchArgs) -> anyhow::Result<Settings> {
 
 fn measure(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Report> {
     prepare_kernels(args.kernel_threads)?;
+    let results = match args.counts {
+        true => count(args, settings),
+        false => time(args, settings),
+    };
+    Ok(Report {
+        experiment: "bench",
+        network: args.whose,
+        layers: settings.layers.clone(),
+        sections: settings.sections.clone(),
+        batch_size: args.whose.batch_size(settings),
+        kernel_threads: args.kernel_threads,
+        instructions: Instructions::best(),
+        processors: processors(),
+        repetitions: args.repetitions,
+        results,
+    })
+}
+
+/// Counts one case after the other.
+fn count(args: &BenchArgs, settings: &Settings) -> Vec<Row> {
+    let methods = settings.run.methods.iter();
+    let rows = methods.map(|&method| {
+        let counts = Backend::Wgpu.device().and_then(|device| {
+            let mut network = args.whose.build(settings, method, &device)?;
+            counts::count(network.as_mut(), &device)
+        });
+        let (counts, note) = match counts {
+            Ok(counts) => (Some(counts), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Row {
+            backend: Backend::Wgpu,
+            method,
+            timing: None,
+            counts,
+            note,
+        }
+    });
+    rows.collect()
+}
+
+/// Times all cases by turns.
+fn time(args: &BenchArgs, settings: &Settings) -> Vec<Row> {
     let say = |text: String| {
         if !args.quiet {
             output::say(&text);
@@ -159,7 +224,7 @@ fn measure(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Report> {
         for &method in &settings.run.methods {
             say(format!("warming up: {backend} {method}"));
             let _busy = Busy::new(format!("still warming up {backend} {method}"), args.quiet);
-            let case = Case::new(settings, backend, method);
+            let case = Case::new(args.whose, settings, backend, method);
             cases.push((backend, method, case.map_err(|error| error.to_string())));
         }
     }
@@ -173,31 +238,21 @@ fn measure(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Report> {
         say(format!("repetition {repetition} of {}", args.repetitions));
     }
 
-    Ok(Report {
-        experiment: "bench",
-        layers: settings.layers.clone(),
-        sections: settings.sections.clone(),
-        batch_size: settings.run.batch_size,
-        kernel_threads: args.kernel_threads,
-        instructions: Instructions::best(),
-        processors: processors(),
-        repetitions: args.repetitions,
-        results: rows(cases, settings.run.batch_size),
-    })
+    rows(cases, args.whose.batch_size(settings))
 }
 
 impl Case {
     /// Builds the network, warms it up, and finds out how many steps fill a repetition.
-    fn new(settings: &Settings, backend: Backend, method: Method) -> dni::Result<Self> {
-        const SEED: u64 = 1;
+    fn new(
+        whose: Network,
+        settings: &Settings,
+        backend: Backend,
+        method: Method,
+    ) -> dni::Result<Self> {
         let device = backend.device()?;
         let mut case = Self {
-            chain: settings
-                .chain(method, SEED, &device)
-                .map_err(|misuse| dni::Error::Invalid(misuse.0))?,
-            batch: Sums::new(settings, SEED, &device)?.batch(0),
+            network: whose.build(settings, method, &device)?,
             device,
-            method,
             steps: 1,
             times_us: Vec::new(),
         };
@@ -226,10 +281,9 @@ impl Case {
 
     /// The time of `steps` steps, all of whose work is done.
     fn time(&mut self) -> dni::Result<Duration> {
-        let credit = self.method.credit();
         let start = Instant::now();
         for _ in 0..self.steps {
-            self.chain.step(self.batch.clone(), credit);
+            self.network.step();
         }
         self.device
             .sync()
@@ -261,6 +315,7 @@ fn rows(cases: Vec<(Backend, Method, Result<Case, String>)>, batch_size: usize) 
                 backend,
                 method,
                 timing,
+                counts: None,
                 note: case.err(),
             }
         })
@@ -283,6 +338,43 @@ impl Timing {
 
 impl Report {
     fn table(&self) -> Table {
+        match self.results.iter().any(|row| row.counts.is_some()) {
+            true => self.table_of_counts(),
+            false => self.table_of_times(),
+        }
+    }
+
+    fn table_of_counts(&self) -> Table {
+        let mut table = Table::new([
+            "backend",
+            "method",
+            "launches",
+            "submissions",
+            "buffers",
+            "uploads",
+            "read-backs a record",
+        ]);
+        for row in &self.results {
+            let mut cells = vec![row.backend.to_string(), row.method.to_string()];
+            match &row.counts {
+                Some(counts) => cells.extend(
+                    [
+                        counts.launches,
+                        counts.submissions,
+                        counts.buffers,
+                        counts.uploads,
+                        counts.read_backs_a_record,
+                    ]
+                    .map(|count| format!("{count:.1}")),
+                ),
+                None => cells.push("cannot run".to_string()),
+            }
+            table.add(cells);
+        }
+        table
+    }
+
+    fn table_of_times(&self) -> Table {
         let mut table = Table::new([
             "backend",
             "method",
