@@ -12,7 +12,7 @@ use dni::data::fetch::Fetched;
 use dni::train::{Event, Listener};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::output;
+use crate::{figure, output};
 
 /// The bars of all runs that are made at the same time, one below the other.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
@@ -62,7 +62,7 @@ impl Listener for Bar {
             Event::Evaluated { step, figures } => {
                 let figures: Vec<String> = figures
                     .iter()
-                    .map(|(name, value)| format!("{name} {value:.4}"))
+                    .map(|(name, value)| figure::told(name, *value))
                     .collect();
                 if !self.quiet {
                     let line = format!("{} step {step}: {}", self.label, figures.join(", "));

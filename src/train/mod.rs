@@ -234,7 +234,7 @@ pub fn train<L: Learner>(
         }
         // What is looked at from here on is no training.
         let reached = now(step);
-        let rate_factor = plan.drops.factor(step - 1);
+        let rate_factor = plan.rates.factor(step - 1);
         let scalars = losses.take_means(learner, reached, rate_factor);
         tell(checkpointer, Event::Progress(scalars))?;
         if plan.evaluates_after(step) {
