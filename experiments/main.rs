@@ -32,6 +32,7 @@ mod recurrent;
 mod registry;
 mod report;
 mod reproduce;
+mod results;
 mod sections;
 mod serve;
 mod session;

@@ -202,7 +202,9 @@ impl DownloadBar {
             "{prefix} {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left",
         )
         .expect("the template is well-formed");
-        Self(ProgressBar::with_draw_target(None, target(quiet)).with_style(style))
+        let bar = ProgressBar::with_draw_target(None, target(quiet));
+        let bar = if quiet { bar } else { BARS.add(bar) };
+        Self(bar.with_style(style))
     }
 
     pub fn show(&mut self, fetched: &Fetched) {
