@@ -24,7 +24,7 @@ use crate::args::{
 use crate::progress::Busy;
 use crate::session::{self, Interrupted, Session};
 use crate::sites::Lost;
-use crate::{dashboard, memory, output, shell};
+use crate::{dashboard, memory, output, results, shell};
 
 /// The settings of an experiment: everything that decides what happens, written to the folder, and
 /// enough to repeat it.
@@ -363,7 +363,7 @@ impl<S: Settings> Comparison<S> {
             );
         }
         let runs = self.settings.common().runs();
-        session::remove_results(&self.session.folder)?;
+        results::remove(&self.session.folder)?;
         let _shown = self.session.show(runs.len(), self.jobs)?;
         let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
         // Takes one run after another until there are none.
@@ -445,7 +445,7 @@ impl<S: Settings> Comparison<S> {
     pub fn keep(&self, report: &impl Serialize) -> anyhow::Result<()> {
         match self.settings.common().runs().len() {
             1 => Ok(()),
-            _ => session::write_results(&self.session.folder, report),
+            _ => results::write(&self.session.folder, report),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::sections::quality_of;
 use crate::source::{DataArgs, ImageData, TestDataArgs};
 use crate::table::Table;
 use crate::verdict::{self, Measure};
-use crate::{output, session, stats};
+use crate::{output, results, session, stats};
 
 /// A task, the networks that learn it, and what is measured of them, by its settings.
 pub trait Experiment: Settings {
@@ -328,7 +328,7 @@ fn compare<E: Experiment>(
             results: vec![result],
             failures: Vec::new(),
         });
-        session::write_results(&run.folder, &alone)?;
+        results::write(&run.folder, &alone)?;
         Ok(alone.outcomes.results.remove(0))
     };
     let report = report(comparison.run(one)?);

@@ -206,11 +206,7 @@ impl Best {
     }
 
     fn told(&self) -> String {
-        let name = self.name.replace('_', " ");
-        match figure::is_share(&self.name) {
-            true => format!("{name} {:.2} %", 100.0 * self.value),
-            false => format!("{name} {}", (1e4 * self.value).round() / 1e4),
-        }
+        figure::told(&self.name, self.value)
     }
 }
 

@@ -34,6 +34,7 @@ mod recurrent;
 mod registry;
 mod report;
 mod reproduce;
+mod results;
 mod sections;
 mod sequences;
 mod serve;

@@ -12,7 +12,7 @@ use dni::data::fetch::Fetched;
 use dni::train::{Event, Listener};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::output;
+use crate::{figure, output};
 
 /// The bars of all runs that are made at the same time, one below the other.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
@@ -62,7 +62,7 @@ impl Listener for Bar {
             Event::Evaluated { step, figures } => {
                 let figures: Vec<String> = figures
                     .iter()
-                    .map(|(name, value)| format!("{name} {value:.4}"))
+                    .map(|(name, value)| figure::told(name, *value))
                     .collect();
                 if !self.quiet {
                     let line = format!("{} step {step}: {}", self.label, figures.join(", "));
@@ -202,7 +202,9 @@ impl DownloadBar {
             "{prefix} {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left",
         )
         .expect("the template is well-formed");
-        Self(ProgressBar::with_draw_target(None, target(quiet)).with_style(style))
+        let bar = ProgressBar::with_draw_target(None, target(quiet));
+        let bar = if quiet { bar } else { BARS.add(bar) };
+        Self(bar.with_style(style))
     }
 
     pub fn show(&mut self, fetched: &Fetched) {

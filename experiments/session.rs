@@ -19,11 +19,7 @@ use crate::origin::origin;
 use crate::overall::{self, AtWork, Expected};
 use crate::progress::Bar;
 use crate::shell::{self, quoted, quoted_path};
-use crate::{output, signals};
-
-/// What a run, and a call of several, has in its folder when it has come to its end: the object that
-/// `--format json` prints of it.
-pub const RESULTS: &str = "results.json";
+use crate::{output, results, signals};
 
 /// One call of the program: a folder with one run in it, or a folder of runs.
 pub struct Session {
@@ -176,7 +172,7 @@ impl Session {
                 Progress::default(),
             ),
         };
-        remove_results(folder)?;
+        results::remove(folder)?;
         if let Some(settings) = held(&self.longer).take() {
             self.write_settings(&settings)?;
         }
@@ -296,26 +292,6 @@ pub fn asked_to_stop(quiet: bool) -> anyhow::Result<&'static AtomicBool> {
         bail!("cannot listen for Ctrl-C: {error}");
     }
     Ok(&ASKED)
-}
-
-/// Writes the results of a run, or of a call, to its folder.
-pub fn write_results(folder: &Path, report: &impl Serialize) -> anyhow::Result<()> {
-    let text = serde_json::to_string(report)? + "\n";
-    Ok(dni::run::write_atomically(
-        &folder.join(RESULTS),
-        text.as_bytes(),
-    )?)
-}
-
-/// Removes results of before, which are not those of a run that begins or goes on.
-pub fn remove_results(folder: &Path) -> anyhow::Result<()> {
-    let path = folder.join(RESULTS);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove '{}'", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Takes a folder, made if there is none, in which no other process may be at work from now on.

@@ -12,8 +12,9 @@ pub struct Measure {
     pub value: f64,
     /// What it is for one who guesses.
     pub guessing: f64,
-    /// The best that there can be; none if more is better without end.
+    /// The best that there can be; none if nobody knows.
     pub best: Option<f64>,
+    pub less_is_better: bool,
     /// Whether it is a share, said in percent.
     pub is_share: bool,
 }
@@ -108,27 +109,22 @@ impl Measure {
         })
     }
 
-    /// Whether less of it is better.
-    pub fn is_better_low(&self) -> bool {
-        self.best.is_some_and(|best| best < self.guessing)
-    }
-
     /// How far it is from guessing.
     fn way(&self) -> f64 {
-        match self.is_better_low() {
+        match self.less_is_better {
             true => self.guessing - self.value,
             false => self.value - self.guessing,
         }
     }
 
     /// How much was learned beside another method. As well is: within a tenth of what the other one
-    /// still lacks and a five-hundredth of its way, or where more is always better, within a
-    /// twentieth of its way.
+    /// still lacks and a five-hundredth of its way from guessing, or where nobody knows what it lacks,
+    /// within a fiftieth of its way.
     fn against(&self, other: &Self) -> Beside {
         let (own, others) = (self.way(), other.way());
         let margin = match self.best {
             Some(best) => (other.value - best).abs() / 10.0 + others.abs() / 500.0,
-            None => others.abs() / 20.0,
+            None => others.abs() / 50.0,
         };
         match own - others {
             more if more > margin => Beside::Better,
@@ -151,7 +147,7 @@ impl Measure {
                 return if self.way() > 0.0 {
                     "learned"
                 } else {
-                    "learned nothing"
+                    Self::NOTHING
                 };
             }
         };
@@ -188,6 +184,7 @@ mod tests {
             value,
             guessing: 0.9,
             best: Some(0.0),
+            less_is_better: true,
             is_share: true,
         }
     }
@@ -198,6 +195,7 @@ mod tests {
             value,
             guessing: 0.0,
             best: None,
+            less_is_better: false,
             is_share: false,
         }
     }

@@ -373,7 +373,8 @@ fn assert_figures_agree(folder: &Path) {
     let header = rows.next().expect("there is a header");
     let rows: Vec<_> = rows.collect();
     let cell = |step: &Value, name: &str| {
-        let row = rows.iter().find(|row| step.to_string() == row[0]);
+        let step = step.to_string();
+        let row = rows.iter().find(|row| row[0] == step);
         let column = header.iter().position(|column| *column == name);
         let (row, column) = row.zip(column).expect("there is such a cell");
         row[column].parse::<f64>().ok()

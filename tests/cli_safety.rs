@@ -391,7 +391,7 @@ fn forms(value: &str) -> &'static [&'static str] {
         "PLACES" => &["flex,wgpu:#"],
         "ADDRESS" => &["127.0.0.1:#"],
         "RATE" | "SCHEDULE" | "X" | "P" | "BOOL" | "DELAY[,BANDWIDTH][,JITTER]" => &[],
-        "DIR" | "FILE" | "FILES" | "RUN" => &[],
+        "DIR" | "FIGURE" | "FILE" | "FILES" | "NAME" | "RUN" | "TAGS" => &[],
         "BACKEND" | "BACKENDS" | "CORE" | "DATA" | "FORMAT" | "MODEL" | "PRESET" | "SOURCE" => &[],
         other => panic!("'{other}' is new: can it say a whole number, and how?"),
     }

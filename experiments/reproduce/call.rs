@@ -14,8 +14,7 @@ use serde_json::{Value, json};
 
 use super::peer;
 use crate::registry::Entry;
-use crate::session::RESULTS;
-use crate::{Cli, Command, bench, output};
+use crate::{Cli, Command, bench, output, results};
 
 /// A command line of an experiment or of the bench.
 #[derive(Debug, Clone)]
@@ -89,7 +88,7 @@ impl Call {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create the folder '{}'", folder.display()))?;
         let text = serde_json::to_string(&stored)? + "\n";
-        dni::run::write_atomically(&folder.join(RESULTS), text.as_bytes())?;
+        dni::run::write_atomically(&folder.join(results::FILE), text.as_bytes())?;
         Ok(stored.report)
     }
 
@@ -99,7 +98,7 @@ impl Call {
     ///
     /// If they cannot be read, or are those of another command.
     pub fn finished(&self, folder: &Path) -> anyhow::Result<Option<Value>> {
-        let path = folder.join(RESULTS);
+        let path = folder.join(results::FILE);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

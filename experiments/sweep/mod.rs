@@ -22,9 +22,9 @@ use crate::args::{Misuse, threads};
 use crate::comparison::{ends_all, on_threads};
 use crate::experiment::Outline;
 use crate::registry::{self, Entry};
-use crate::session::{self, Interrupted, RESULTS};
+use crate::session::{self, Interrupted};
 use crate::shell::{program, quoted, quoted_path};
-use crate::{memory, output, overall, tasks};
+use crate::{memory, output, overall, results, tasks};
 use flags::{Combination, Given};
 use rows::{Rows, Sort};
 
@@ -125,7 +125,7 @@ pub fn run(sweep: Sweep) -> anyhow::Result<()> {
     let done = calls.iter().map(|call| &call.combination).zip(&results);
     let rows = Rows::new(done, &sort)?;
     let report = rows.to_json(sweep.entry.name);
-    session::write_results(&folder, &report)?;
+    results::write(&folder, &report)?;
     output::print(&match given.of_all("format") {
         Some("json") => report.to_string() + "\n",
         _ => format!(
@@ -256,7 +256,7 @@ impl Call {
             ))
             .into());
         }
-        let path = folder.join(RESULTS);
+        let path = folder.join(results::FILE);
         let Ok(text) = fs::read_to_string(&path) else {
             return Ok(None);
         };

@@ -88,10 +88,7 @@ impl Rows {
         let measure = first.unwrap_or_default();
         let is_greatest_first = match &sort.figure {
             Some(_) => sort.is_greatest_first,
-            None => {
-                measure["best"].as_f64() >= measure["guessing"].as_f64()
-                    || measure["best"].is_null()
-            }
+            None => measure["less_is_better"] == false,
         };
         rows.sort_by(|a, b| {
             let order = a.mean().total_cmp(&b.mean());
@@ -222,7 +219,7 @@ mod tests {
                 "test": {"error": error},
                 "measure": {
                     "name": "of the test images wrong",
-                    "value": error, "guessing": 0.9, "best": 0.0, "is_share": true,
+                    "value": error, "less_is_better": true, "is_share": true,
                 },
             })
         };

@@ -198,6 +198,7 @@ impl Experiment for Settings {
             value: 1.0 - measures.exact,
             guessing: 1.0 - 0.5_f64.powi(self.bits as i32),
             best: Some(0.0),
+            less_is_better: true,
             is_share: true,
         }
     }

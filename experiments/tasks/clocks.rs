@@ -189,6 +189,7 @@ impl Experiment for Settings {
             value: figures.slow.error,
             guessing: figures.slow.guessing,
             best: Some(0.0),
+            less_is_better: true,
             is_share: true,
         }
     }

@@ -108,6 +108,7 @@ impl Experiment for Settings<Copy> {
             value: figures.longest as f64,
             guessing: 0.0,
             best: None,
+            less_is_better: false,
             is_share: false,
         }
     }

@@ -180,6 +180,7 @@ impl Experiment for Settings {
             value: figures.test.error,
             guessing: Source::GUESSING,
             best: Some(0.0),
+            less_is_better: true,
             is_share: true,
         }
     }

@@ -203,6 +203,7 @@ impl Experiment for Settings<Rows> {
             value: figures.test.error,
             guessing: Source::GUESSING,
             best: Some(0.0),
+            less_is_better: true,
             is_share: true,
         }
     }

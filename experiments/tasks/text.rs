@@ -214,7 +214,8 @@ impl Experiment for Settings<Text> {
             name: "bits for a character of the test text",
             value: figures.bits_per_character.test,
             guessing: figures.guessing,
-            best: Some(figures.optimum.unwrap_or(0.0)),
+            best: figures.optimum,
+            less_is_better: true,
             is_share: false,
         }
     }

@@ -80,7 +80,7 @@ pub struct Scalars {
     /// The same of its auxiliary task.
     pub auxiliary_losses: Vec<Option<f64>>,
     /// What all learning rates were multiplied by in the last step, as the plan's
-    /// [drops](super::Plan::drops) have it.
+    /// [schedule](super::Plan::rates) has it.
     pub rate_factor: f64,
 }
 

@@ -1,0 +1,32 @@
+//! The results of runs in their folders.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+
+/// What a run, and a call of several, has in its folder when it has come to its end: the object that
+/// `--format json` prints of it.
+pub const FILE: &str = "results.json";
+
+/// Writes those of a run, or of a call, to its folder.
+pub fn write(folder: &Path, report: &impl Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string(report)? + "\n";
+    Ok(dni::run::write_atomically(
+        &folder.join(FILE),
+        text.as_bytes(),
+    )?)
+}
+
+/// Removes those of before, which are not those of a run that begins or goes on.
+pub fn remove(folder: &Path) -> anyhow::Result<()> {
+    let path = folder.join(FILE);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove '{}'", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
