@@ -25,10 +25,17 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
+/// Buffers of the kernel that takes most. The standard lets an adapter have fewer; those of today
+/// have many more.
+const MOST_BUFFERS: u32 = 9;
+
 /// Whether a tensor lies where these kernels run, without a tape and in the numbers they are for.
 pub(crate) fn suits<const D: usize>(tensor: &Tensor<D>) -> bool {
-    let primitive = tensor.clone().try_into_primitive::<Cube>();
-    primitive.is_ok_and(|tensor| tensor.dtype == DType::F32)
+    let Ok(tensor) = tensor.clone().try_into_primitive::<Cube>() else {
+        return false;
+    };
+    let bindings = tensor.client.properties().hardware.max_bindings;
+    tensor.dtype == DType::F32 && bindings >= MOST_BUFFERS
 }
 
 /// The values of a tensor on an adapter, row after row.
