@@ -128,7 +128,8 @@ function texts(groups) {
 function unfinished(groups) {
   const runs = groups.flatMap((group) => group.runs);
   const open = runs.filter((run) => !run.finished).length;
-  return open ? sentence(`${open} of ${counted(runs.length, "run")} ${open === 1 ? "is" : "are"} not finished.`) : undefined;
+  const which = runs.length === 1 ? "The run" : `${open} of ${runs.length} runs`;
+  return open ? sentence(`${which} ${open === 1 ? "is" : "are"} not finished.`) : undefined;
 }
 
 function answer(task) {
