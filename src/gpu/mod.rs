@@ -42,7 +42,7 @@ pub(crate) fn suits<const D: usize>(tensor: &Tensor<D>) -> bool {
 ///
 /// A clone shares them.
 #[derive(Clone)]
-pub(crate) struct Buffer(CubeTensor);
+pub(crate) struct Buffer(Box<CubeTensor>);
 
 impl Buffer {
     /// Those of a tensor where they lie; copied if they are not row after row.
@@ -52,9 +52,8 @@ impl Buffer {
     /// If the tensor does not [suit](suits).
     pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
         let tensor = tensor.try_into_primitive::<Cube>();
-        Self(into_contiguous(tensor.expect(
-            "kernels for adapters are given what lies on an adapter",
-        )))
+        let tensor = tensor.expect("kernels for adapters are given what lies on an adapter");
+        Self(Box::new(into_contiguous(tensor)))
     }
 
     /// The same, to be written to: copied if another tensor shares them.
@@ -62,30 +61,24 @@ impl Buffer {
         let Self(tensor) = Self::of(tensor);
         Self(match tensor.can_mut() {
             true => tensor,
-            false => tensor.copy(),
+            false => Box::new(tensor.copy()),
         })
     }
 
     /// New ones where these lie, to be written.
     pub fn new_beside<const D: usize>(&self, shape: [usize; D]) -> Self {
-        let Self(tensor) = self;
-        Self(empty_device_contiguous_dtype(
-            tensor.client.clone(),
-            tensor.device.clone(),
-            Shape::from(shape),
-            DType::F32,
-        ))
+        self.new_of(Shape::from(shape))
     }
 
     /// As many new ones, to be written.
     fn new_like(&self) -> Self {
-        let Self(tensor) = self;
-        Self(empty_device_contiguous_dtype(
-            tensor.client.clone(),
-            tensor.device.clone(),
-            tensor.meta.shape().clone(),
-            DType::F32,
-        ))
+        self.new_of(self.0.meta.shape().clone())
+    }
+
+    fn new_of(&self, shape: Shape) -> Self {
+        let (client, device) = (self.0.client.clone(), self.0.device.clone());
+        let tensor = empty_device_contiguous_dtype(client, device, shape, DType::F32);
+        Self(Box::new(tensor))
     }
 
     /// How many they are.
@@ -95,7 +88,7 @@ impl Buffer {
 
     /// A tensor of them.
     pub fn into_tensor<const D: usize>(self) -> Tensor<D> {
-        Tensor::from_primitive::<Cube>(self.0)
+        Tensor::from_primitive::<Cube>(*self.0)
     }
 
     /// What runs kernels on them.
@@ -105,7 +98,7 @@ impl Buffer {
 
     /// As a kernel takes them.
     fn arg(&self) -> BufferArg {
-        self.0.clone().into_buffer_arg()
+        (*self.0).clone().into_buffer_arg()
     }
 }
 
