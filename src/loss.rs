@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Data};
 use crate::message::{cut, receive};
-use crate::pass::beside;
+use crate::place::carry;
 
 /// What is minimised: a loss for each row of an output, by what that row should have been.
 ///
@@ -183,12 +183,7 @@ impl Objective {
         let gradient = self.loss.gradient_of_each(output, target);
         let gradient = self.reduction.apply(gradient);
         match &batch.weights {
-            Some(weights) => {
-                let [rows, _] = gradient.dims();
-                let weights = weights_of(weights, rows);
-                let weights = beside(weights.unsqueeze_dim(1), &gradient);
-                gradient * weights
-            }
+            Some(weights) => gradient.clone() * weights_of(weights, &gradient).unsqueeze_dim(1),
             None => gradient,
         }
     }
@@ -198,12 +193,8 @@ impl Objective {
     pub fn mean(&self, output: Tensor<2>, batch: &Batch) -> Tensor<1> {
         let target = batch.target.clone().on(&output.device());
         let losses = self.loss.of_each(output, target);
-        let [rows] = losses.dims();
         let losses = match &batch.weights {
-            Some(weights) => {
-                let weights = weights_of(weights, rows);
-                weights.to_device(&losses.device()) * losses
-            }
+            Some(weights) => losses.clone() * weights_of(weights, &losses),
             None => losses,
         };
         losses.mean()
@@ -216,16 +207,17 @@ impl Objective {
     }
 }
 
-/// The weight of each row.
+/// The weight of each row of what is weighed, where that lies.
 ///
 /// # Panics
 ///
-/// If there are not `rows` of them.
-fn weights_of(weights: &Tensor<2>, rows: usize) -> Tensor<1> {
+/// If there are not as many of them.
+fn weights_of<const D: usize>(weights: &Tensor<2>, weighed: &Tensor<D>) -> Tensor<1> {
     let [batch, items] = weights.dims();
+    let rows = weighed.dims()[0];
     assert!(
         batch * items == rows,
         "an output of {rows} rows needs as many weights, not {batch} times {items}"
     );
-    weights.clone().reshape([rows])
+    carry(weights.clone().reshape([rows]), &weighed.device())
 }

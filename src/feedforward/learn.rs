@@ -58,7 +58,7 @@ impl Learner for Chain {
     type Schedule = Lessons;
 
     fn learn(&mut self, batch: Batch, lessons: &Lessons, step: usize) -> Figures {
-        let answered = batch.clone().off_tape();
+        let answered = batch.clone();
         let learners = lessons.learners(step, self.sections.len());
         let done = match lessons.warms_up(step) {
             true => self.warm_up_step(batch, &learners),
