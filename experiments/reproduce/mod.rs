@@ -12,6 +12,8 @@ mod peer;
 mod race;
 mod scope;
 mod study;
+#[cfg(test)]
+mod tests;
 mod track;
 
 use std::fmt::Write as _;

@@ -1,0 +1,125 @@
+//! The tables of the program are whole, and the page has what they make.
+
+use std::collections::BTreeSet;
+
+use clap::Parser;
+
+use super::block;
+use super::call::{Call, Work};
+use super::claim::Place;
+use super::data::tables;
+use super::scope::Scope;
+use super::study::{Cell, Figure, NOT_REACHED, Samples, Study};
+use crate::Cli;
+
+const SCOPES: [Scope; 3] = [Scope::Quick, Scope::Standard, Scope::Paper];
+const PAGE: &str = include_str!("../README.md");
+
+#[test]
+fn every_table_is_whole() {
+    for (table, scope) in tables().iter().flat_map(|table| SCOPES.map(|s| (table, s))) {
+        let (study, about) = (table.study(scope), format!("{}, {scope:?}", table.name));
+        let folders: BTreeSet<&str> = study.calls.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(folders.len(), study.calls.len(), "{about}");
+        for call in &study.calls {
+            let trial = match &call.work {
+                Work::Training { methods, .. } => Some(call.trial(&methods[0], 8)),
+                Work::Timing { .. } => None,
+                // It has flags of its own.
+                Work::Peer { .. } => continue,
+            };
+            for call in [Some(call), trial.as_ref()].into_iter().flatten() {
+                let line = format!("dni {call}");
+                assert!(!line.contains(['{', '}']), "{about}: {line}");
+                let parsed = Cli::try_parse_from(line.split(' '));
+                assert!(parsed.is_ok(), "{about}: {line}");
+            }
+        }
+        assert!(!study.rows.is_empty(), "{about}");
+        for row in &study.rows {
+            assert_eq!(row.cells.len(), study.columns.len(), "{about}");
+        }
+        let figures = study.figures();
+        let are_taken: BTreeSet<_> = figures.flat_map(Figure::depends_on).collect();
+        assert_eq!(
+            are_taken.len(),
+            study.calls.len(),
+            "{about}: calls without a figure"
+        );
+        // Figures of 0 everywhere are there to be compared.
+        let text = study.render(scope, &samples(&study, |_| vec![0.0]));
+        assert!(text.contains("reached"), "{about}");
+    }
+}
+
+fn samples(study: &Study, values: impl Fn(Place) -> Vec<f64>) -> Samples {
+    let rows = study.rows.iter().enumerate().map(|(row, own)| {
+        let cells = own.cells.iter().enumerate();
+        let values = |(i, cell): (usize, &Cell)| cell.figure.as_ref().map(|_| values((row, i)));
+        cells.map(values).collect()
+    });
+    rows.collect()
+}
+
+/// The tables in experiments/README.md have the form that the command writes, with verdicts that
+/// follow from their figures, and the page has the command lines of every run, or of a race that of
+/// all.
+#[test]
+fn the_page_has_what_the_command_writes() {
+    let (mut found, mut wrong) = (0, String::new());
+    for table in tables()
+        .iter()
+        .filter(|table| PAGE.contains(&block::begin(&table.name)))
+    {
+        found += 1;
+        let study = table.study(Scope::Standard);
+        // Of the many runs of a race the command itself says which it makes.
+        let lines: Vec<String> = match study.is_race() {
+            true => vec![format!("reproduce {}", table.name)],
+            false => study.calls.iter().map(Call::to_string).collect(),
+        };
+        for line in lines {
+            let line = format!("$ cargo run -- {line}\n");
+            assert!(PAGE.contains(&line), "{} needs the line {line}", table.name);
+        }
+        let block = block::find(PAGE, &table.name).expect("the page has a place for it");
+        let values = |place| values_of(&study, block, place);
+        let expected = study.render(Scope::Standard, &samples(&study, values));
+        if block.trim() != expected.trim() {
+            wrong += &format!("{}\n{expected}\n", block::begin(&table.name));
+        }
+    }
+    assert!(wrong.is_empty(), "the page should have:\n{wrong}");
+    assert!(found >= 4, "the page has lost its tables");
+}
+
+/// Figures of which a cell of a table in the page could be the summary.
+fn values_of(study: &Study, block: &str, (row, column): Place) -> Vec<f64> {
+    let lines: Vec<&str> = block.lines().filter(|l| l.starts_with('|')).collect();
+    let cells: Vec<&str> = lines[row + 2].split('|').map(str::trim).collect();
+    let apart = if study.table.published.is_some() {
+        2
+    } else {
+        1
+    };
+    let cell = cells[2 + apart * column];
+    if cell == NOT_REACHED {
+        return vec![f64::INFINITY];
+    }
+    let parse = |text: &str| -> f64 { text.trim().parse().expect(cell) };
+    if let Some((_, each)) = cell.split_once('(') {
+        return each.trim_end_matches(')').split(',').map(parse).collect();
+    }
+    let (_, count) = block.split_once("n = ").expect("the caption says how many");
+    let count: String = count.chars().take_while(char::is_ascii_digit).collect();
+    let count = parse(&count) as usize;
+    let Some((mean, deviation)) = cell.split_once('±') else {
+        return vec![parse(cell); count];
+    };
+    let (mean, deviation) = (parse(mean), parse(deviation));
+    let mut values = vec![mean; count];
+    let apart = deviation * ((count - 1) as f64 / 2.0).sqrt();
+    values[0] -= apart;
+    values[count - 1] += apart;
+    values
+}
