@@ -16,7 +16,7 @@ use dni::data::{Stream, generator};
 use dni::run::RunFolder;
 use dni::train::{Event, Listener, Plan, Progress, Task, train};
 use dni::{
-    Batch, Chain, Credit, DenseConfig, Interface, Lessons, LinearSynthesizerConfig, Loss,
+    Batch, Chain, ChainSchedule, Credit, DenseConfig, Interface, LinearSynthesizerConfig, Loss,
     Optimizer, Quality, backend,
 };
 
@@ -106,7 +106,7 @@ impl Case {
             target,
         ));
         let half = self.steps / 2;
-        let plan: Plan<Lessons> = Plan {
+        let plan: Plan<ChainSchedule> = Plan {
             record_every: if is_recorded { self.record_every } else { half },
             compare_every: is_recorded.then_some(self.compare_every),
             ..Plan::new(self.steps, Credit::Synthetic)

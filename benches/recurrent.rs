@@ -132,7 +132,7 @@ fn window(device: &Device) -> Window {
     };
     let sequence = |inputs| Sequence {
         inputs,
-        keeps: None,
+        keep_mask: None,
     };
     Window {
         sequence: sequence(one_hot(WINDOW, &character)),

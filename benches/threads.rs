@@ -21,9 +21,9 @@ use burn::tensor::{Device, Distribution, Tensor};
 use dni::data::{Stream, generator};
 use dni::threaded::{Report, Threaded, even_split, section_times};
 use dni::{
-    Batch, Chain, Credit, DenseConfig, Init, Input, Interface, LeastSquaresSynthesizerConfig,
-    Lessons, LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, LrSchedule, Optimizer, Pass,
-    Section, backend,
+    Batch, Chain, ChainSchedule, Credit, DenseConfig, Init, Input, Interface,
+    LeastSquaresSynthesizerConfig, LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig,
+    LrSchedule, Optimizer, Pass, Section, backend,
 };
 
 use common::Times;
@@ -216,8 +216,8 @@ impl Runner {
                 Self::Alone(chain, credit, pool.expect("threads can be started"))
             }
             Schedule::Workers(workers) => {
-                let (lessons, device) = (Credit::Synthetic.into(), batch.input.device());
-                let times = section_times(&chain, batch, &lessons, &device);
+                let (schedule, device) = (Credit::Synthetic.into(), batch.input.device());
+                let times = section_times(&chain, batch, &schedule, &device);
                 let times = vec![times.expect("sections can be timed"); workers];
                 let split = even_split(&times).expect("there are enough sections");
                 let threaded = Threaded::new(chain, &split).expect("the split is right");
@@ -236,8 +236,8 @@ impl Runner {
                 }
             }),
             Self::Workers(threaded) => {
-                let lessons = Lessons::from(Credit::Synthetic);
-                let done = threaded.train(0..steps, &lessons, &LrSchedule::default(), |_| {
+                let schedule = ChainSchedule::from(Credit::Synthetic);
+                let done = threaded.train(0..steps, &schedule, &LrSchedule::default(), |_| {
                     batch.clone()
                 });
                 done.expect("no worker fails");

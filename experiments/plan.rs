@@ -220,7 +220,7 @@ struct Case {
     learner: Threaded,
     credit: Credit,
     steps: usize,
-    /// What a burst takes beyond its steps.
+    /// What a chunk takes beyond its steps.
     beyond: Duration,
     /// Seconds of a step, in every repetition.
     measured: Vec<f64>,
@@ -276,10 +276,10 @@ fn check(
                 case.method, args.repetitions
             ));
             let start = Instant::now();
-            let (steps, lessons) = (0..case.steps, case.credit.into());
+            let (steps, schedule) = (0..case.steps, case.credit.into());
             let train = |_| batch.clone();
             case.learner
-                .train(steps, &lessons, &LrSchedule::default(), train)?;
+                .train(steps, &schedule, &LrSchedule::default(), train)?;
             let took = start.elapsed().saturating_sub(case.beyond);
             case.measured.push(took.as_secs_f64() / case.steps as f64);
         }
@@ -316,7 +316,7 @@ fn locked_case(
     }
 }
 
-/// What waits at the end of a burst only: for all that is under way.
+/// What waits at the end of a chunk only: for all that is under way.
 fn unlocked_case(
     method: &'static str,
     learner: Threaded,

@@ -11,7 +11,7 @@ use dni::threaded::{
     Link, Report, Sharing, Threaded, check_split, even_split, locked_times, section_times, traffic,
 };
 use dni::train::{Notes, Plan, Progress, Task};
-use dni::{Backend, Batch, Chain, Lessons, Place, Quality};
+use dni::{Backend, Batch, Chain, ChainSchedule, Place, Quality};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{Misuse, positive, whole};
@@ -180,7 +180,7 @@ impl Workers {
     }
 
     /// Makes a plan, of records up to `most` steps apart, one that they can keep.
-    pub fn adapt(&self, plan: &mut Plan<Lessons>, run: &Common<Method>, most: usize) {
+    pub fn adapt(&self, plan: &mut Plan<ChainSchedule>, run: &Common<Method>, most: usize) {
         if self.are_wanted() {
             // All of them must come to the same step for a record.
             plan.record_every = plan.record_every.max(most / 2);
@@ -332,7 +332,7 @@ impl Workers {
         run: &Run<S>,
         chain: (Chain, &[usize]),
         task: &mut impl Task<Chain>,
-        mut plan: Plan<Lessons>,
+        mut plan: Plan<ChainSchedule>,
         devices: &[Device],
     ) -> anyhow::Result<(Chain, Progress, Report)> {
         let first = task.batch(0);
@@ -361,7 +361,7 @@ impl Workers {
         &self,
         (chain, sections): (Chain, &[usize]),
         batch: &Batch,
-        (method, lessons): (Method, &Lessons),
+        (method, schedule): (Method, &ChainSchedule),
         devices: &[Device],
         kernel_threads: usize,
     ) -> dni::Result<Hired> {
@@ -370,7 +370,7 @@ impl Workers {
                 threaded: Threaded::data_parallel(chain, self.count())?,
                 shares: in_words(self.count(), "all layers and a share of every batch each"),
             },
-            _ => self.share_out((chain, sections), batch, (method, lessons), devices)?,
+            _ => self.share_out((chain, sections), batch, (method, schedule), devices)?,
         };
         hired.threaded = hired.threaded.with_kernel_threads(kernel_threads)?;
         if let Some(link) = self.link {
@@ -384,7 +384,7 @@ impl Workers {
         &self,
         (mut chain, sections): (Chain, &[usize]),
         batch: &Batch,
-        way: (Method, &Lessons),
+        way: (Method, &ChainSchedule),
         devices: &[Device],
     ) -> dni::Result<Hired> {
         let by_split = self.split.as_ref();
@@ -437,7 +437,7 @@ fn place(text: &str) -> Result<Place, String> {
 fn worker_times(
     chain: &Chain,
     batch: &Batch,
-    (method, lessons): (Method, &Lessons),
+    (method, schedule): (Method, &ChainSchedule),
     devices: &[Device],
 ) -> dni::Result<Vec<Vec<Duration>>> {
     let mut times: Vec<Vec<Duration>> = Vec::with_capacity(devices.len());
@@ -452,7 +452,7 @@ fn worker_times(
                     .map(|(forward, backward)| forward + backward)
                     .collect()
             }
-            None => section_times(chain, batch, lessons, device)?,
+            None => section_times(chain, batch, schedule, device)?,
         });
     }
     Ok(times)

@@ -169,7 +169,7 @@ impl Interface {
     }
 
     /// Gives the section above synthetic inputs while it trains by synthetic credit, so that it
-    /// does not wait for those below: complete unlock. In a [warm-up](crate::Lessons::warm_up) the
+    /// does not wait for those below: complete unlock. In a [warm-up](crate::ChainSchedule::warm_up) the
     /// model learns without being applied; under other credits it rests.
     pub fn with_input_model(mut self, model: InputModel) -> Self {
         self.input_model = Some(model);
@@ -377,11 +377,11 @@ impl Interface {
         }
     }
 
-    /// See [`AnyTrained::settle`].
-    pub(crate) fn settle(&mut self) {
-        self.synthesizer.settle();
+    /// See [`AnyTrained::sync_statistics`].
+    pub(crate) fn sync_statistics(&mut self) {
+        self.synthesizer.sync_statistics();
         if let Some(model) = &mut self.input_model {
-            model.model_mut().settle();
+            model.model_mut().sync_statistics();
         }
     }
 

@@ -215,7 +215,7 @@ pub use batch::{Batch, Data};
 pub use clocks::{ClockStates, Clocks, FastNetwork, Feedback, SlowNetwork, Span, SpanStep};
 pub use credit::Credit;
 pub use error::{Error, Result};
-pub use feedforward::{Chain, Lessons, SectionMut, Step};
+pub use feedforward::{Chain, ChainSchedule, SectionMut, Step};
 pub use init::Init;
 pub use interface::{Contract, FutureTerms, Interface, Prediction, TargetScale};
 pub use loss::{Loss, LossFunction, Reduction};

@@ -138,7 +138,7 @@ pub(crate) trait AnyTrained: Send {
 
     /// Brings running statistics up to date. Batch norm keeps the newest ones by the thread that
     /// made them, and another thread that went on from there would miss them.
-    fn settle(&mut self);
+    fn sync_statistics(&mut self);
 
     /// Whether every parameter is a finite number, as far as there are any.
     fn is_finite(&self) -> bool;
@@ -219,7 +219,7 @@ impl<M: Module + 'static> AnyTrained for Trained<M> {
         self.optimizer.set_rate_factor(factor);
     }
 
-    fn settle(&mut self) {
+    fn sync_statistics(&mut self) {
         self.module = self.module.take().map(|module| module.valid());
     }
 
@@ -243,7 +243,7 @@ impl<M: Module + 'static> AnyTrained for Trained<M> {
         if self.home.is_none() {
             return Ok(());
         }
-        self.settle();
+        self.sync_statistics();
         self.module = self.module.take().map(|module| module.to_device(device));
         self.home = Some(device.clone().without_autodiff());
         self.optimizer.move_to(device)

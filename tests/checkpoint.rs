@@ -20,7 +20,7 @@ use dni::optimizer::{Constants, UpdateRule};
 use dni::run::{Checkpoint, RunFolder};
 use dni::train::{Event, Listener, Notes, Outcome, Plan, Progress, Task, train};
 use dni::{
-    Activation, Backend, Batch, Chain, Credit, Dense, DenseConfig, Error, Interface, Lessons,
+    Activation, Backend, Batch, Chain, ChainSchedule, Credit, Dense, DenseConfig, Error, Interface,
     LinearSynthesizerConfig, Loss, MlpSynthesizerConfig, Optimizer, Reduction, TargetScale,
 };
 
@@ -118,7 +118,7 @@ impl Task<Chain> for Batches {
     }
 }
 
-fn plan(steps: usize) -> Plan<Lessons> {
+fn plan(steps: usize) -> Plan<ChainSchedule> {
     Plan {
         record_every: 1,
         check_every: 1,
@@ -152,7 +152,7 @@ impl Place {
         &self,
         chain: &mut Chain,
         task: &mut impl Task<Chain>,
-        plan: &Plan<Lessons>,
+        plan: &Plan<ChainSchedule>,
         listeners: &mut [&mut dyn Listener],
         stop: &AtomicBool,
     ) -> dni::Result<Outcome> {
@@ -167,7 +167,7 @@ impl Place {
     }
 
     /// Trains without listeners what must go well.
-    fn finish(&self, chain: &mut Chain, plan: &Plan<Lessons>, device: &Device) {
+    fn finish(&self, chain: &mut Chain, plan: &Plan<ChainSchedule>, device: &Device) {
         let stop = AtomicBool::new(false);
         let outcome = self
             .train(chain, &mut Batches::new(device), plan, &mut [], &stop)
@@ -760,9 +760,9 @@ fn in_a_warm_up_synthesizers_learn_and_sections_follow_backprop() {
     on_devices(&[Backend::Flex, Backend::Ndarray], |device, checks| {
         let run = |steps, warm_up, credit| {
             let mut chain = network(Terms::default(), 1, device);
-            let schedule = Lessons {
+            let schedule = ChainSchedule {
                 warm_up,
-                ..Lessons::from(credit)
+                ..ChainSchedule::from(credit)
             };
             let plan = Plan {
                 schedule,

@@ -151,7 +151,7 @@ fn check_recurrent(kind: &str, core: impl Core, device: &Device) {
     };
     let sequence = |seed: u64| Sequence {
         inputs: random(3, seed),
-        keeps: None,
+        keep_mask: None,
     };
     for seed in 0..10 {
         network.step(Window {

@@ -112,7 +112,7 @@ impl Kept for Recurrent {
             |steps: usize, rng: &mut _| random([2 * steps, 2], rng, device).reshape([steps, 2, 2]);
         let sequence = |steps: usize, rng: &mut _| Sequence {
             inputs: of_steps(steps, rng),
-            keeps: None,
+            keep_mask: None,
         };
         let window = Window {
             sequence: sequence(2, rng),

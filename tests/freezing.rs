@@ -201,7 +201,7 @@ fn check_core<C: Core>(name: &str, core: C, device: &Device, checks: &mut Checks
     let gradients = |core: &C| {
         let sequence = Sequence {
             inputs: inputs.clone(),
-            keeps: None,
+            keep_mask: None,
         };
         let state = Tensor::ones([BATCH, core.state_features()], device) * 0.3;
         let unrolled = core.unroll(sequence, state);

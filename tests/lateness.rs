@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use common::{bits, random, seeded, values};
-use dni::learner::{Burst, Learner};
+use dni::learner::{Chunk, Learner};
 use dni::threaded::Threaded;
 use dni::{
-    Activation, Batch, Chain, Credit, Data, Dense, DenseConfig, Init, Input, InputModel, Interface,
-    Lessons, LinearSynthesizerConfig, Loss, LossFunction, LrSchedule, Optimizer, Pass, Reduction,
-    Section, Sparse,
+    Activation, Batch, Chain, ChainSchedule, Credit, Data, Dense, DenseConfig, Init, Input,
+    InputModel, Interface, LinearSynthesizerConfig, Loss, LossFunction, LrSchedule, Optimizer,
+    Pass, Reduction, Section, Sparse,
 };
 
 const INPUTS: usize = 7;
@@ -24,8 +24,8 @@ const BATCH: usize = 6;
 const RATE: f64 = 0.01;
 const SYNTHESIZER_RATE: f64 = 0.03;
 
-/// The steps of each burst, at the end of which nothing is left behind.
-const BURSTS: [std::ops::Range<usize>; 3] = [0..13, 13..14, 14..25];
+/// The steps of each chunk, at the end of which nothing is left behind.
+const CHUNKS: [std::ops::Range<usize>; 3] = [0..13, 13..14, 14..25];
 
 fn batch(step: usize) -> Batch {
     let (rng, device) = (&mut seeded(1_000 + step as u64), &Device::flex());
@@ -122,9 +122,9 @@ impl Parts {
     /// Decoupled steps whose synthesizer and input model learn `late` steps late, with the
     /// parameters and at the rate of the step that they learn in.
     fn decoupled_steps(&mut self, late: usize, is_unlocked: bool) {
-        for burst in BURSTS {
+        for chunk in CHUNKS {
             let mut waiting = VecDeque::new();
-            for step in burst.clone() {
+            for step in chunk.clone() {
                 let (factor, batch) = (drops().factor(step), batch(step));
                 let pass = self.lower.module().pass(Input::from(batch.input.clone()));
                 let message = pass.output.clone();
@@ -139,7 +139,7 @@ impl Parts {
                 self.lower.update(gradients, factor);
                 let delta = self.upper_step(seen, &batch.target, factor);
                 waiting.push_back((batch, message, delta));
-                let all = step + 1 == burst.end;
+                let all = step + 1 == chunk.end;
                 while waiting.len() > if all { 0 } else { late } {
                     let (batch, message, delta) = waiting.pop_front().expect("one waits");
                     self.learn(batch, message, delta, factor);
@@ -190,16 +190,19 @@ fn numbers_of_parts(parts: &Parts) -> Vec<Vec<f32>> {
     numbers(parts.lower.module(), parts.upper.module(), &parts.interface)
 }
 
-/// Takes the steps of all bursts.
-fn learn(learner: &mut impl Learner<Batch = Batch, Schedule = Lessons>, lessons: &Lessons) {
-    for steps in BURSTS {
-        let burst = Burst {
+/// Takes the steps of all chunks.
+fn learn(
+    learner: &mut impl Learner<Batch = Batch, Schedule = ChainSchedule>,
+    schedule: &ChainSchedule,
+) {
+    for steps in CHUNKS {
+        let chunk = Chunk {
             steps,
-            schedule: lessons,
+            schedule: schedule,
             rates: &drops(),
             check_every: 3,
         };
-        let done = learner.learn_burst(&mut batch, &burst);
+        let done = learner.learn_chunk(&mut batch, &chunk);
         done.expect("nobody fails");
     }
 }
@@ -214,7 +217,7 @@ fn workers(chain: Chain) -> Threaded {
     Threaded::new(chain, &[1, 1]).expect("the split is right")
 }
 
-/// How late gradients are in the tests, among them as late as the longest burst and later.
+/// How late gradients are in the tests, among them as late as the longest chunk and later.
 const LATE: [usize; 6] = [0, 1, 2, 5, 13, 40];
 
 #[test]
@@ -231,10 +234,10 @@ fn what_comes_late_is_learned_as_if_it_were_of_today() {
             assert!(bits(&numbers) == bits(&expected), "{what}");
             seen.push(bits(&numbers));
         }
-        let [.., burst, later] = &seen[..] else {
+        let [.., chunk, later] = &seen[..] else {
             panic!("{seen:?}");
         };
-        assert!(burst == later, "nothing is later than the end of a burst");
+        assert!(chunk == later, "nothing is later than the end of a chunk");
         seen.dedup();
         assert_eq!(seen.len(), LATE.len() - 1, "lateness makes a difference");
     }
@@ -261,14 +264,14 @@ impl Parts {
     /// Backpropagation in which the gradient comes to the lower section `late` steps late, goes back
     /// through the pass of its own step and moves the parameters of the step that it comes in.
     fn delayed_steps(&mut self, late: usize) {
-        for burst in BURSTS {
+        for chunk in CHUNKS {
             let mut waiting = VecDeque::new();
-            for step in burst.clone() {
+            for step in chunk.clone() {
                 let (factor, batch) = (drops().factor(step), batch(step));
                 let pass = self.lower.module().pass(Input::from(batch.input));
                 let delta = self.upper_step(pass.output.clone(), &batch.target, factor);
                 waiting.push_back((pass, delta));
-                let all = step + 1 == burst.end;
+                let all = step + 1 == chunk.end;
                 while waiting.len() > if all { 0 } else { late } {
                     let (pass, delta) = waiting.pop_front().expect("one waits");
                     self.lower.update(pass.back(delta).parameters, factor);
@@ -290,9 +293,9 @@ fn delayed_gradients_move_the_parameters_of_the_step_they_come_in() {
     }
 }
 
-/// At the end of a burst nothing is late: where that is must not depend on how fast the machine is.
+/// At the end of a chunk nothing is late: where that is must not depend on how fast the machine is.
 #[test]
-fn bursts_of_late_gradients_are_as_long_on_every_machine() {
+fn chunks_of_late_gradients_are_as_long_on_every_machine() {
     let workers = || workers(Parts::new().chain(false));
     for late in [1, 4] {
         let threaded = workers().with_lateness(late);
@@ -309,20 +312,20 @@ fn bursts_of_late_gradients_are_as_long_on_every_machine() {
 fn delayed_gradients_that_are_not_late_are_backpropagation() {
     let sparse = Sparse::new(0.6, 5).expect("it is a probability");
     for sparse in [None, Some(sparse)] {
-        let lessons = |credit: Credit| Lessons {
+        let schedule = |credit: Credit| ChainSchedule {
             sparse,
             ..credit.into()
         };
         let mut locked = deep();
-        learn(&mut locked, &lessons(Credit::Backprop));
+        learn(&mut locked, &schedule(Credit::Backprop));
         let expected = probe(&locked);
         for split in [&[5][..], &[2, 3], &[1; 5], &[2, 2, 1]] {
             let mut threaded = Threaded::new(deep(), split).expect("the split is right");
-            learn(&mut threaded, &lessons(Credit::Delayed));
+            learn(&mut threaded, &schedule(Credit::Delayed));
             assert!(probe(threaded.chain()) == expected, "{split:?}, {sparse:?}");
         }
         let mut alone = deep();
-        learn(&mut alone, &lessons(Credit::Delayed));
+        learn(&mut alone, &schedule(Credit::Delayed));
         assert!(probe(&alone) == expected, "one thread, {sparse:?}");
     }
 }

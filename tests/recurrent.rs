@@ -22,7 +22,7 @@ fn sequence(steps: usize, seed: u64, device: &Device) -> Sequence {
     let inputs = random([steps * BATCH, INPUTS], &mut seeded(seed), device);
     Sequence {
         inputs: inputs.reshape([steps, BATCH, INPUTS]),
-        keeps: None,
+        keep_mask: None,
     }
 }
 
@@ -36,11 +36,11 @@ fn part(whole: &Window, from: usize, to: usize) -> Window {
     let [steps, _, _] = whole.sequence.dims();
     let slice = |from: usize, to: usize| Sequence {
         inputs: whole.sequence.inputs.clone().narrow(0, from, to - from),
-        keeps: whole
+        keep_mask: whole
             .sequence
-            .keeps
+            .keep_mask
             .clone()
-            .map(|keeps| keeps.narrow(0, from, to - from)),
+            .map(|keep_mask| keep_mask.narrow(0, from, to - from)),
     };
     Window {
         sequence: slice(from, to),
@@ -329,9 +329,9 @@ fn a_window_has_the_gradient_of_its_loss() {
     on_every_device(|device, checks| {
         let mut window = whole(4, device);
         window.weights = Some(random([4, BATCH], &mut seeded(5), device).abs());
-        let mut keeps = vec![1.0; 4 * BATCH];
-        (keeps[2 * BATCH], keeps[1], keeps[3 * BATCH + 3]) = (0.0, 0.0, 0.0);
-        window.sequence.keeps = Some(tensor(keeps, [4, BATCH], device));
+        let mut keep_mask = vec![1.0; 4 * BATCH];
+        (keep_mask[2 * BATCH], keep_mask[1], keep_mask[3 * BATCH + 3]) = (0.0, 0.0, 0.0);
+        window.sequence.keep_mask = Some(tensor(keep_mask, [4, BATCH], device));
         let state = random([BATCH, 2 * UNITS], &mut seeded(6), device);
         let with = |step: f32, direction: &[Vec<f32>]| {
             let mut net = network(device);
@@ -410,9 +410,9 @@ fn sequences_that_begin_start_anew() {
     on_every_device(|device, checks| {
         let mut sequence = whole(6, device);
         let fresh = part(&sequence, 3, 6);
-        let mut keeps = vec![1.0; 6 * BATCH];
-        keeps[3 * BATCH..4 * BATCH].fill(0.0);
-        sequence.sequence.keeps = Some(tensor(keeps, [6, BATCH], device));
+        let mut keep_mask = vec![1.0; 6 * BATCH];
+        keep_mask[3 * BATCH..4 * BATCH].fill(0.0);
+        sequence.sequence.keep_mask = Some(tensor(keep_mask, [6, BATCH], device));
         let (outputs, state) = network(device).predict(&sequence.sequence, None);
         let (expected, last) = network(device).predict(&fresh.sequence, None);
         let outputs = values(outputs.narrow(0, 3, 3));
@@ -441,13 +441,13 @@ fn one_sequence_of_a_batch_may_begin() {
         let first = whole(2, device);
         let mut second = whole(3, device);
         let state = network(device).predict(&first.sequence, None).1;
-        let mut keeps = vec![1.0; 3 * BATCH];
-        keeps[1] = 0.0;
-        second.sequence.keeps = Some(tensor(keeps, [3, BATCH], device));
+        let mut keep_mask = vec![1.0; 3 * BATCH];
+        keep_mask[1] = 0.0;
+        second.sequence.keep_mask = Some(tensor(keep_mask, [3, BATCH], device));
         let mixed = network(device)
             .predict(&second.sequence, Some(state.clone()))
             .0;
-        second.sequence.keeps = None;
+        second.sequence.keep_mask = None;
         let on = network(device).predict(&second.sequence, Some(state)).0;
         let anew = network(device).predict(&second.sequence, None).0;
         let of = |outputs: &Tensor<3>, i: usize| {
@@ -481,9 +481,9 @@ fn compare<C: Core>(name: &str, core: &C, device: &Device, checks: &mut Checks) 
         for begins in [false, true] {
             let mut sequence = sequence(steps, 4, device);
             if begins {
-                let mut keeps = vec![1.0; steps * BATCH];
-                (keeps[(steps - 1) * BATCH + 1], keeps[2]) = (0.0, 0.0);
-                sequence.keeps = Some(tensor(keeps, [steps, BATCH], device));
+                let mut keep_mask = vec![1.0; steps * BATCH];
+                (keep_mask[(steps - 1) * BATCH + 1], keep_mask[2]) = (0.0, 0.0);
+                sequence.keep_mask = Some(tensor(keep_mask, [steps, BATCH], device));
             }
             let state = random([BATCH, core.state_features()], rng, device);
             let both = [
@@ -538,16 +538,16 @@ fn differentiate<C: Core>(name: &str, core: &C, device: &Device, checks: &mut Ch
     const STEPS: usize = 3;
     let rng = &mut seeded(9);
     let mut sequence = sequence(STEPS, 4, device);
-    let mut keeps = vec![1.0; STEPS * BATCH];
-    keeps[2 * BATCH + 1] = 0.0;
-    sequence.keeps = Some(tensor(keeps, [STEPS, BATCH], device));
+    let mut keep_mask = vec![1.0; STEPS * BATCH];
+    keep_mask[2 * BATCH + 1] = 0.0;
+    sequence.keep_mask = Some(tensor(keep_mask, [STEPS, BATCH], device));
     let state = random([BATCH, core.state_features()], rng, device);
     let last = random([BATCH, core.state_features()], rng, device);
     let weights = random([STEPS * BATCH, UNITS], rng, device).reshape([STEPS, BATCH, UNITS]);
     let unrolled = |inputs: Tensor<3>| {
         let sequence = Sequence {
             inputs,
-            keeps: sequence.keeps.clone(),
+            keep_mask: sequence.keep_mask.clone(),
         };
         core.unroll(sequence, state.clone())
     };
@@ -664,7 +664,7 @@ fn delayed_bits(steps: usize, device: &Device) -> (Sequence, Vec<f32>) {
     let inputs = bits.clone().reshape([steps, STREAMS, 1]);
     let sequence = Sequence {
         inputs,
-        keeps: None,
+        keep_mask: None,
     };
     (sequence, values(bits))
 }
@@ -689,7 +689,7 @@ fn answers_beyond_the_window(future: Option<f64>, device: &Device) -> f64 {
     for from in (2..STEPS + 2).step_by(2) {
         let inputs = |from: usize, to: usize| Sequence {
             inputs: sequence.inputs.clone().narrow(0, from, to - from),
-            keeps: None,
+            keep_mask: None,
         };
         let targets = &bits[(from - 2) * STREAMS..from * STREAMS];
         let window = Window {

@@ -9,13 +9,13 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use common::{Checks, Gated, random, seeded};
 use dni::data::ImageShape;
-use dni::learner::{Burst, Learner, Network};
+use dni::learner::{Chunk, Learner, Network};
 use dni::run::Checkpoint;
 use dni::threaded::{Link, Sharing, Threaded, traffic};
 use dni::train::{Notes, Progress};
 use dni::{
-    Activation, Batch, Chain, ConvConfig, Credit, DenseConfig, Error, Init, Input, Interface,
-    Lessons, LinearSynthesizerConfig, Loss, LrSchedule, Optimizer, Pass, Reduction, Section,
+    Activation, Batch, Chain, ChainSchedule, ConvConfig, Credit, DenseConfig, Error, Init, Input,
+    Interface, LinearSynthesizerConfig, Loss, LrSchedule, Optimizer, Pass, Reduction, Section,
     Sparse,
 };
 
@@ -103,21 +103,21 @@ fn state(network: &impl Network) -> Vec<u8> {
 
 /// Takes steps under rates that drop on the way; the losses.
 fn learn(
-    learner: &mut impl Learner<Batch = Batch, Schedule = Lessons>,
-    lessons: &Lessons,
+    learner: &mut impl Learner<Batch = Batch, Schedule = ChainSchedule>,
+    schedule: &ChainSchedule,
     steps: usize,
 ) -> Vec<f32> {
     let drops = LrSchedule::drops(vec![(7, 0.5), (19, 0.1)]).expect("the drops are in order");
     let mut losses = Vec::new();
     for steps in [0..steps / 2, steps / 2..steps] {
-        let burst = Burst {
+        let chunk = Chunk {
             steps,
-            schedule: lessons,
+            schedule: schedule,
             rates: &drops,
             check_every: 3,
         };
         let done = learner
-            .learn_burst(&mut batch, &burst)
+            .learn_chunk(&mut batch, &chunk)
             .expect("nobody fails");
         let loss = |figures: &dni::learner::Figures| {
             let is_loss =
@@ -145,18 +145,18 @@ fn data_parallel(chain: Chain, workers: usize) -> Threaded {
 #[test]
 fn where_no_batch_is_split_rivals_are_backprop_bit_for_bit() {
     let mut checks = Checks::default();
-    let sparse = Lessons {
+    let sparse = ChainSchedule {
         sparse: Some(Sparse::new(0.6, 5).expect("it is a probability")),
         ..Credit::Backprop.into()
     };
     for kind in [Kind::Plain, Kind::Norm, Kind::Conv] {
-        for lessons in [Credit::Backprop.into(), sparse.clone()] {
+        for schedule in [Credit::Backprop.into(), sparse.clone()] {
             let mut alone = network(kind, adam);
-            let losses = learn(&mut alone, &lessons, 24);
+            let losses = learn(&mut alone, &schedule, 24);
             let expected = state(&alone);
             let mut same = |what: &str, mut rival: Threaded| {
-                let what = format!("{what}, {kind:?}, {:?}", lessons.sparse.is_some());
-                let found = learn(&mut rival, &lessons, 24);
+                let what = format!("{what}, {kind:?}, {:?}", schedule.sparse.is_some());
+                let found = learn(&mut rival, &schedule, 24);
                 checks.that(format!("{what}: losses"), found == losses);
                 checks.that(&what, state(&rival) == expected);
             };
@@ -183,9 +183,9 @@ fn parts_of_a_batch_make_its_gradients() {
     for reduction in [Reduction::Mean, Reduction::Sum] {
         let rate = || Optimizer::sgd(0.02);
         let network = || network(Kind::Plain, rate).with_reduction(reduction);
-        let lessons = Credit::Backprop.into();
+        let schedule = Credit::Backprop.into();
         let mut alone = network();
-        let losses = learn(&mut alone, &lessons, 6);
+        let losses = learn(&mut alone, &schedule, 6);
         let expected = answers(&alone);
         for pieces in [2, 3, BATCH] {
             for (what, mut rival) in [
@@ -193,7 +193,7 @@ fn parts_of_a_batch_make_its_gradients() {
                 ("data-parallel", data_parallel(network(), pieces)),
             ] {
                 let what = format!("{what} in {pieces}, {reduction:?}");
-                let found = learn(&mut rival, &lessons, 6);
+                let found = learn(&mut rival, &schedule, 6);
                 checks.close(format!("{what}: losses"), &found, &losses, 1e-5);
                 checks.all_close(what, &answers(rival.chain()), &expected, 1e-5);
             }
@@ -207,8 +207,8 @@ fn parts_of_a_batch_make_its_gradients() {
 #[test]
 fn batch_norm_sees_the_parts() {
     let mut checks = Checks::default();
-    let lessons = Credit::Backprop.into();
-    let losses = |mut learner: Threaded| learn(&mut learner, &lessons, 6);
+    let schedule = Credit::Backprop.into();
+    let losses = |mut learner: Threaded| learn(&mut learner, &schedule, 6);
     let whole = losses(pipeline(network(Kind::Norm, sgd), &[4], 1));
     let piped = losses(pipeline(network(Kind::Norm, sgd), &[2, 2], 3));
     let shared = losses(data_parallel(network(Kind::Norm, sgd), 3));
@@ -218,7 +218,7 @@ fn batch_norm_sees_the_parts() {
     checks.finish();
 }
 
-/// How long a learner takes for some steps, one burst.
+/// How long a learner takes for some steps, one chunk.
 fn time(learner: &mut Threaded, credit: Credit, steps: usize) -> Duration {
     let start = Instant::now();
     let done = learner.train(0..steps, &credit.into(), &LrSchedule::default(), batch);

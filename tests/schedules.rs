@@ -6,8 +6,8 @@ use burn::tensor::{Device, Tensor};
 use common::{Notes, Watched, on_every_device, random, seeded, values};
 use dni::learner::{Figure, Learner};
 use dni::{
-    Activation, Batch, Chain, Credit, Dense, DenseConfig, Init, InputModel, Interface, Lessons,
-    LinearSynthesizerConfig, Loss, Optimizer, Sparse,
+    Activation, Batch, Chain, ChainSchedule, Credit, Dense, DenseConfig, Init, InputModel,
+    Interface, LinearSynthesizerConfig, Loss, Optimizer, Sparse,
 };
 
 const SIZES: [usize; 4] = [3, 5, 4, 2];
@@ -297,16 +297,16 @@ fn input_models_rest_under_other_credits() {
 fn input_models_learn_in_a_warm_up_without_being_applied() {
     on_every_device(|device, checks| {
         let batch = batch(1, device);
-        let lessons = Lessons {
+        let schedule = ChainSchedule {
             warm_up: 60,
-            ..Lessons::from(Credit::Synthetic)
+            ..ChainSchedule::from(Credit::Synthetic)
         };
         let mut with = Net::new(device, Some(learning_models(device)), 0.01);
         let mut without = Net::new(device, None, 0.01);
         let mut losses = Vec::new();
-        for step in 0..lessons.warm_up {
-            let figures = with.chain.learn(batch.clone(), &lessons, step);
-            without.chain.learn(batch.clone(), &lessons, step);
+        for step in 0..schedule.warm_up {
+            let figures = with.chain.learn(batch.clone(), &schedule, step);
+            without.chain.learn(batch.clone(), &schedule, step);
             let of_models = figures
                 .into_iter()
                 .filter(|(figure, _)| matches!(figure, Figure::InputModel(_)));
@@ -318,11 +318,11 @@ fn input_models_learn_in_a_warm_up_without_being_applied() {
         checks.that("sections and synthesizers", same);
 
         let mut sparse = Net::new(device, Some(learning_models(device)), 0.01);
-        let lessons = Lessons {
+        let schedule = ChainSchedule {
             sparse: Some(Sparse::new(1e-9, 1).expect("it is a probability")),
-            ..lessons
+            ..schedule
         };
-        let figures = sparse.chain.learn(batch.clone(), &lessons, 0);
+        let figures = sparse.chain.learn(batch.clone(), &schedule, 0);
         let rests = figures
             .iter()
             .all(|(figure, _)| !matches!(figure, Figure::InputModel(_)));

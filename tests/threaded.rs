@@ -15,14 +15,14 @@ use burn::tensor::{Device, Tensor};
 use common::program::PATIENCE;
 use common::{Gated, on_devices, random, seeded, values};
 use dni::data::ImageShape;
-use dni::learner::{Burst, Doing, Learner, Network};
+use dni::learner::{Chunk, Doing, Learner, Network};
 use dni::run::{Checkpoint, RunFolder};
 use dni::threaded::{Threaded, even_split, section_times};
 use dni::train::{Notes, Outcome, Plan, Progress, Task, train};
 use dni::{
-    Activation, Backend, Batch, Chain, ConvConfig, Credit, Dense, DenseConfig, Error, Init, Input,
-    InputModel, Interface, Lessons, LinearSynthesizerConfig, Loss, LrSchedule, Optimizer, Pass,
-    Pool, Section, Sparse, Synthesizer, TargetScale,
+    Activation, Backend, Batch, Chain, ChainSchedule, ConvConfig, Credit, Dense, DenseConfig,
+    Error, Init, Input, InputModel, Interface, LinearSynthesizerConfig, Loss, LrSchedule,
+    Optimizer, Pass, Pool, Section, Sparse, Synthesizer, TargetScale,
 };
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
@@ -127,16 +127,19 @@ fn state(network: &impl Network) -> Vec<u8> {
 }
 
 /// Takes steps under rates that drop on the way.
-fn learn(learner: &mut impl Learner<Batch = Batch, Schedule = Lessons>, lessons: &Lessons) {
+fn learn(
+    learner: &mut impl Learner<Batch = Batch, Schedule = ChainSchedule>,
+    schedule: &ChainSchedule,
+) {
     let drops = LrSchedule::drops(vec![(7, 0.5), (19, 0.1)]).expect("the drops are in order");
     for steps in [0..13, 13..14, 14..25] {
-        let burst = Burst {
+        let chunk = Chunk {
             steps,
-            schedule: lessons,
+            schedule: schedule,
             rates: &drops,
             check_every: 3,
         };
-        let done = learner.learn_burst(&mut |step| batch(step, &Device::flex()), &burst);
+        let done = learner.learn_chunk(&mut |step| batch(step, &Device::flex()), &chunk);
         done.expect("nobody fails");
     }
 }
@@ -145,23 +148,23 @@ fn learn(learner: &mut impl Learner<Batch = Batch, Schedule = Lessons>, lessons:
 /// and its running statistics are those of the locked schedule.
 #[test]
 fn without_slack_it_is_the_locked_schedule_bit_for_bit() {
-    let sparse = |lessons: Lessons| Lessons {
+    let sparse = |schedule: ChainSchedule| ChainSchedule {
         sparse: Some(Sparse::new(0.6, 5).expect("it is a probability")),
-        ..lessons
+        ..schedule
     };
     on_devices(&[Backend::Flex], |device, checks| {
         for kind in [Kind::Dense, Kind::Unlocked, Kind::Conv] {
             for credit in [Credit::Synthetic, Credit::None] {
-                for lessons in [credit.into(), sparse(credit.into())] {
+                for schedule in [credit.into(), sparse(credit.into())] {
                     let mut locked = network(kind, device);
-                    learn(&mut locked, &lessons);
+                    learn(&mut locked, &schedule);
                     let expected = state(&locked);
                     for split in [&[5][..], &[2, 3], &[4, 1], &[1, 4], &[1; 5], &[2, 2, 1]] {
-                        let what = format!("{kind:?}, {lessons:?}, {split:?}");
+                        let what = format!("{kind:?}, {schedule:?}, {split:?}");
                         let threaded = Threaded::new(network(kind, device), split);
                         let threaded = threaded.and_then(|threaded| threaded.with_queue(1));
                         let mut threaded = threaded.expect("the split is right");
-                        learn(&mut threaded, &lessons);
+                        learn(&mut threaded, &schedule);
                         checks.that(&what, state(&threaded) == expected);
                         let staleness = &threaded.report().staleness;
                         let most = staleness.iter().map(|s| s.most).max();
@@ -177,13 +180,13 @@ fn without_slack_it_is_the_locked_schedule_bit_for_bit() {
 #[test]
 fn by_default_timing_makes_no_difference() {
     on_devices(&[Backend::Flex], |device, checks| {
-        let lessons = Credit::Synthetic.into();
+        let schedule = Credit::Synthetic.into();
         let mut locked = network(Kind::Dense, device);
-        learn(&mut locked, &lessons);
+        learn(&mut locked, &schedule);
         for split in [[2, 3], [1, 4]] {
             let threaded = Threaded::new(network(Kind::Dense, device), &split);
             let mut threaded = threaded.expect("the split is right");
-            learn(&mut threaded, &lessons);
+            learn(&mut threaded, &schedule);
             checks.that(format!("{split:?}"), state(&threaded) == state(&locked));
         }
     });
@@ -193,7 +196,7 @@ fn by_default_timing_makes_no_difference() {
 #[test]
 fn a_factor_of_the_rates_stays_and_drops_come_on_top() {
     on_devices(&[Backend::Flex], |device, checks| {
-        let lessons: Lessons = Credit::Synthetic.into();
+        let schedule: ChainSchedule = Credit::Synthetic.into();
         let drops = LrSchedule::drops(vec![(4, 0.5)]).expect("the drops are in order");
         let chain = |factor| {
             let mut chain = network(Kind::Unlocked, device);
@@ -206,22 +209,22 @@ fn a_factor_of_the_rates_stays_and_drops_come_on_top() {
             expected.step(batch(step, device), Credit::Synthetic);
         }
         let mut locked = chain(0.1);
-        let burst = Burst {
+        let chunk = Chunk {
             steps: 0..8,
-            schedule: &lessons,
+            schedule: &schedule,
             rates: &drops,
             check_every: 1,
         };
-        let done = locked.learn_burst(&mut |step| batch(step, device), &burst);
+        let done = locked.learn_chunk(&mut |step| batch(step, device), &chunk);
         done.expect("nothing goes wrong");
         let threaded = Threaded::new(chain(0.1), &[2, 3]);
         let mut threaded = threaded.expect("the split is right");
-        let done = threaded.train(0..8, &lessons, &drops, |step| batch(step, device));
+        let done = threaded.train(0..8, &schedule, &drops, |step| batch(step, device));
         done.expect("nothing goes wrong");
         checks.that("the chain's steps", state(&locked) == state(&expected));
         checks.that("the workers' steps", state(&threaded) == state(&expected));
         let mut whole = chain(1.0);
-        let done = whole.learn_burst(&mut |step| batch(step, device), &burst);
+        let done = whole.learn_chunk(&mut |step| batch(step, device), &chunk);
         done.expect("nothing goes wrong");
         checks.that(
             "a factor changes something",
@@ -230,7 +233,7 @@ fn a_factor_of_the_rates_stays_and_drops_come_on_top() {
     });
 }
 
-/// A timeline has a few steps from the middle of a burst: every section and interface once in each,
+/// A timeline has a few steps from the middle of a chunk: every section and interface once in each,
 /// one after another on every worker.
 #[test]
 fn timelines_say_what_workers_did() {
@@ -238,8 +241,8 @@ fn timelines_say_what_workers_did() {
         let threaded = Threaded::new(network(Kind::Dense, device), &[2, 3]);
         let mut threaded = threaded.expect("the split is right");
         checks.that("nothing at first", threaded.timeline().is_empty());
-        let lessons = Credit::Synthetic.into();
-        let trained = threaded.train(0..20, &lessons, &LrSchedule::default(), |step| {
+        let schedule = Credit::Synthetic.into();
+        let trained = threaded.train(0..20, &schedule, &LrSchedule::default(), |step| {
             batch(step, device)
         });
         trained.expect("nothing goes wrong");
@@ -459,7 +462,7 @@ fn no_message_is_lost_or_doubled_whatever_the_timing() {
              {sparse:?}"
         );
         let (chain, traces) = relays(sections, is_unlocked, seed);
-        let lessons = Lessons {
+        let schedule = ChainSchedule {
             sparse,
             ..Credit::Synthetic.into()
         };
@@ -467,7 +470,7 @@ fn no_message_is_lost_or_doubled_whatever_the_timing() {
         let report = in_time(move || {
             let threaded = Threaded::new(chain, &split).and_then(|t| t.with_queue(queue));
             let mut threaded = threaded.expect("the split is right");
-            let figures = threaded.train(0..steps, &lessons, &LrSchedule::default(), |step| {
+            let figures = threaded.train(0..steps, &schedule, &LrSchedule::default(), |step| {
                 naps.take();
                 numbered(step)
             });
@@ -526,7 +529,7 @@ impl Section for Crowd {
     }
 }
 
-/// However many there are: neither the queues between neighbours nor those of the lessons make one
+/// However many there are: neither the queues between neighbours nor those of the schedule make one
 /// of them wait for a step of another that itself waits.
 #[test]
 fn workers_of_one_section_all_run_at_the_same_time() {
@@ -625,9 +628,9 @@ fn failure_of(fault: Fault, split: &'static [usize]) -> Error {
     let outcome = in_time(move || {
         let mut threaded = Threaded::new(faulty(fault), split).expect("the split is right");
         let device = Device::flex();
-        let lessons = Credit::Synthetic.into();
+        let schedule = Credit::Synthetic.into();
         threaded
-            .train(0..1_000, &lessons, &LrSchedule::default(), |step| {
+            .train(0..1_000, &schedule, &LrSchedule::default(), |step| {
                 batch(step, &device)
             })
             .err()
@@ -681,14 +684,14 @@ fn batches_that_panic_stop_the_workers() {
         let device = Device::flex();
         let threaded = Threaded::new(network(Kind::Dense, &device), &[2, 3]);
         let mut threaded = threaded.expect("the split is right");
-        let lessons = Credit::Synthetic.into();
+        let schedule = Credit::Synthetic.into();
         let batches = |step| match step {
             7 => panic!("no batch"),
             _ => batch(step, &device),
         };
         catch_unwind(AssertUnwindSafe(|| {
             threaded
-                .train(0..100, &lessons, &LrSchedule::default(), batches)
+                .train(0..100, &schedule, &LrSchedule::default(), batches)
                 .is_ok()
         }))
         .is_err()
@@ -699,9 +702,9 @@ fn batches_that_panic_stop_the_workers() {
 #[test]
 fn what_would_keep_workers_waiting_is_refused_and_says_why() {
     let device = Device::flex();
-    let refused = |chain: Chain, lessons: Lessons| {
+    let refused = |chain: Chain, schedule: ChainSchedule| {
         let mut threaded = Threaded::new(chain, &[2, 3]).expect("the split is right");
-        let done = threaded.train(0..1, &lessons, &LrSchedule::default(), |step| {
+        let done = threaded.train(0..1, &schedule, &LrSchedule::default(), |step| {
             batch(step, &device)
         });
         done.expect_err("it is refused").to_string()
@@ -710,7 +713,7 @@ fn what_would_keep_workers_waiting_is_refused_and_says_why() {
         let error = refused(network(Kind::Dense, &device), credit.into());
         assert!(error.contains("update-locked"), "{error}");
     }
-    let warm_up = Lessons {
+    let warm_up = ChainSchedule {
         warm_up: 3,
         ..Credit::Synthetic.into()
     };
@@ -753,8 +756,8 @@ fn a_warm_up_shares_the_work_out_and_leaves_no_trace() {
     on_devices(&[Backend::Flex, Backend::Ndarray], |device, checks| {
         let chain = network(Kind::Unlocked, device);
         let before = state(&chain);
-        let lessons = Credit::Synthetic.into();
-        let times = section_times(&chain, &batch(0, device), &lessons, device);
+        let schedule = Credit::Synthetic.into();
+        let times = section_times(&chain, &batch(0, device), &schedule, device);
         let times = times.expect("sections can be timed");
         checks.that(
             "every section takes time",
@@ -772,14 +775,14 @@ fn a_warm_up_shares_the_work_out_and_leaves_no_trace() {
 #[test]
 fn sections_may_lie_on_different_devices() {
     let devices = common::devices();
-    let lessons = Credit::Synthetic.into();
+    let schedule = Credit::Synthetic.into();
     for (kind, tolerance) in [
         (Kind::Dense, 1e-3),
         (Kind::Unlocked, 1e-3),
         (Kind::Conv, 1e-2),
     ] {
         let mut reference = network(kind, &Device::flex());
-        learn(&mut reference, &lessons);
+        learn(&mut reference, &schedule);
         let probe = batch(100, &Device::flex());
         let expected = reference.loss_of(&probe);
         for (name, other) in &devices[1..] {
@@ -800,12 +803,12 @@ fn sections_may_lie_on_different_devices() {
                 assert_eq!(chain.quality(&probe).len(), 4);
             };
             let mut locked = placed();
-            learn(&mut locked, &lessons);
+            learn(&mut locked, &schedule);
             close("locked", &locked);
             for split in [&[1, 2, 2][..], &[2, 3], &[5]] {
                 let threaded = Threaded::new(placed(), split).and_then(|t| t.with_queue(1));
                 let mut threaded = threaded.expect("the split is right");
-                learn(&mut threaded, &lessons);
+                learn(&mut threaded, &schedule);
                 close("threaded", threaded.chain());
                 if *name == "ndarray" {
                     assert!(state(&threaded) == state(&locked), "{kind:?}, {split:?}");

@@ -8,9 +8,9 @@ use dni::data::{ImageShape, Images, Stream, generator};
 use dni::learner::Learner;
 use dni::train::{Plan, Progress, Task, train};
 use dni::{
-    Batch, Chain, DenseConfig, Future, Init, Interface, Lessons, LinearSynthesizerConfig, Loss,
-    LowRankSynthesizerConfig, LstmConfig, MlpSynthesizerConfig, Optimizer, Recurrent, Sequence,
-    Window,
+    Batch, Chain, ChainSchedule, DenseConfig, Future, Init, Interface, LinearSynthesizerConfig,
+    Loss, LowRankSynthesizerConfig, LstmConfig, MlpSynthesizerConfig, Optimizer, Recurrent,
+    Sequence, Window,
 };
 use rand::Rng as _;
 use serde::Serialize;
@@ -129,9 +129,9 @@ fn of_chain(
         learner: chain,
         batch: task.batch(0),
         task,
-        schedule: Lessons::from(method.credit()),
-        step: |chain: &mut Chain, batch, lessons| {
-            chain.step(batch, lessons.credit);
+        schedule: ChainSchedule::from(method.credit()),
+        step: |chain: &mut Chain, batch, schedule| {
+            chain.step(batch, schedule.credit);
         },
     })
 }
@@ -243,7 +243,7 @@ impl Task<Recurrent> for Characters {
     fn batch(&mut self, _step: usize) -> Window {
         let sequence = |inputs| Sequence {
             inputs,
-            keeps: None,
+            keep_mask: None,
         };
         Window {
             sequence: sequence(self.one_hot(STEPS, 0)),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use burn::tensor::Device;
 use dni::data::{Adder, Order, Stream, generator};
 use dni::train::{Plan, Task};
-use dni::{Batch, Chain, Dense, DenseConfig, Interface, Lessons, Optimizer, Quality};
+use dni::{Batch, Chain, ChainSchedule, Dense, DenseConfig, Interface, Optimizer, Quality};
 use rand::Rng;
 use serde::Serialize;
 
@@ -85,7 +85,7 @@ impl Settings {
         }
     }
 
-    fn plan(&self, method: Method) -> Plan<Lessons> {
+    fn plan(&self, method: Method) -> Plan<ChainSchedule> {
         let evaluate_every = (self.run.steps / 10).max(1);
         Plan {
             rates: self.lr_schedule.of_run(self.run.steps),

@@ -13,7 +13,7 @@ use burn::tensor::Device;
 use dni::data::{Fingerprint, ImageSet, Images, Order, Stream, generator};
 use dni::threaded;
 use dni::train::{Plan, Task};
-use dni::{Batch, Chain, Lessons, Quality, Sparse};
+use dni::{Batch, Chain, ChainSchedule, Quality, Sparse};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -56,18 +56,18 @@ impl Settings {
         self.arch.network.chain(&parts, rng)
     }
 
-    fn plan(&self, method: Method, seed: u64) -> anyhow::Result<Plan<Lessons>> {
+    fn plan(&self, method: Method, seed: u64) -> anyhow::Result<Plan<ChainSchedule>> {
         let most = match self.arch.network.model {
             Model::Fcn => 100,
             // Its steps are slow, and Ctrl-C waits for a record.
             Model::Cnn => 10,
         };
         let sparse = Some(self.update_probability).filter(|&p| p < 1.0);
-        let lessons = Lessons {
+        let schedule = ChainSchedule {
             sparse: sparse.map(|p| Sparse::new(p, seed)).transpose()?,
-            ..Lessons::from(method.credit())
+            ..ChainSchedule::from(method.credit())
         };
-        let mut plan = self.run.plan(most, self.evaluate_every(), lessons);
+        let mut plan = self.run.plan(most, self.evaluate_every(), schedule);
         plan.rates = self.lr_schedule.of_run(self.run.steps);
         self.workers.adapt(&mut plan, &self.run, most);
         Ok(plan)

@@ -70,13 +70,13 @@ fn window(images: &Images, which: &[usize], rows: Range<usize>, device: &Device)
     let images = images.reshape([shape.height, batch, pixels]);
     let next = || Sequence {
         inputs: images.clone().narrow(0, end, 1),
-        keeps: None,
+        keep_mask: None,
     };
     let asks = Tensor::zeros([steps, batch], device);
     Window {
         next: (!is_last).then(next),
         sequence: Sequence {
-            keeps: (rows.start == 0).then(|| Sequence::beginning([steps, batch], device)),
+            keep_mask: (rows.start == 0).then(|| Sequence::beginning([steps, batch], device)),
             inputs: images.clone().narrow(0, rows.start, steps),
         },
         targets: classes.unsqueeze::<3>().repeat_dim(0, steps),

@@ -359,7 +359,7 @@ impl LocalGradients {
 fn sequence(inputs: Tensor<3>) -> Sequence {
     Sequence {
         inputs,
-        keeps: None,
+        keep_mask: None,
     }
 }
 

@@ -19,7 +19,7 @@ impl Lstm {
         let [batch, inputs] = input.dims();
         let sequence = Sequence {
             inputs: input.reshape([1, batch, inputs]),
-            keeps: None,
+            keep_mask: None,
         };
         let steps = self.gpu_steps(&sequence, state);
         Tick {
@@ -94,7 +94,7 @@ impl Lstm {
             Buffer::owned(gates),
             &Buffer::of(state),
             units,
-            sequence.keeps.clone().map(Buffer::of),
+            sequence.keep_mask.clone().map(Buffer::of),
         );
         for t in 0..count {
             let h = rows(&steps.h, [count + 1, batch, units], t);

@@ -233,8 +233,8 @@ impl Lstm {
         let device = state.device();
         let size = batch * units;
         let x = Values::of(sequence.inputs.clone());
-        let keeps = sequence.keeps.clone().map(Values::of);
-        let keeps = keeps.as_ref().map(Values::as_slice);
+        let keep_mask = sequence.keep_mask.clone().map(Values::of);
+        let keep_mask = keep_mask.as_ref().map(Values::as_slice);
         let [input_weight, state_weight] =
             [&self.input_weight, &self.state_weight].map(|weight| Values::of(weight.val().inner()));
 
@@ -256,10 +256,10 @@ impl Lstm {
                     &made[(t - 1) * size..t * size]
                 };
                 before[here.clone()].copy_from_slice(made);
-                if let Some(keeps) = keeps {
+                if let Some(keep_mask) = keep_mask {
                     scale_rows(
                         &mut before[here.clone()],
-                        &keeps[t * batch..(t + 1) * batch],
+                        &keep_mask[t * batch..(t + 1) * batch],
                     );
                 }
             }
@@ -283,7 +283,7 @@ impl Lstm {
         let outputs = host::tensor(outputs, [steps, batch, units], &device);
 
         let ids = [self.input_weight.id, self.state_weight.id, self.bias.id];
-        let keeps = sequence.keeps.clone();
+        let keep_mask = sequence.keep_mask.clone();
         Unrolled::new(outputs, states, move |deltas, wants_inputs, parameters| {
             let Deltas {
                 outputs,
@@ -291,7 +291,7 @@ impl Lstm {
                 last,
             } = deltas;
             let outputs = Values::of(outputs);
-            let keeps = keeps.map(Values::of);
+            let keep_mask = keep_mask.map(Values::of);
             let zeros = || vec![0.0; size];
             let halves = |state: Option<Tensor<2>>| {
                 state.map_or([zeros(), zeros()], |s| {
@@ -323,10 +323,10 @@ impl Lstm {
                 };
                 step.run();
                 dh = product(Matrix::new(gates, 4 * units), u);
-                if let Some(keeps) = &keeps {
-                    let keeps = &keeps.as_slice()[t * batch..(t + 1) * batch];
-                    scale_rows(&mut dh, keeps);
-                    scale_rows(&mut dc, keeps);
+                if let Some(keep_mask) = &keep_mask {
+                    let keep_mask = &keep_mask.as_slice()[t * batch..(t + 1) * batch];
+                    scale_rows(&mut dh, keep_mask);
+                    scale_rows(&mut dc, keep_mask);
                 }
             }
             let dz = Matrix::new(&gates, 4 * units);

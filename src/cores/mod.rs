@@ -71,7 +71,7 @@ pub struct Sequence {
     pub inputs: Tensor<3>,
     /// Before each step one for a sequence that goes on and zero for one that begins, which
     /// starts from the zero state: `[steps, batch]`. None if none begins.
-    pub keeps: Option<Tensor<2>>,
+    pub keep_mask: Option<Tensor<2>>,
 }
 
 impl Sequence {
@@ -87,7 +87,7 @@ impl Sequence {
         input.reshape([batch, features])
     }
 
-    /// The [`keeps`](Self::keeps) of sequences that all begin with the window, `[steps, batch]`.
+    /// The [`keep_mask`](Self::keep_mask) of sequences that all begin with the window, `[steps, batch]`.
     pub fn beginning([steps, batch]: [usize; 2], device: &Device) -> Tensor<2> {
         let begin = Tensor::zeros([1, batch], device);
         Tensor::ones([steps, batch], device).slice_assign([0..1, 0..batch], begin)
@@ -95,10 +95,10 @@ impl Sequence {
 
     /// The same from after the first zeroing on: for a state that has seen to it.
     pub(crate) fn begun(mut self) -> Self {
-        self.keeps = self.keeps.map(|keeps| {
-            let [_, batch] = keeps.dims();
-            let begun = Tensor::ones([1, batch], &keeps.device());
-            keeps.slice_assign([0..1, 0..batch], begun)
+        self.keep_mask = self.keep_mask.map(|keep_mask| {
+            let [_, batch] = keep_mask.dims();
+            let begun = Tensor::ones([1, batch], &keep_mask.device());
+            keep_mask.slice_assign([0..1, 0..batch], begun)
         });
         self
     }
@@ -107,16 +107,16 @@ impl Sequence {
     pub(crate) fn off_tape(self) -> Self {
         Self {
             inputs: plain(self.inputs),
-            keeps: self.keeps.map(plain),
+            keep_mask: self.keep_mask.map(plain),
         }
     }
 
     /// The state before step `t`, with that of the sequences that begin set to zero.
     pub fn kept(&self, state: Tensor<2>, t: usize) -> Tensor<2> {
-        match &self.keeps {
-            Some(keeps) => {
+        match &self.keep_mask {
+            Some(keep_mask) => {
                 let [_, batch, _] = self.dims();
-                let keep = keeps.clone().narrow(0, t, 1).reshape([batch, 1]);
+                let keep = keep_mask.clone().narrow(0, t, 1).reshape([batch, 1]);
                 state * keep
             }
             None => state,
@@ -194,7 +194,9 @@ impl Unrolled {
         let core = tracked(core);
         let sequence = Sequence {
             inputs: sequence.inputs.inner(),
-            keeps: sequence.keeps.map(|keeps| keeps.inner().autodiff()),
+            keep_mask: sequence
+                .keep_mask
+                .map(|keep_mask| keep_mask.inner().autodiff()),
         };
         let before = cut(state);
         let [steps, batch, _] = sequence.dims();

@@ -112,13 +112,13 @@ impl CopyEpisodes {
         Window {
             sequence: Sequence {
                 inputs: inputs(from..to),
-                keeps: (from == 0).then(|| Sequence::beginning([to, self.batch], device)),
+                keep_mask: (from == 0).then(|| Sequence::beginning([to, self.batch], device)),
             },
             targets: self.rows(from..to, Self::OUTPUTS, Self::set_target, device),
             weights: Some(Tensor::from_data(weights, device)),
             next: (to < end).then(|| Sequence {
                 inputs: inputs(to..to + 1),
-                keeps: None,
+                keep_mask: None,
             }),
         }
     }
@@ -255,7 +255,10 @@ mod tests {
                 read(following.sequence.inputs.clone().narrow(0, 0, 1))
             );
         }
-        let begins: Vec<bool> = windows.iter().map(|w| w.sequence.keeps.is_some()).collect();
+        let begins: Vec<bool> = windows
+            .iter()
+            .map(|w| w.sequence.keep_mask.is_some())
+            .collect();
         assert_eq!(begins, [true, false, false]);
     }
 

@@ -81,17 +81,17 @@ impl Lanes {
         let inputs = |from, steps| self.one_hot(from, steps, device);
         let next = (!is_last).then(|| Sequence {
             inputs: inputs(first + self.steps, 1),
-            keeps: None,
+            keep_mask: None,
         });
-        let keeps = (window == 0).then(|| {
-            let mut keeps = vec![1.0; self.characters_per_window()];
-            keeps[..self.batch].fill(0.0);
-            tensor(keeps, [self.steps, self.batch], device)
+        let keep_mask = (window == 0).then(|| {
+            let mut keep_mask = vec![1.0; self.characters_per_window()];
+            keep_mask[..self.batch].fill(0.0);
+            tensor(keep_mask, [self.steps, self.batch], device)
         });
         Window {
             sequence: Sequence {
                 inputs: inputs(first, self.steps),
-                keeps,
+                keep_mask,
             },
             targets: inputs(first + 1, self.steps),
             weights: None,
@@ -193,7 +193,7 @@ impl Reading {
         Window {
             sequence: Sequence {
                 inputs: self.text.one_hot(size, input, device),
-                keeps: Some(flags(&|step, lane| !begins(step, lane))),
+                keep_mask: Some(flags(&|step, lane| !begins(step, lane))),
             },
             targets: self.text.one_hot(size, target, device),
             weights: Some(flags(&|step, lane| target(step, lane).is_some())),
@@ -298,8 +298,8 @@ mod tests {
             let window = lanes.window(step, &device);
             assert_eq!(codes(window.sequence.inputs), some(&[0, 5, 1, 6]));
             assert_eq!(codes(window.targets), some(&[1, 6, 2, 7]));
-            let keeps = window.sequence.keeps.expect("the pass begins");
-            assert_eq!(values(keeps), [0.0, 0.0, 1.0, 1.0]);
+            let keep_mask = window.sequence.keep_mask.expect("the pass begins");
+            assert_eq!(values(keep_mask), [0.0, 0.0, 1.0, 1.0]);
             let next = window.next.expect("there is another");
             assert_eq!(next.dims(), [1, 2, 12]);
             assert_eq!(codes(next.inputs), some(&[2, 7]));
@@ -307,7 +307,7 @@ mod tests {
         let last = lanes.window(3, &device);
         assert_eq!(codes(last.sequence.inputs), some(&[2, 7, 3, 8]));
         assert_eq!(codes(last.targets), some(&[3, 8, 4, 9]));
-        assert!(last.sequence.keeps.is_none() && last.next.is_none());
+        assert!(last.sequence.keep_mask.is_none() && last.next.is_none());
     }
 
     #[test]
@@ -347,13 +347,13 @@ mod tests {
             for window in reading.windows(&device) {
                 let [length, lanes, _] = window.sequence.dims();
                 assert!(length <= steps && lanes == read.len());
-                let keeps = values(window.sequence.keeps.expect("some lane may begin"));
+                let keep_mask = values(window.sequence.keep_mask.expect("some lane may begin"));
                 let weights = values(window.weights.expect("some places have none"));
                 let inputs = codes(window.sequence.inputs);
                 let targets = codes(window.targets);
                 for place in 0..length * lanes {
                     let lane = &mut read[place % lanes];
-                    if keeps[place] == 0.0 {
+                    if keep_mask[place] == 0.0 {
                         lane.clear();
                     }
                     lane.extend(inputs[place]);

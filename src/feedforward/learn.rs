@@ -13,7 +13,7 @@ use crate::schedule::Sparse;
 
 /// Which credit sections learn with, and which of them learn when.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Lessons {
+pub struct ChainSchedule {
     /// The credit.
     pub credit: Credit,
     /// Which sections learn in which step; none for all of them in every step.
@@ -23,7 +23,7 @@ pub struct Lessons {
     pub warm_up: usize,
 }
 
-impl From<Credit> for Lessons {
+impl From<Credit> for ChainSchedule {
     /// Every section learns in every step, from the first on.
     fn from(credit: Credit) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl From<Credit> for Lessons {
     }
 }
 
-impl Lessons {
+impl ChainSchedule {
     /// Whether a step, counted from 0, is one of the warm-up.
     fn warms_up(&self, step: usize) -> bool {
         step < self.warm_up && self.credit.uses_synthesizers()
@@ -55,14 +55,14 @@ impl Lessons {
 
 impl Learner for Chain {
     type Batch = Batch;
-    type Schedule = Lessons;
+    type Schedule = ChainSchedule;
 
-    fn learn(&mut self, batch: Batch, lessons: &Lessons, step: usize) -> Figures {
+    fn learn(&mut self, batch: Batch, schedule: &ChainSchedule, step: usize) -> Figures {
         let answered = batch.clone();
-        let learners = lessons.learners(step, self.sections.len());
-        let done = match lessons.warms_up(step) {
+        let learners = schedule.learners(step, self.sections.len());
+        let done = match schedule.warms_up(step) {
             true => self.warm_up_step(batch, &learners),
-            false => self.sparse_step(batch, lessons.credit, &learners),
+            false => self.sparse_step(batch, schedule.credit, &learners),
         };
         self.figures(done, &answered)
     }

@@ -12,7 +12,7 @@ mod step;
 pub(crate) use group::{Group, Sent};
 
 pub use changing::SectionMut;
-pub use learn::Lessons;
+pub use learn::ChainSchedule;
 
 use std::sync::Arc;
 
@@ -315,12 +315,12 @@ impl Chain {
 
     /// Brings everything up to date that modules keep by the thread that trained them, so that
     /// another one can go on.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn sync_statistics(&mut self) {
         for s in &mut self.sections {
-            s.section.settle();
+            s.section.sync_statistics();
         }
         for interface in &mut self.interfaces {
-            interface.settle();
+            interface.sync_statistics();
         }
     }
 

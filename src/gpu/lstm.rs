@@ -27,7 +27,7 @@ pub(crate) struct Steps {
     /// The states after the first and the last step, `[2, batch, 2 * units]`.
     pub states: Buffer,
     /// What of the state before each step is kept, `[steps, batch]`; none for all.
-    pub keeps: Option<Buffer>,
+    pub keep_mask: Option<Buffer>,
 }
 
 /// The gradients at what a window sends out.
@@ -43,7 +43,7 @@ pub(crate) struct Deltas {
 impl Steps {
     /// Room for a window that begins in `state`, `[batch, 2 * units]`, with what the inputs send
     /// into the gates, `[steps, batch, 4 * units]`.
-    pub fn new(gates: Buffer, state: &Buffer, units: usize, keeps: Option<Buffer>) -> Self {
+    pub fn new(gates: Buffer, state: &Buffer, units: usize, keep_mask: Option<Buffer>) -> Self {
         let batch = state.len() / (2 * units);
         let steps = gates.len() / (4 * batch * units);
         let [h, c] = [(); 2].map(|()| gates.new_beside([steps + 1, batch, units]));
@@ -60,7 +60,7 @@ impl Steps {
                 state.arg(),
                 h.arg(),
                 c.arg(),
-                keeps.as_ref().map(Buffer::arg).into(),
+                keep_mask.as_ref().map(Buffer::arg).into(),
                 batch,
                 units,
             );
@@ -75,7 +75,7 @@ impl Steps {
             squashed,
             outputs,
             states,
-            keeps,
+            keep_mask,
         }
     }
 
@@ -98,7 +98,7 @@ impl Steps {
                 self.squashed.arg(),
                 self.outputs.arg(),
                 self.states.arg(),
-                self.keeps.as_ref().map(Buffer::arg).into(),
+                self.keep_mask.as_ref().map(Buffer::arg).into(),
                 t,
                 self.steps,
                 self.batch,
@@ -130,7 +130,7 @@ impl Steps {
                 dh.map(Buffer::arg).into(),
                 here(&deltas.first, t == 0),
                 here(&deltas.last, t + 1 == self.steps),
-                self.keeps.as_ref().map(Buffer::arg).into(),
+                self.keep_mask.as_ref().map(Buffer::arg).into(),
                 t,
                 self.batch,
                 self.units,
@@ -152,7 +152,7 @@ impl Steps {
                 dh.arg(),
                 dc.arg(),
                 state.arg(),
-                self.keeps.as_ref().map(Buffer::arg).into(),
+                self.keep_mask.as_ref().map(Buffer::arg).into(),
                 self.units,
             );
         };
@@ -187,10 +187,10 @@ fn sigmoid(z: f32) -> f32 {
 
 /// How much of the state before step `t` a sequence keeps.
 #[cube]
-fn kept(keeps: &ComptimeOption<Box<[f32]>>, t: usize, batch: usize, sequence: usize) -> f32 {
+fn kept(keep_mask: &ComptimeOption<Box<[f32]>>, t: usize, batch: usize, sequence: usize) -> f32 {
     #[comptime]
-    match keeps {
-        ComptimeOption::Some(keeps) => keeps[t * batch + sequence],
+    match keep_mask {
+        ComptimeOption::Some(keep_mask) => keep_mask[t * batch + sequence],
         ComptimeOption::None => 1.0f32,
     }
 }
@@ -201,7 +201,7 @@ fn begin_kernel(
     state: &[f32],
     h: &mut [f32],
     c: &mut [f32],
-    keeps: ComptimeOption<Box<[f32]>>,
+    keep_mask: ComptimeOption<Box<[f32]>>,
     batch: usize,
     units: usize,
 ) {
@@ -210,7 +210,7 @@ fn begin_kernel(
     }
     let sequence = ABSOLUTE_POS / units;
     let at = sequence * 2 * units + ABSOLUTE_POS % units;
-    let keep = kept(&keeps, 0, batch, sequence);
+    let keep = kept(&keep_mask, 0, batch, sequence);
     h[ABSOLUTE_POS] = keep * state[at];
     c[ABSOLUTE_POS] = keep * state[at + units];
 }
@@ -225,7 +225,7 @@ fn forward_kernel(
     squashed: &mut [f32],
     outputs: &mut [f32],
     states: &mut [f32],
-    keeps: ComptimeOption<Box<[f32]>>,
+    keep_mask: ComptimeOption<Box<[f32]>>,
     t: usize,
     steps: usize,
     batch: usize,
@@ -255,7 +255,7 @@ fn forward_kernel(
     outputs[here] = output;
     let mut keep = 1.0f32;
     if t + 1 < steps {
-        keep = kept(&keeps, t + 1, batch, sequence);
+        keep = kept(&keep_mask, t + 1, batch, sequence);
     }
     h[here + size] = keep * output;
     c[here + size] = keep * cell;
@@ -280,7 +280,7 @@ fn backward_kernel(
     after: ComptimeOption<Box<[f32]>>,
     first: ComptimeOption<Box<[f32]>>,
     last: ComptimeOption<Box<[f32]>>,
-    keeps: ComptimeOption<Box<[f32]>>,
+    keep_mask: ComptimeOption<Box<[f32]>>,
     t: usize,
     batch: usize,
     units: usize,
@@ -298,7 +298,7 @@ fn backward_kernel(
     let mut dcell = 0.0f32;
     #[comptime]
     if let ComptimeOption::Some(after) = after {
-        let keep = kept(&keeps, t + 1, batch, sequence);
+        let keep = kept(&keep_mask, t + 1, batch, sequence);
         dh += keep * after[ABSOLUTE_POS];
         dcell += keep * dc[ABSOLUTE_POS];
     }
@@ -330,7 +330,7 @@ fn arrived_kernel(
     dh: &[f32],
     dc: &[f32],
     state: &mut [f32],
-    keeps: ComptimeOption<Box<[f32]>>,
+    keep_mask: ComptimeOption<Box<[f32]>>,
     units: usize,
 ) {
     if ABSOLUTE_POS >= dh.len() {
@@ -338,7 +338,7 @@ fn arrived_kernel(
     }
     let sequence = ABSOLUTE_POS / units;
     let at = sequence * 2 * units + ABSOLUTE_POS % units;
-    let keep = kept(&keeps, 0, 0, sequence);
+    let keep = kept(&keep_mask, 0, 0, sequence);
     state[at] = keep * dh[ABSOLUTE_POS];
     state[at + units] = keep * dc[ABSOLUTE_POS];
 }

@@ -74,17 +74,17 @@ pub trait Learner: Network {
     /// # Errors
     ///
     /// If it cannot take all of them; the network may then be between two steps.
-    fn learn_burst(
+    fn learn_chunk(
         &mut self,
         batches: &mut dyn FnMut(usize) -> Self::Batch,
-        burst: &Burst<Self::Schedule>,
+        chunk: &Chunk<Self::Schedule>,
     ) -> Result<Vec<Figures>> {
         let learn = |step| {
             let batch = batches(step);
-            self.set_rate_factor(burst.rates.factor(step));
-            self.learn(batch, burst.schedule, step)
+            self.set_rate_factor(chunk.rates.factor(step));
+            self.learn(batch, chunk.schedule, step)
         };
-        Ok(burst.steps.clone().map(learn).collect())
+        Ok(chunk.steps.clone().map(learn).collect())
     }
 
     /// What its workers did in a few of the last steps, if it has some: for [`Event::Traced`]. Not
@@ -101,7 +101,7 @@ pub trait Learner: Network {
 
 /// Steps that a learner takes before anybody looks at it.
 #[derive(Debug, Clone)]
-pub struct Burst<'a, S> {
+pub struct Chunk<'a, S> {
     /// Which, counted from 0.
     pub steps: Range<usize>,
     /// What they depend on besides their batches.

@@ -1,4 +1,4 @@
-//! How a worker works off a burst, whatever it does in a step.
+//! How a worker works off a chunk, whatever it does in a step.
 
 use std::any::Any;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::error::message_of;
 use crate::learner::Figure;
 use crate::place::lost;
 
-/// The steps of a burst, as all workers take them.
+/// The steps of a chunk, as all workers take them.
 #[derive(Debug, Clone)]
 pub(super) struct Course {
     pub steps: Range<usize>,
@@ -24,7 +24,7 @@ pub(super) struct Course {
     pub check_every: usize,
 }
 
-/// One of those who train the sections of a chain at the same time, for one burst.
+/// One of those who train the sections of a chain at the same time, for one chunk.
 pub(super) trait Member {
     /// Takes the step that its [`Log`] has entered.
     ///

@@ -77,9 +77,9 @@ use burn::optim::{StateSink, StateSource};
 use crate::batch::Batch;
 use crate::credit::Credit;
 use crate::error::{Error, Result};
-use crate::feedforward::{Chain, Group, Lessons};
+use crate::feedforward::{Chain, ChainSchedule, Group};
 use crate::interface::Contract;
-use crate::learner::{Activity, Burst, Figure, Figures, Learner, Network};
+use crate::learner::{Activity, Chunk, Figure, Figures, Learner, Network};
 use crate::schedule::LrSchedule;
 use crate::unlock::InputModel;
 
@@ -91,7 +91,7 @@ use pipeline::Stage;
 use queue::{Sender, queue};
 use worker::{Manner, Worker};
 
-/// Steps after which the figures of a burst are taken home.
+/// Steps after which the figures of a chunk are taken home.
 const MOST_STEPS: usize = 1_000;
 
 /// A chain whose sections are trained by several workers at the same time.
@@ -117,8 +117,8 @@ const MOST_STEPS: usize = 1_000;
 ///
 /// // One worker for each section.
 /// let mut threaded = Threaded::new(chain, &[1, 1])?;
-/// let lessons = Credit::Synthetic.into();
-/// threaded.train(0..500, &lessons, &LrSchedule::default(), |_step| batch.clone())?;
+/// let schedule = Credit::Synthetic.into();
+/// threaded.train(0..500, &schedule, &LrSchedule::default(), |_step| batch.clone())?;
 /// assert!(threaded.chain().loss_of(&batch) < 0.1);
 /// println!("{:?}", threaded.report());
 /// # Ok::<(), dni::Error>(())
@@ -132,7 +132,7 @@ pub struct Threaded {
     is_exact: bool,
     link: Option<Link>,
     report: Report,
-    /// What the workers did in some steps of the last burst.
+    /// What the workers did in some steps of the last chunk.
     timeline: Vec<Activity>,
 }
 
@@ -185,7 +185,7 @@ impl Threaded {
     }
 
     fn shared(mut chain: Chain, split: &[usize], sharing: Sharing) -> Result<Self> {
-        chain.settle();
+        chain.sync_statistics();
         let sections = chain.names().len();
         Ok(Self {
             chain,
@@ -233,8 +233,8 @@ impl Threaded {
 
     /// Lets every gradient come exactly `steps` steps late where two workers meet, even if it is there
     /// before, and every message where inputs are synthetic: what comes of it does not depend on the
-    /// timing. At the end of a burst, when all workers come to the same step, nothing is left behind,
-    /// so that its last ones are less late. A burst has twenty times `steps + 1` steps, or fewer before a
+    /// timing. At the end of a chunk, when all workers come to the same step, nothing is left behind,
+    /// so that its last ones are less late. A chunk has twenty times `steps + 1` steps, or fewer before a
     /// record: only at its end a run can be stopped, as it would go on to another result otherwise.
     pub fn with_lateness(mut self, steps: usize) -> Self {
         (self.depth, self.is_exact) = (steps.saturating_add(1), true);
@@ -283,34 +283,34 @@ impl Threaded {
     pub fn train(
         &mut self,
         steps: Range<usize>,
-        lessons: &Lessons,
+        schedule: &ChainSchedule,
         rates: &LrSchedule,
         mut batches: impl FnMut(usize) -> Batch,
     ) -> Result<Vec<Figures>> {
-        let burst = Burst {
+        let chunk = Chunk {
             steps,
-            schedule: lessons,
+            schedule,
             rates,
             check_every: 1,
         };
-        self.learn_burst(&mut batches, &burst)
+        self.learn_chunk(&mut batches, &chunk)
     }
 
-    /// Lets all workers take the steps of a burst.
+    /// Lets all workers take the steps of a chunk.
     fn work(
         &mut self,
         batches: &mut dyn FnMut(usize) -> Batch,
-        burst: &Burst<Lessons>,
+        chunk: &Chunk<ChainSchedule>,
     ) -> Vec<Outcome> {
         let sections = self.chain.names().len();
         let rate_factor = self.chain.with_rate_factor(1.0);
-        let mut teach = |lanes| teach(lanes, batches, burst, sections, rate_factor);
+        let mut teach = |lanes| teach(lanes, batches, chunk, sections, rate_factor);
         let course = Course {
-            steps: burst.steps.clone(),
-            check_every: burst.check_every,
+            steps: chunk.steps.clone(),
+            check_every: chunk.check_every,
         };
         let outcomes = match self.sharing {
-            Sharing::Decoupled => self.work_decoupled(&course, burst.schedule.credit, teach),
+            Sharing::Decoupled => self.work_decoupled(&course, chunk.schedule.credit, teach),
             Sharing::Pipeline { micro_batches } => {
                 let groups = self.chain.groups(&self.split, true);
                 let (stages, lanes) = stages(&course, groups, micro_batches, self.link.as_ref());
@@ -325,7 +325,7 @@ impl Threaded {
                 at_work(&self.crews, replicas, || teach(lanes))
             }
         };
-        self.chain.settle();
+        self.chain.sync_statistics();
         outcomes
     }
 
@@ -369,7 +369,7 @@ impl Threaded {
         }
     }
 
-    /// Adds to the report what workers have done in a burst that took so long.
+    /// Adds to the report what workers have done in a chunk that took so long.
     fn note(&mut self, outcomes: &[Outcome], duration: Duration) {
         let workloads = self.report.workers.iter_mut().zip(outcomes);
         for (workload, outcome) in workloads {
@@ -565,21 +565,21 @@ fn lane(course: &Course, lessons: usize) -> (Sender<Lesson>, Log) {
     (lane, Log::new(course, lessons))
 }
 
-/// Sends every worker the lessons of a burst, until one of them stops. LrSchedule of the learning rates
+/// Sends every worker the lessons of a chunk, until one of them stops. What a schedule says of learning rates
 /// come on top of `rate_factor`.
 fn teach(
     mut lanes: Vec<Sender<Lesson>>,
     batches: &mut dyn FnMut(usize) -> Batch,
-    burst: &Burst<Lessons>,
+    chunk: &Chunk<ChainSchedule>,
     sections: usize,
     rate_factor: f64,
 ) {
-    for step in burst.steps.clone() {
+    for step in chunk.steps.clone() {
         let lesson = Lesson {
             step,
             batch: batches(step).off_tape(),
-            rate_factor: rate_factor * burst.rates.factor(step),
-            learners: burst.schedule.learners(step, sections),
+            rate_factor: rate_factor * chunk.rates.factor(step),
+            learners: chunk.schedule.learners(step, sections),
         };
         if lanes
             .iter_mut()
@@ -592,15 +592,15 @@ fn teach(
 
 impl Learner for Threaded {
     type Batch = Batch;
-    type Schedule = Lessons;
+    type Schedule = ChainSchedule;
 
     /// A single step leaves nothing to do for a second worker: it is that of the chain.
-    fn learn(&mut self, batch: Batch, lessons: &Lessons, step: usize) -> Figures {
-        self.chain.learn(batch, lessons, step)
+    fn learn(&mut self, batch: Batch, schedule: &ChainSchedule, step: usize) -> Figures {
+        self.chain.learn(batch, schedule, step)
     }
 
     /// Where it is said how late gradients come, always as many: what comes of it depends on where the
-    /// bursts end.
+    /// chunks end.
     fn at_once(&self) -> usize {
         match self.is_late() {
             true => self.at_least(),
@@ -624,21 +624,21 @@ impl Learner for Threaded {
         &self.timeline
     }
 
-    fn learn_burst(
+    fn learn_chunk(
         &mut self,
         batches: &mut dyn FnMut(usize) -> Batch,
-        burst: &Burst<Lessons>,
+        chunk: &Chunk<ChainSchedule>,
     ) -> Result<Vec<Figures>> {
         match self.sharing {
-            Sharing::Decoupled => check_lessons(burst.schedule, &self.chain)?,
-            Sharing::Pipeline { .. } | Sharing::DataParallel => check_backprop(burst.schedule)?,
+            Sharing::Decoupled => check_schedule(chunk.schedule, &self.chain)?,
+            Sharing::Pipeline { .. } | Sharing::DataParallel => check_backprop(chunk.schedule)?,
         }
         let start = Instant::now();
-        let outcomes = self.work(batches, burst);
+        let outcomes = self.work(batches, chunk);
         self.note(&outcomes, start.elapsed());
         match self.failure(&outcomes) {
             Some(error) => Err(error),
-            None => Ok(by_step(outcomes, &burst.steps)),
+            None => Ok(by_step(outcomes, &chunk.steps)),
         }
     }
 
@@ -668,8 +668,8 @@ fn by_step(outcomes: Vec<Outcome>, steps: &Range<usize>) -> Vec<Figures> {
 }
 
 /// Refuses what is no backpropagation.
-fn check_backprop(lessons: &Lessons) -> Result<()> {
-    match lessons.credit {
+fn check_backprop(schedule: &ChainSchedule) -> Result<()> {
+    match schedule.credit {
         Credit::Backprop => Ok(()),
         credit => Err(Error::Invalid(format!(
             "a pipeline and data-parallel workers train by backprop, not with {credit:?}; give the \
@@ -683,28 +683,28 @@ fn check_backprop(lessons: &Lessons) -> Result<()> {
 /// # Errors
 ///
 /// If sections are update-locked at any time, or an interface is missing.
-pub fn check_lessons(lessons: &Lessons, chain: &Chain) -> Result<()> {
+pub fn check_schedule(schedule: &ChainSchedule, chain: &Chain) -> Result<()> {
     let invalid = |reason: String| Err(Error::Invalid(reason));
-    if lessons.credit.is_update_locked() {
+    if schedule.credit.is_update_locked() {
         return invalid(format!(
             "with {:?} every section waits for those above it (it is update-locked), so workers \
              could not train at the same time; train with synthetic gradients, or without workers",
-            lessons.credit
+            schedule.credit
         ));
     }
-    if lessons.warm_up > 0 && lessons.credit.uses_synthesizers() {
+    if schedule.warm_up > 0 && schedule.credit.uses_synthesizers() {
         return invalid(format!(
             "in the {} steps of the warm-up sections learn by backprop, where each waits for those \
              above it (it is update-locked); take them with the chain alone, then give it to \
              workers",
-            lessons.warm_up
+            schedule.warm_up
         ));
     }
     let (interfaces, sections) = (chain.interfaces().len(), chain.names().len());
-    if lessons.credit.uses_synthesizers() && interfaces + 1 != sections {
+    if schedule.credit.uses_synthesizers() && interfaces + 1 != sections {
         return invalid(format!(
             "{:?} needs an interface between each two sections",
-            lessons.credit
+            schedule.credit
         ));
     }
     Ok(())

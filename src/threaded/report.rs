@@ -105,7 +105,7 @@ pub struct Workload {
     /// At its own work.
     #[serde(rename = "busy_seconds", serialize_with = "as_seconds")]
     pub busy: Duration,
-    /// Waiting for batches, for its neighbours or for the end of a burst.
+    /// Waiting for batches, for its neighbours or for the end of a chunk.
     #[serde(rename = "waiting_seconds", serialize_with = "as_seconds")]
     pub waiting: Duration,
 }

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use crate::batch::Batch;
 use crate::credit::Credit;
 use crate::error::{Error, Result};
-use crate::feedforward::{Chain, Lessons, Sent};
+use crate::feedforward::{Chain, ChainSchedule, Sent};
 use crate::pass::Input;
 use crate::place::bytes_of;
 
@@ -22,7 +22,7 @@ const UNTIMED: usize = 2;
 ///
 /// # Errors
 ///
-/// If the [credit is update-locked](super::check_lessons), or a device fails.
+/// If the [credit is update-locked](super::check_schedule), or a device fails.
 ///
 /// # Panics
 ///
@@ -30,11 +30,11 @@ const UNTIMED: usize = 2;
 pub fn section_times(
     chain: &Chain,
     batch: &Batch,
-    lessons: &Lessons,
+    schedule: &ChainSchedule,
     device: &Device,
 ) -> Result<Vec<Duration>> {
-    super::check_lessons(lessons, chain)?;
-    if lessons.credit == Credit::Delayed {
+    super::check_schedule(schedule, chain)?;
+    if schedule.credit == Credit::Delayed {
         let [forward, backward] = locked_times(chain, batch, device)?;
         let times = forward.into_iter().zip(backward);
         return Ok(times
@@ -42,7 +42,7 @@ pub fn section_times(
             .collect());
     }
     let (mut copy, batch) = on(device, chain, batch)?;
-    shortest(|| time_step(&mut copy, &batch, lessons))
+    shortest(|| time_step(&mut copy, &batch, schedule))
 }
 
 /// How long each section takes on a device for its part of a step of backpropagation, from the
@@ -122,9 +122,9 @@ fn shortest(mut step: impl FnMut() -> Result<Vec<Duration>>) -> Result<Vec<Durat
 }
 
 /// One decoupled step in which every section learns that does so at all.
-fn time_step(chain: &mut Chain, batch: &Batch, lessons: &Lessons) -> Result<Vec<Duration>> {
+fn time_step(chain: &mut Chain, batch: &Batch, schedule: &ChainSchedule) -> Result<Vec<Duration>> {
     let sections = chain.names().len();
-    let rests = !lessons.credit.uses_synthesizers();
+    let rests = !schedule.credit.uses_synthesizers();
     let learners: Vec<bool> = (0..sections).map(|i| !rests || i + 1 == sections).collect();
     let mut groups = chain.groups(&[sections], rests);
     let group = &mut groups[0];

@@ -1,11 +1,11 @@
-//! When a worker does what, in a few steps of a burst.
+//! When a worker does what, in a few steps of a chunk.
 
 use std::ops::Range;
 use std::time::Instant;
 
 use crate::learner::{Activity, Doing};
 
-/// What a worker does in the steps in the middle of a burst, where neither its beginning nor its
+/// What a worker does in the steps in the middle of a chunk, where neither its beginning nor its
 /// end keeps workers waiting. In other steps no clock is read.
 #[derive(Debug)]
 pub(super) struct Trace {
@@ -28,12 +28,12 @@ impl Trace {
     /// Steps that are traced.
     const MOST: usize = 4;
 
-    /// Of a burst of these steps.
-    pub fn new(burst: &Range<usize>) -> Self {
-        let first = burst.start + burst.len().saturating_sub(Self::MOST) / 2;
+    /// Of a chunk of these steps.
+    pub fn new(chunk: &Range<usize>) -> Self {
+        let first = chunk.start + chunk.len().saturating_sub(Self::MOST) / 2;
         Self {
-            steps: first..burst.end.min(first + Self::MOST),
-            step: burst.start,
+            steps: first..chunk.end.min(first + Self::MOST),
+            step: chunk.start,
             done: Vec::new(),
         }
     }
@@ -66,7 +66,7 @@ impl Trace {
     }
 }
 
-/// What all workers of a burst have done, from the lowest worker up, on one clock that begins with
+/// What all workers of a chunk have done, from the lowest worker up, on one clock that begins with
 /// the first of it.
 pub(super) fn timeline<'a>(
     workers: impl Iterator<Item = &'a [Done]> + Clone,

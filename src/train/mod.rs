@@ -124,7 +124,7 @@ pub enum Outcome {
 ///
 /// What keeps the run, such as its [folder](crate::run::RunFolder), gets a checkpoint at the start,
 /// from time to time, when `stop` is set, and at the end. A stop takes effect after the step at
-/// hand, or the [burst](Learner::learn_burst), which is kept to about a second; a run that goes on
+/// hand, or the [chunk](Learner::learn_chunk), which is kept to about a second; a run that goes on
 /// from there leaves what it would have left without it.
 ///
 /// # Errors
@@ -210,12 +210,12 @@ pub fn train<L: Learner>(
     }
     let (is_finished, progress) = loop {
         let at_once = pace.steps(learner.at_least(), learner.at_once());
-        let burst = plan.burst(step, at_once);
+        let chunk = plan.chunk(step, at_once);
         let begun = Instant::now();
-        let figures = learner.learn_burst(&mut |step| task.batch(step), &burst)?;
-        pace.note(burst.steps.len(), begun.elapsed());
+        let figures = learner.learn_chunk(&mut |step| task.batch(step), &chunk)?;
+        pace.note(chunk.steps.len(), begun.elapsed());
         figures.into_iter().for_each(|figures| losses.add(figures));
-        step = burst.steps.end;
+        step = chunk.steps.end;
 
         let record = plan.records_after(step);
         let is_asked_to_stop = stop.load(Ordering::Relaxed);
@@ -298,14 +298,14 @@ fn notes_of<L: Learner>(task: &impl Task<L>) -> Result<Notes> {
 /// How many steps a learner may take at once so that a stop need not wait for long.
 #[derive(Default)]
 struct Pace {
-    /// Of the last burst; none before the first.
+    /// Of the last chunk; none before the first.
     seconds_per_step: Option<f64>,
 }
 
 impl Pace {
-    /// How long a burst may take.
+    /// How long a chunk may take.
     const SECONDS: f64 = 1.0;
-    /// Steps of a burst when nobody knows yet how long they take.
+    /// Steps of a chunk when nobody knows yet how long they take.
     const FIRST: usize = 10;
 
     fn steps(&self, at_least: usize, at_once: usize) -> usize {

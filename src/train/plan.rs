@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::learner::Burst;
+use crate::learner::Chunk;
 use crate::schedule::LrSchedule;
 
 /// How long and in which way a run trains.
@@ -72,10 +72,10 @@ impl<S> Plan<S> {
     }
 
     /// The next steps: up to `at_once` of them, and none beyond the next record.
-    pub(super) fn burst(&self, step: usize, at_once: usize) -> Burst<'_, S> {
+    pub(super) fn chunk(&self, step: usize, at_once: usize) -> Chunk<'_, S> {
         let most = step.saturating_add(at_once);
         let end = (step + 1..most).find(|&step| self.records_after(step));
-        Burst {
+        Chunk {
             steps: step..end.unwrap_or(most),
             schedule: &self.schedule,
             rates: &self.rates,

@@ -38,7 +38,7 @@ pub fn write(
         let input = TensorData::new(input, [1, 1, alphabet.len()]);
         let sequence = Sequence {
             inputs: Tensor::from_data(input, device),
-            keeps: None,
+            keep_mask: None,
         };
         let (output, after) = network.predict(&sequence, state);
         let output: Tensor<2> = output.reshape([1, alphabet.len()]);
