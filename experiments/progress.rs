@@ -173,7 +173,7 @@ fn keep_line(over: &Receiver<()>, text: impl Fn() -> String) {
 fn write_lines(over: &Receiver<()>, text: impl Fn() -> String) {
     let begun = Instant::now();
     while goes_on(over, distance(begun.elapsed())) {
-        output::say(&text());
+        output::say(&format!("{} ({} s)", text(), begun.elapsed().as_secs()));
     }
 }
 
