@@ -193,7 +193,7 @@ fn the_test_error_is_recorded_on_the_way() {
         assert!(error.is_some_and(|e| (0.0..=1.0).contains(&e)));
         assert!(evaluation["figures"]["test_loss"].is_number());
     }
-    assert!(done.stderr.contains("step 10: test_error"), "{done}");
+    assert!(done.stderr.contains("step 10: test error"), "{done}");
 }
 
 /// Sparse, unlocked, with drops and evaluations: a resumed run ends as an undisturbed one.
@@ -212,12 +212,14 @@ fn a_killed_run_goes_on_as_if_nothing_had_happened() {
     child.wait().expect("a child can be waited for");
     place.run("images --resume run").succeeds();
     assert_same_run(&folder, &undisturbed.path("run"));
-    // The columns of an unlocked network.
+    // The columns of an unlocked network that is evaluated and compared.
     let header = scalars(&folder)[0].join(",");
     assert_eq!(
         header,
         "step,loss,synthesizer_loss_hidden1,synthesizer_loss_hidden2,synthesizer_loss_hidden3,\
-         input_loss_hidden1,input_loss_hidden2,input_loss_hidden3"
+         input_loss_hidden1,input_loss_hidden2,input_loss_hidden3,rate_factor,\
+         cosine_hidden1,cosine_hidden2,cosine_hidden3,norm_hidden1,norm_hidden2,norm_hidden3,\
+         relative_error_hidden1,relative_error_hidden2,relative_error_hidden3,test_error,test_loss"
     );
 }
 

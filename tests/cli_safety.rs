@@ -392,7 +392,8 @@ fn forms(value: &str) -> &'static [&'static str] {
         "ADDRESS" => &["127.0.0.1:#"],
         "RATE" | "SCHEDULE" | "X" | "P" | "BOOL" | "DELAY[,BANDWIDTH][,JITTER]" => &[],
         "DIR" | "FIGURE" | "FILE" | "FILES" | "NAME" | "RUN" | "TAGS" => &[],
-        "BACKEND" | "BACKENDS" | "CORE" | "DATA" | "FORMAT" | "MODEL" | "PRESET" | "SOURCE" => &[],
+        "BACKEND" | "BACKENDS" | "CORE" | "DATA" | "FORMAT" | "MODEL" | "NETWORK" => &[],
+        "PRESET" | "SOURCE" => &[],
         other => panic!("'{other}' is new: can it say a whole number, and how?"),
     }
 }
