@@ -222,16 +222,19 @@ pub fn names(events: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// The rows of `scalars.csv` without the column of seconds.
+/// The rows of `scalars.csv` without the columns that tell of time: seconds, and how busy workers
+/// were and how late their gradients.
 pub fn scalars(folder: &Path) -> Vec<Vec<String>> {
-    read(folder.join("scalars.csv"))
-        .lines()
-        .map(|line| {
-            let mut row: Vec<String> = line.split(',').map(String::from).collect();
-            row.remove(1);
-            row
-        })
-        .collect()
+    const OF_TIME: [&str; 4] = ["seconds", "busy_", "lateness_", "staleness_"];
+    let text = read(folder.join("scalars.csv"));
+    let header = text.lines().next().expect("it has a header");
+    let tells_of_time = |name: &str| OF_TIME.iter().any(|start| name.starts_with(start));
+    let kept: Vec<bool> = header.split(',').map(|name| !tells_of_time(name)).collect();
+    let row = |line: &str| {
+        let cells = line.split(',').zip(&kept).filter(|(_, kept)| **kept);
+        cells.map(|(cell, _)| cell.to_string()).collect()
+    };
+    text.lines().map(row).collect()
 }
 
 /// The steps that a run recorded, by its events.
