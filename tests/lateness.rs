@@ -198,7 +198,7 @@ fn learn(
     for steps in CHUNKS {
         let chunk = Chunk {
             steps,
-            schedule: schedule,
+            schedule,
             rates: &drops(),
             check_every: 3,
         };

@@ -112,7 +112,7 @@ fn learn(
     for steps in [0..steps / 2, steps / 2..steps] {
         let chunk = Chunk {
             steps,
-            schedule: schedule,
+            schedule,
             rates: &drops,
             check_every: 3,
         };

@@ -135,7 +135,7 @@ fn learn(
     for steps in [0..13, 13..14, 14..25] {
         let chunk = Chunk {
             steps,
-            schedule: schedule,
+            schedule,
             rates: &drops,
             check_every: 3,
         };
