@@ -177,7 +177,7 @@ impl Network<'_> {
         outputs
     }
 
-    /// See [`Loss::gradient`].
+    /// See [`Objective::gradient`](crate::loss::Objective::gradient).
     fn true_gradient(&self, output: &[f32]) -> Vec<f32> {
         if self.loss == Loss::SquaredError {
             let weight = self.reduction.weight(self.data.batch) as f32;
