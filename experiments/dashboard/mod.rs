@@ -116,24 +116,27 @@ struct Desk {
 }
 
 impl Desk {
-    /// Draws and answers keys until the call is over.
+    /// Draws and answers keys until the call is over, and then once more: a short one may never have
+    /// been seen.
     fn attend(&mut self, news: &Receiver<(usize, News)>) -> io::Result<()> {
         const TICK: Duration = Duration::from_secs(1);
         let mut drawn: Option<Instant> = None;
         loop {
             let mut is_new = false;
-            loop {
+            let is_over = loop {
                 match news.try_recv() {
                     Ok((run, news)) => self.board.hear(run, news),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return Ok(()),
+                    Err(end) => break end == TryRecvError::Disconnected,
                 }
                 is_new = true;
-            }
+            };
             self.board.overall = overall::in_short();
             if is_new || drawn.is_none_or(|drawn| drawn.elapsed() >= TICK) {
                 self.terminal.draw(|frame| view::draw(frame, &self.board))?;
                 drawn = Some(Instant::now());
+            }
+            if is_over {
+                return Ok(());
             }
             if let Some(event) = self.keyboard.next_soon() {
                 match event {
