@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use clap::{ArgMatches, FromArgMatches};
 use dni::quality::WeightedCosine;
-use dni::report::Record;
+use dni::report::{Measure, Record};
 use dni::run::Checkpoint;
 use dni::train::Progress;
 use dni::{Backend, Quality};
@@ -18,7 +18,7 @@ use crate::comparison::{Comparison, Outcomes, Run, Settings};
 use crate::sections::quality_of;
 use crate::source::{DataArgs, ImageData, TestDataArgs};
 use crate::table::Table;
-use crate::verdict::{self, Measure};
+use crate::verdict;
 use crate::{output, results, session, stats};
 
 /// A task, the networks that learn it, and what is measured of them, by its settings.
@@ -420,7 +420,7 @@ impl<F> Report<F> {
         let methods: Vec<String> = methods.collect();
         let of_method = |method: &str| {
             let own: Vec<_> = results.iter().filter(|r| r.method == method).collect();
-            let measures: Vec<Measure> = own.iter().map(|r| r.measure).collect();
+            let measures: Vec<Measure> = own.iter().map(|r| r.measure.clone()).collect();
             let worths = own.iter().flat_map(|r| &r.worth);
             let worths = worths.filter_map(|w| Some((w.interface.as_str(), w.cosine?)));
             (measures, worths.collect::<Vec<_>>())

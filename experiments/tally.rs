@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use dni::LossFunction;
+use dni::report::Measure;
 use serde::Serialize;
+
+use crate::source::Source;
 
 /// Answers, each one class of several, summed up.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +84,18 @@ impl Measures {
             tally.add(loss, outputs, targets);
         }
         tally.into()
+    }
+
+    /// The error as the measure of a run, beside the classes guessed.
+    pub fn measure(&self, name: &str) -> Measure {
+        Measure {
+            name: name.to_string(),
+            value: self.error,
+            guessing: Source::GUESSING,
+            best: Some(0.0),
+            less_is_better: true,
+            is_share: true,
+        }
     }
 
     /// Error and loss, as they are called of a part of the data.

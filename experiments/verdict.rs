@@ -1,23 +1,8 @@
 //! Whether runs have learned their task, in a sentence for each method.
 
-use serde::Serialize;
+use dni::report::Measure;
 
-use crate::stats::mean;
-
-/// The figure that says how well a run has learned its task.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Measure {
-    /// What it is, after a number, as in `of the test images wrong`.
-    pub name: &'static str,
-    pub value: f64,
-    /// What it is for one who guesses.
-    pub guessing: f64,
-    /// The best that there can be; none if nobody knows.
-    pub best: Option<f64>,
-    pub less_is_better: bool,
-    /// Whether it is a share, said in percent.
-    pub is_share: bool,
-}
+use crate::stats;
 
 /// What the runs of one method came to, from several seeds.
 pub struct Runs<'a> {
@@ -33,23 +18,26 @@ pub const WORTH: &str = "worth: the cosine of the synthetic with the true gradie
 
 /// The sentence of a method, beside that by which the others are measured, if it has run.
 pub fn sentence(runs: &Runs, reference: Option<&Runs>) -> String {
-    let Some(own) = Measure::mean(runs.measures) else {
+    let Some(own) = mean(runs.measures) else {
         return String::new();
     };
     let reference = reference.filter(|reference| reference.method != runs.method);
-    let other = reference.and_then(|r| Some((r.method, Measure::mean(r.measures)?)));
-    let guess = own.guess();
+    let other = reference.and_then(|r| Some((r.method, mean(r.measures)?)));
+    let guess = written(&own, own.guessing);
     let beside = match &other {
-        Some((name, other)) => format!("{} by {name}, {guess} by guessing", other.number()),
+        Some((name, other)) => format!(
+            "{} by {name}, {guess} by guessing",
+            written(other, other.value)
+        ),
         None => format!("{guess} by guessing"),
     };
     // To be as good as one who has learned nothing is nothing.
-    let other = other.filter(|(_, other)| other.alone() != Measure::NOTHING);
+    let other = other.filter(|(_, other)| alone(other) != NOTHING);
     let learned = match &other {
-        Some((name, other)) => own.against(other).in_words(name),
-        None => own.alone().to_string(),
+        Some((name, other)) => against(&own, other).in_words(name),
+        None => alone(&own).to_string(),
     };
-    let (method, value, name) = (runs.method, own.number(), own.name);
+    let (method, value, name) = (runs.method, written(&own, own.value), &own.name);
     let worth = worth(runs.worths).map_or(String::new(), |worth| format!("; {worth}"));
     format!("{method} {learned}: {value} {name} ({beside}){worth}.")
 }
@@ -65,7 +53,7 @@ fn worth(worths: &[(&str, f64)]) -> Option<String> {
     }
     let means = of_interfaces
         .iter()
-        .map(|(name, worths)| (*name, mean(worths)));
+        .map(|(name, worths)| (*name, stats::mean(worths)));
     let means: Vec<(&str, f64)> = means.collect();
     let said = "its synthetic gradients were worth";
     let (lowest, least) = means.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -93,84 +81,74 @@ impl Beside {
             Self::AsWell => format!("learned it as well as {other}"),
             Self::NearlyAsWell => format!("learned it nearly as well as {other}"),
             Self::InPart => format!("learned less than {other}"),
-            Self::Nothing => Measure::NOTHING.to_string(),
+            Self::Nothing => NOTHING.to_string(),
         }
     }
 }
 
-impl Measure {
-    /// The mean over several runs of a method; none of no runs.
-    fn mean(measures: &[Self]) -> Option<Self> {
-        let of = |figure: fn(&Self) -> f64| mean(&measures.iter().map(figure).collect::<Vec<_>>());
-        Some(Self {
-            value: of(|measure| measure.value),
-            guessing: of(|measure| measure.guessing),
-            ..*measures.first()?
-        })
-    }
+/// The mean over several runs of a method; none of no runs.
+fn mean(measures: &[Measure]) -> Option<Measure> {
+    let of = |figure: fn(&Measure) -> f64| {
+        let figures: Vec<f64> = measures.iter().map(figure).collect();
+        stats::mean(&figures)
+    };
+    Some(Measure {
+        value: of(|measure| measure.value),
+        guessing: of(|measure| measure.guessing),
+        ..measures.first()?.clone()
+    })
+}
 
-    /// How far it is from guessing.
-    fn way(&self) -> f64 {
-        match self.less_is_better {
-            true => self.guessing - self.value,
-            false => self.value - self.guessing,
-        }
+/// How far a measure is from guessing.
+fn way(of: &Measure) -> f64 {
+    match of.less_is_better {
+        true => of.guessing - of.value,
+        false => of.value - of.guessing,
     }
+}
 
-    /// How much was learned beside another method. As well is: within a tenth of what the other one
-    /// still lacks and a five-hundredth of its way from guessing, or where nobody knows what it lacks,
-    /// within a fiftieth of its way.
-    fn against(&self, other: &Self) -> Beside {
-        let (own, others) = (self.way(), other.way());
-        let margin = match self.best {
-            Some(best) => (other.value - best).abs() / 10.0 + others.abs() / 500.0,
-            None => others.abs() / 50.0,
+/// How much was learned beside another method. As well is: within a tenth of what the other one
+/// still lacks and a five-hundredth of its way from guessing, or where nobody knows what it lacks,
+/// within a fiftieth of its way.
+fn against(own: &Measure, other: &Measure) -> Beside {
+    let (own, others) = (way(own), way(other));
+    let margin = match other.best {
+        Some(best) => (other.value - best).abs() / 10.0 + others.abs() / 500.0,
+        None => others.abs() / 50.0,
+    };
+    match own - others {
+        more if more > margin => Beside::Better,
+        more if more >= -margin => Beside::AsWell,
+        _ if own >= 0.9 * others => Beside::NearlyAsWell,
+        _ if own >= 0.1 * others => Beside::InPart,
+        _ => Beside::Nothing,
+    }
+}
+
+/// What is said of one who is no better than guessing.
+const NOTHING: &str = "learned next to nothing";
+
+/// How much was learned, beside guessing alone.
+fn alone(own: &Measure) -> &'static str {
+    let Some(best) = own.best else {
+        // Nobody knows how much there is.
+        return match way(own) > 0.0 {
+            true => "learned",
+            false => NOTHING,
         };
-        match own - others {
-            more if more > margin => Beside::Better,
-            more if more >= -margin => Beside::AsWell,
-            _ if own >= 0.9 * others => Beside::NearlyAsWell,
-            _ if own >= 0.1 * others => Beside::InPart,
-            _ => Beside::Nothing,
-        }
+    };
+    match way(own) / (own.guessing - best).abs() {
+        0.9.. => "learned it",
+        0.1.. => "learned it in part",
+        _ => NOTHING,
     }
+}
 
-    /// What is said of one who is no better than guessing.
-    const NOTHING: &str = "learned next to nothing";
-
-    /// How much was learned, beside guessing alone.
-    fn alone(&self) -> &'static str {
-        let whole = match self.best {
-            Some(best) => (self.guessing - best).abs(),
-            // Nobody knows how much there is.
-            None => {
-                return if self.way() > 0.0 {
-                    "learned"
-                } else {
-                    Self::NOTHING
-                };
-            }
-        };
-        match self.way() / whole {
-            0.9.. => "learned it",
-            0.1.. => "learned it in part",
-            _ => Self::NOTHING,
-        }
-    }
-
-    fn number(&self) -> String {
-        self.written(self.value)
-    }
-
-    fn guess(&self) -> String {
-        self.written(self.guessing)
-    }
-
-    fn written(&self, value: f64) -> String {
-        match self.is_share {
-            true => format!("{:.2} %", 100.0 * value),
-            false => format!("{}", (1e3 * value).round() / 1e3),
-        }
+/// A value of a measure, in its unit.
+fn written(of: &Measure, value: f64) -> String {
+    match of.is_share {
+        true => format!("{:.2} %", 100.0 * value),
+        false => format!("{}", (1e3 * value).round() / 1e3),
     }
 }
 
@@ -180,7 +158,7 @@ mod tests {
 
     fn error(value: f64) -> Measure {
         Measure {
-            name: "of the test images wrong",
+            name: "of the test images wrong".to_string(),
             value,
             guessing: 0.9,
             best: Some(0.0),
@@ -191,7 +169,7 @@ mod tests {
 
     fn longest(value: f64) -> Measure {
         Measure {
-            name: "symbols at most",
+            name: "symbols at most".to_string(),
             value,
             guessing: 0.0,
             best: None,
@@ -243,7 +221,11 @@ mod tests {
             (0.890, 0.020, Beside::Nothing),
             (0.950, 0.020, Beside::Nothing),
         ] {
-            assert_eq!(error(own).against(&error(other)), expected, "{own} {other}");
+            assert_eq!(
+                against(&error(own), &error(other)),
+                expected,
+                "{own} {other}"
+            );
         }
         for (own, other, expected) in [
             (9.0, 6.0, Beside::Better),
@@ -251,8 +233,8 @@ mod tests {
             (3.0, 6.0, Beside::InPart),
             (0.0, 6.0, Beside::Nothing),
         ] {
-            assert_eq!(longest(own).against(&longest(other)), expected, "{own}");
+            assert_eq!(against(&longest(own), &longest(other)), expected, "{own}");
         }
-        assert_eq!(longest(0.0).alone(), Measure::NOTHING);
+        assert_eq!(alone(&longest(0.0)), NOTHING);
     }
 }

@@ -315,7 +315,7 @@ fn results_that_are_in_the_folder_are_on_the_page() {
     write_run(&path, "dni", 1, 100);
     let results = r#"{"experiment":"text","results":[{"method":"dni","optimum":1.5,"sample":"some words",
         "bits_per_character":{"train":1,"valid":2,"test":2.25},
-        "measure":{"name":"of it","value":0.1,"guessing":0.5,"best":0.0,"is_share":true}}]}"#;
+        "measure":{"name":"of it","value":0.1,"guessing":0.5,"best":0.0,"less_is_better":true,"is_share":true}}]}"#;
     fs::write(path.join("results.json"), results).expect("a file can be written");
     let groups = dni::report::read(&[path]).expect("it is a run");
     let data = data_of(&dni::report::html(&groups));

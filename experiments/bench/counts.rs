@@ -10,25 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::tensor::Device;
 use burn_cubecl::cubecl::logging::{LaunchObservation, LaunchObserver};
 use log::{LevelFilter, Log, Metadata, Record};
-use serde::Serialize;
 
+use super::Counts;
 use super::networks::Stepping;
-
-/// Counts for one training step, its share of a record included.
-#[derive(Debug, Clone, Serialize)]
-pub struct Counts {
-    pub launches: f64,
-    /// Lots of commands handed to the driver.
-    pub submissions: f64,
-    /// Buffers that were new to the driver; most lie in pages that it made before.
-    pub buffers: f64,
-    /// Writes into buffers: of batches, and of the numbers that kernels are launched with.
-    pub uploads: f64,
-    /// For one record.
-    pub read_backs_a_record: f64,
-    /// Launches by kernel.
-    pub kernels: BTreeMap<String, f64>,
-}
 
 /// Counts what a training step does.
 ///

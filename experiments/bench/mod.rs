@@ -8,6 +8,7 @@
 mod counts;
 mod networks;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,23 @@ use crate::stats;
 use crate::table::Table;
 use crate::tasks::adder::{Settings, TrainingArgs};
 use crate::{memory, output};
-use counts::Counts;
 use networks::{Network, Stepping};
+
+/// Counts for one training step, its share of a record included.
+#[derive(Debug, Clone, Serialize)]
+pub struct Counts {
+    pub launches: f64,
+    /// Lots of commands handed to the driver.
+    pub submissions: f64,
+    /// Buffers that were new to the driver; most lie in pages that it made before.
+    pub buffers: f64,
+    /// Writes into buffers: of batches, and of the numbers that kernels are launched with.
+    pub uploads: f64,
+    /// For one record.
+    pub read_backs_a_record: f64,
+    /// Launches by kernel.
+    pub kernels: BTreeMap<String, f64>,
+}
 
 /// Flags of `dni bench`.
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use dni::data::{Adder, Order, Stream, generator};
+use dni::report::Measure;
 use dni::train::{Plan, Task};
 use dni::{Batch, Chain, ChainSchedule, Dense, DenseConfig, Interface, Optimizer, Quality};
 use rand::Rng;
@@ -23,7 +24,6 @@ use crate::defaults::Learning;
 use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
 use crate::method::Method;
 use crate::sections::{add_dense, layer_name};
-use crate::verdict::Measure;
 use measures::Measures;
 use settings::Rule;
 pub use settings::{Settings, TrainingArgs};
@@ -194,7 +194,7 @@ impl Experiment for Settings {
             None => ("of the sums wrong", &figures.train),
         };
         Measure {
-            name,
+            name: name.to_string(),
             value: 1.0 - measures.exact,
             guessing: 1.0 - 0.5_f64.powi(self.bits as i32),
             best: Some(0.0),

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use dni::data::{DigitStream, Fingerprint, Stream, generator};
 use dni::learner::Network;
+use dni::report::Measure;
 use dni::train::{Plan, Task};
 use dni::{
     Clocks, DenseConfig, FastNetwork, Feedback, Init, Loss, LstmConfig, Mlp, Optimizer, Quality,
@@ -28,7 +29,6 @@ use crate::args::{Misuse, set};
 use crate::comparison::{Run, Settings as _};
 use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
 use crate::source::{DataArgs, ImageData, ImageSets};
-use crate::verdict::Measure;
 use measures::{Figures, measure, test_stream};
 pub use settings::Settings;
 use settings::{ClocksArgs, ClocksMethod};
@@ -185,7 +185,7 @@ impl Experiment for Settings {
     /// Of the slow network, which needs the messages of the fast one.
     fn measure(&self, figures: &Figures) -> Measure {
         Measure {
-            name: "of the slow network's counts wrong",
+            name: "of the slow network's counts wrong".to_string(),
             value: figures.slow.error,
             guessing: figures.slow.guessing,
             best: Some(0.0),

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use dni::Loss;
 use dni::data::CopyEpisodes;
+use dni::report::Measure;
 use dni::train::Task;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,7 +22,6 @@ use crate::comparison::Run;
 use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
 use crate::recurrent::{CoreKind, RecurrentNetwork};
 use crate::sequences::{SequenceTask, Settings};
-use crate::verdict::Measure;
 use curriculum::{Curriculum, Solved};
 
 /// Which of the two is learned.
@@ -104,7 +104,8 @@ impl Experiment for Settings<Copy> {
             name: match self.task.repeat {
                 true => "steps in the longest sequence that it has learned",
                 false => "symbols in the longest sequence that it has learned",
-            },
+            }
+            .to_string(),
             value: figures.longest as f64,
             guessing: 0.0,
             best: None,

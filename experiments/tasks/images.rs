@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use dni::data::{Fingerprint, ImageSet, Images, Order, Stream, generator};
+use dni::report::Measure;
 use dni::threaded;
 use dni::train::{Plan, Task};
 use dni::{Batch, Chain, ChainSchedule, Quality, Sparse};
@@ -24,9 +25,8 @@ use crate::method::Method;
 use crate::network::{Model, Parts};
 use crate::shell::quoted_path;
 use crate::sites::Sites;
-use crate::source::{DataArgs, ImageData, ImageSets, Source};
+use crate::source::{DataArgs, ImageData, ImageSets};
 use crate::tally::Measures;
-use crate::verdict::Measure;
 use settings::ImagesArgs;
 pub use settings::{Architecture, Settings};
 
@@ -175,14 +175,7 @@ impl Experiment for Settings {
     }
 
     fn measure(&self, figures: &Figures) -> Measure {
-        Measure {
-            name: "of the test images wrong",
-            value: figures.test.error,
-            guessing: Source::GUESSING,
-            best: Some(0.0),
-            less_is_better: true,
-            is_share: true,
-        }
+        figures.test.measure("of the test images wrong")
     }
 
     fn columns(&self, results: &[RunResult<Figures>]) -> Vec<Column> {

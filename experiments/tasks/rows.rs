@@ -11,6 +11,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor};
 use clap::Args;
 use dni::data::{Fingerprint, ImageSet, Images, Order};
+use dni::report::Measure;
 use dni::train::Task;
 use dni::{Loss, Quality, Recurrent, Sequence, Window};
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,6 @@ use crate::recurrent::{self, CoreKind, RecurrentNetwork};
 use crate::sequences::{SequenceArgs, SequenceTask, Settings};
 use crate::source::{DataArgs, ImageData, ImageSets, Source};
 use crate::tally::Measures;
-use crate::verdict::Measure;
 
 /// Which images are read.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -198,14 +198,7 @@ impl Experiment for Settings<Rows> {
     }
 
     fn measure(&self, figures: &Figures) -> Measure {
-        Measure {
-            name: "of the test images wrong",
-            value: figures.test.error,
-            guessing: Source::GUESSING,
-            best: Some(0.0),
-            less_is_better: true,
-            is_share: true,
-        }
+        figures.test.measure("of the test images wrong")
     }
 
     fn columns(&self, _results: &[RunResult<Figures>]) -> Vec<Column> {

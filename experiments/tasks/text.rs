@@ -16,6 +16,7 @@ use anyhow::Context;
 use burn::tensor::Device;
 use clap::Args;
 use dni::data::{Alphabet, Lanes, Reading};
+use dni::report::Measure;
 use dni::train::{Plan, Task};
 use dni::{Loss, Recurrent};
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,6 @@ use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
 use crate::flags::{self, Flags};
 use crate::recurrent::{CoreKind, RecurrentMethod, RecurrentNetwork};
 use crate::sequences::{SequenceArgs, SequenceTask, Settings};
-use crate::verdict::Measure;
 use measures::{Figures, measure};
 use reader::{Reader, VALID, bits_per_character};
 use writing::{characters, write_with};
@@ -211,7 +211,7 @@ impl Experiment for Settings<Text> {
 
     fn measure(&self, figures: &Figures) -> Measure {
         Measure {
-            name: "bits for a character of the test text",
+            name: "bits for a character of the test text".to_string(),
             value: figures.bits_per_character.test,
             guessing: figures.guessing,
             best: figures.optimum,

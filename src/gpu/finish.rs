@@ -234,6 +234,26 @@ fn sum_of_lanes(value: f32, shared: &mut Shared<[f32]>) -> f32 {
     sum
 }
 
+/// The sum of a column, for every unit that stands in it.
+#[cube]
+fn column_sum(
+    z: &[f32],
+    feature: usize,
+    rows: usize,
+    features: usize,
+    shared: &mut Shared<[f32]>,
+) -> f32 {
+    let mut sum = 0.0f32;
+    if feature < features {
+        let mut row = UNIT_POS_Y as usize;
+        while row < rows {
+            sum += z[row * features + feature];
+            row += LANES;
+        }
+    }
+    sum_of_lanes(sum, shared)
+}
+
 /// One column of units for each feature.
 #[cube(launch_unchecked)]
 fn biased_backward_kernel(
@@ -269,15 +289,7 @@ fn biased_backward_kernel(
 fn column_sums_kernel(z: &[f32], sums: &mut [f32], rows: usize, features: usize) {
     let mut shared = Shared::<[f32]>::new_slice(WIDTH * LANES);
     let feature = ABSOLUTE_POS_X as usize;
-    let mut sum = 0.0f32;
-    if feature < features {
-        let mut row = UNIT_POS_Y as usize;
-        while row < rows {
-            sum += z[row * features + feature];
-            row += LANES;
-        }
-    }
-    let sum = sum_of_lanes(sum, &mut shared);
+    let sum = column_sum(z, feature, rows, features, &mut shared);
     if feature < features && UNIT_POS_Y == 0 {
         sums[feature] = sum;
     }
@@ -304,15 +316,7 @@ fn normalised_kernel(
     let mut shared = Shared::<[f32]>::new_slice(WIDTH * LANES);
     let feature = ABSOLUTE_POS_X as usize;
     let share = 1.0 / f32::cast_from(rows);
-    let mut sum = 0.0f32;
-    if feature < features {
-        let mut row = UNIT_POS_Y as usize;
-        while row < rows {
-            sum += z[row * features + feature];
-            row += LANES;
-        }
-    }
-    let mean = share * sum_of_lanes(sum, &mut shared);
+    let mean = share * column_sum(z, feature, rows, features, &mut shared);
     let mut squares = 0.0f32;
     if feature < features {
         let mut row = UNIT_POS_Y as usize;

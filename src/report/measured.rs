@@ -35,8 +35,10 @@ pub struct Measure {
     pub value: f64,
     /// What it is for one who guesses.
     pub guessing: f64,
-    /// The best that there can be; none if more is better without end.
+    /// The best that there can be; none if nobody knows.
     pub best: Option<f64>,
+    /// Whether a smaller value is a better one.
+    pub less_is_better: bool,
     /// Whether it is a share, said in percent.
     pub is_share: bool,
 }

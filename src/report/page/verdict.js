@@ -67,15 +67,13 @@ const worstStart = (task, name) => Math.max(50, ...lines(task, name).map(({ seri
 // worst group of its task began with; other figures are judged by the loss.
 function progressOf(group) {
   const measure = measured(group);
-  if (measure) return Math.abs(measure.guessing - measure.value) * (isWorse(measure) ? -1 : 1);
+  if (measure) return (measure.guessing - measure.value) * (measure.less_is_better ? 1 : -1);
   const figure = measureOf(group.task);
   const series = seriesOf(group, figure.name)?.mean;
   if (isBetterHigh(figure)) return Math.max(...series ?? [0]);
   if (isShare(figure)) return series ? worstStart(group.task, figure.name) - series.at(-1) : -Infinity;
   return fallOf(group)?.fall ?? -Infinity;
 }
-
-const isWorse = ({ value, guessing, best }) => best === null || best > guessing ? value < guessing : value > guessing;
 
 // What a group could have learned: what the reference did, or without one all that there is.
 function wholeOf(group, reference) {
