@@ -530,6 +530,9 @@ pub fn on_threads<R: Send>(
 fn caught<R>(run: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Result<R> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let message = dni::error::message_of(&*panic);
+        if let Some(error) = dni::backend::failure(&message) {
+            return Err(error.into());
+        }
         Err(anyhow!(
             "it panicked: {message}; that is a fault of dni, please report it with the command"
         ))

@@ -142,6 +142,17 @@ pub enum Error {
         cause: String,
     },
 
+    /// A device failed: it has no memory left for what it was given, or was lost.
+    #[error(
+        "the device failed: {reason}; if it is short of memory, take a smaller network, smaller \
+         batches or fewer runs at the same time; the last checkpoint is as it was, go on from there \
+         once the device works again"
+    )]
+    Device {
+        /// What it said.
+        reason: String,
+    },
+
     /// The backend cannot run on this machine or in this build.
     #[error("the backend '{name}' cannot run here: {reason}; {cure}")]
     Backend {

@@ -386,9 +386,14 @@ impl Interface {
     }
 
     /// Whether all parameters of the synthesizer and the input model are finite.
-    pub fn is_finite(&self) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// If the device has failed.
+    pub fn is_finite(&self) -> Result<bool> {
         let model = self.input_model.as_ref();
-        self.synthesizer.is_finite() && model.is_none_or(|model| model.model().is_finite())
+        let model_is_finite = model.map_or(Ok(true), |model| model.model().is_finite())?;
+        Ok(self.synthesizer.is_finite()? && model_is_finite)
     }
 
     pub(crate) fn save(&self, prefix: &str, sink: &mut StateSink) -> Result<()> {

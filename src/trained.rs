@@ -8,6 +8,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_pack::{Reader, Writer};
 
+use crate::backend;
 use crate::cores::{Core, Sequence, Tick, Unrolled, View};
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
@@ -141,7 +142,11 @@ pub(crate) trait AnyTrained: Send {
     fn sync_statistics(&mut self);
 
     /// Whether every parameter is a finite number, as far as there are any.
-    fn is_finite(&self) -> bool;
+    ///
+    /// # Errors
+    ///
+    /// If the device has failed.
+    fn is_finite(&self) -> Result<bool>;
 
     /// Where its parameters lie, if it has any.
     fn home(&self) -> Option<&Device>;
@@ -223,12 +228,16 @@ impl<M: Module + 'static> AnyTrained for Trained<M> {
         self.module = self.module.take().map(|module| module.valid());
     }
 
-    fn is_finite(&self) -> bool {
-        let mut finite = Finite(true);
+    fn is_finite(&self) -> Result<bool> {
+        let mut sums = Sums(Vec::new());
         if let Some(module) = &self.module {
-            module.visit(&mut finite);
+            module.visit(&mut sums);
         }
-        finite.0
+        if sums.0.is_empty() {
+            return Ok(true);
+        }
+        let sums = backend::read(Tensor::cat(sums.0, 0))?;
+        Ok(sums.iter().all(|sum| sum.is_finite()))
     }
 
     fn home(&self) -> Option<&Device> {
@@ -459,12 +468,12 @@ impl ModuleVisitor for Shapes {
     }
 }
 
-/// Whether all float parameters are finite.
-struct Finite(bool);
+/// The sum of every float parameter. It is finite only if every term is, but for an overflow, which is
+/// as bad.
+struct Sums(Vec<Tensor<1>>);
 
-impl ModuleVisitor for Finite {
+impl ModuleVisitor for Sums {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        // A sum is finite only if every term is, but for an overflow, which is as bad.
-        self.0 &= param.val().inner().sum().into_scalar::<f32>().is_finite();
+        self.0.push(param.val().inner().sum());
     }
 }

@@ -1,6 +1,7 @@
 //! Backends by name: what this build has, what works on this machine, and what to do when it does
 //! not.
 
+mod reading;
 #[cfg_attr(not(feature = "wgpu"), path = "left_out.rs")]
 mod wgpu;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub use crate::host::Instructions;
+pub use reading::{failure, read};
 pub(crate) use wgpu::adapter_device;
 
 /// A backend of burn. `ndarray` and `wgpu` are there in a build with the features of their names.

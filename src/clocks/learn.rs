@@ -81,18 +81,18 @@ impl Network for Clocks {
         .to_string()
     }
 
-    fn find_not_finite(&self) -> Option<String> {
+    fn find_not_finite(&self) -> Result<Option<String>> {
         let interface_is_finite = match &self.feedback {
-            Feedback::Synthetic { interface, .. } => interface.is_finite(),
+            Feedback::Synthetic { interface, .. } => interface.is_finite()?,
             Feedback::None | Feedback::Coupled => true,
         };
         let parts = [
-            (self.fast.is_finite(), Figure::Output(FAST)),
-            (self.slow.is_finite(), Figure::Output(SLOW)),
+            (self.fast.is_finite()?, Figure::Output(FAST)),
+            (self.slow.is_finite()?, Figure::Output(SLOW)),
             (interface_is_finite, Figure::Synthesizer(0)),
         ];
         let spoilt = parts.into_iter().find(|(is_finite, _)| !is_finite);
-        spoilt.map(|(_, figure)| self.culprit(figure))
+        Ok(spoilt.map(|(_, figure)| self.culprit(figure)))
     }
 
     /// The states that the next span goes on from are part of it.

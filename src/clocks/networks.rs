@@ -177,9 +177,12 @@ impl FastNetwork {
         self.head.set_rate_factor(factor);
     }
 
-    pub(super) fn is_finite(&self) -> bool {
-        let sections = [&self.front, &self.readout, &self.head];
-        self.core.is_finite() && sections.iter().all(|section| section.is_finite())
+    pub(super) fn is_finite(&self) -> Result<bool> {
+        let mut is_finite = self.core.is_finite()?;
+        for section in [&self.front, &self.readout, &self.head] {
+            is_finite &= section.is_finite()?;
+        }
+        Ok(is_finite)
     }
 
     pub(super) fn save(&self, sink: &mut StateSink) -> Result<()> {
@@ -304,8 +307,8 @@ impl SlowNetwork {
         self.readout.set_rate_factor(factor);
     }
 
-    pub(super) fn is_finite(&self) -> bool {
-        self.core.is_finite() && self.readout.is_finite()
+    pub(super) fn is_finite(&self) -> Result<bool> {
+        Ok(self.core.is_finite()? && self.readout.is_finite()?)
     }
 
     pub(super) fn save(&self, sink: &mut StateSink) -> Result<()> {

@@ -75,16 +75,21 @@ impl Learner for Chain {
 
 impl Chain {
     /// What the first part with a parameter that is not finite makes.
-    pub(crate) fn not_finite(&self) -> Option<Figure> {
-        let mut figures = self.sections.iter().enumerate().flat_map(|(i, s)| {
+    ///
+    /// # Errors
+    ///
+    /// If the device has failed.
+    pub(crate) fn not_finite(&self) -> Result<Option<Figure>> {
+        for (i, s) in self.sections.iter().enumerate() {
+            if !s.section.is_finite()? {
+                return Ok(Some(Figure::Output(i)));
+            }
             let interface = self.interfaces.get(i);
-            let section = (!s.section.is_finite()).then_some(Figure::Output(i));
-            let synthesizer = interface
-                .filter(|interface| !interface.is_finite())
-                .map(|_| Figure::Synthesizer(i));
-            section.into_iter().chain(synthesizer)
-        });
-        figures.next()
+            if !interface.map_or(Ok(true), Interface::is_finite)? {
+                return Ok(Some(Figure::Synthesizer(i)));
+            }
+        }
+        Ok(None)
     }
 
     fn figures(&self, step: Step, batch: &Batch) -> Figures {
@@ -130,8 +135,9 @@ impl Network for Chain {
         }
     }
 
-    fn find_not_finite(&self) -> Option<String> {
-        self.not_finite().map(|figure| self.culprit(figure))
+    fn find_not_finite(&self) -> Result<Option<String>> {
+        let figure = self.not_finite()?;
+        Ok(figure.map(|figure| self.culprit(figure)))
     }
 
     fn save(&self, sink: &mut StateSink) -> Result<()> {

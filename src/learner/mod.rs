@@ -29,7 +29,11 @@ pub trait Network {
     fn culprit(&self, figure: Figure) -> String;
 
     /// The first part with a parameter that is NaN or infinite.
-    fn find_not_finite(&self) -> Option<String>;
+    ///
+    /// # Errors
+    ///
+    /// If the device has failed.
+    fn find_not_finite(&self) -> Result<Option<String>>;
 
     /// Writes parameters, optimizer states and whatever else the next step depends on.
     ///

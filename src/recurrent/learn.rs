@@ -68,19 +68,22 @@ impl Network for Recurrent {
         .to_string()
     }
 
-    fn find_not_finite(&self) -> Option<String> {
-        if !self.core.is_finite() {
-            return Some("the core".to_string());
+    fn find_not_finite(&self) -> Result<Option<String>> {
+        if !self.core.is_finite()? {
+            return Ok(Some("the core".to_string()));
         }
-        if !self.readout.is_finite() {
-            return Some("the readout".to_string());
+        if !self.readout.is_finite()? {
+            return Ok(Some("the readout".to_string()));
         }
-        let future = self.future.as_ref()?;
-        if !future.interface.is_finite() {
-            return Some(self.culprit(Figure::Synthesizer(0)));
+        let Some(future) = &self.future else {
+            return Ok(None);
+        };
+        if !future.interface.is_finite()? {
+            return Ok(Some(self.culprit(Figure::Synthesizer(0))));
         }
-        let auxiliary = future.auxiliary.as_ref()?;
-        (!auxiliary.is_finite()).then(|| self.culprit(Figure::Auxiliary(0)))
+        let auxiliary = future.auxiliary.as_ref();
+        let is_finite = auxiliary.map_or(Ok(true), |auxiliary| auxiliary.is_finite())?;
+        Ok((!is_finite).then(|| self.culprit(Figure::Auxiliary(0))))
     }
 
     /// The state that the next window goes on from is part of it.

@@ -12,6 +12,7 @@ use super::notes::{Note, Notes};
 use super::queue::Receiver;
 use super::report::Staleness;
 use super::trace::{Done, Trace};
+use crate::backend::failure;
 use crate::error::message_of;
 use crate::learner::Figure;
 use crate::place::lost;
@@ -169,8 +170,10 @@ fn why_stopped(member: &mut impl Member) -> Result<(), Halt> {
     member.log().notes.check().and(Err(Halt::Stopped))
 }
 
-/// Why a member panicked: because its server is lost, or else what the panic says.
+/// Why a member panicked: because its server is lost or its device failed, or else what the panic says.
 fn cause_of(member: &impl Member, panic: &(dyn Any + Send)) -> String {
     let lost = member.device().and_then(|device| lost(&device));
-    lost.map_or_else(|| message_of(panic), |error| error.to_string())
+    let message = message_of(panic);
+    let error = lost.or_else(|| failure(&message));
+    error.map_or(message, |error| error.to_string())
 }

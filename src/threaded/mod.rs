@@ -730,8 +730,9 @@ impl Network for Threaded {
         }
     }
 
-    fn find_not_finite(&self) -> Option<String> {
-        self.chain.not_finite().map(|figure| self.culprit(figure))
+    fn find_not_finite(&self) -> Result<Option<String>> {
+        let figure = self.chain.not_finite()?;
+        Ok(figure.map(|figure| self.culprit(figure)))
     }
 
     fn save(&self, sink: &mut StateSink) -> Result<()> {

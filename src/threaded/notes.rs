@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::member::Halt;
+use crate::backend;
 use crate::learner::{Figure, side_by_side};
 use crate::place::is_remote;
 
@@ -35,7 +36,7 @@ impl Notes {
     ///
     /// # Errors
     ///
-    /// If one is not finite.
+    /// If one is not finite, or the device has failed.
     pub fn check(&mut self) -> Result<(), Halt> {
         let checked = std::mem::replace(&mut self.checked, self.taken.len());
         let new = &mut self.taken[checked..];
@@ -43,10 +44,10 @@ impl Notes {
             return Ok(());
         }
         let values = new.iter().map(|note| note.value.clone()).collect();
-        let values: Vec<f32> = side_by_side(values)
-            .into_data()
-            .try_into_vec()
-            .expect("figures are f32");
+        let values = backend::read(side_by_side(values)).map_err(|error| Halt::Failed {
+            step: new[new.len() - 1].step,
+            message: error.to_string(),
+        })?;
         for (note, value) in new.iter_mut().zip(&values) {
             if is_remote(&note.value.device()) {
                 // It is here now, and stays if the server does not.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::Tensor;
 
 use super::{Notes, Progress, Scalars};
+use crate::backend;
 use crate::error::{Error, Result};
 use crate::learner::{Figure, Figures, Network, side_by_side};
 
@@ -81,7 +82,8 @@ impl Losses {
     ///
     /// # Errors
     ///
-    /// At the first step with a figure that is not finite, or without a loss.
+    /// At the first step with a figure that is not finite, or without a loss, or if the device has
+    /// failed.
     pub fn read(&mut self, network: &impl Network) -> Result<Vec<f64>> {
         if self.pending.is_empty() {
             return Ok(Vec::new());
@@ -89,11 +91,7 @@ impl Losses {
         let pending = std::mem::take(&mut self.pending);
         let (layouts, figures): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|p| (p.what, p.figures)).unzip();
-        let values: Vec<f32> = side_by_side(figures)
-            .into_data()
-            .try_into_vec()
-            .expect("losses are f32");
-        let mut values = values.into_iter();
+        let mut values = backend::read(side_by_side(figures))?.into_iter();
         let mut losses = Vec::with_capacity(layouts.len());
         for what in layouts {
             self.read += 1;

@@ -129,9 +129,9 @@ pub enum Outcome {
 ///
 /// # Errors
 ///
-/// If a loss or a parameter is no longer finite, which leaves the last good checkpoint in place, if
-/// a run that goes on meets other [data](Task::data), or if the checkpointer, a listener or an
-/// evaluation fails.
+/// If a loss or a parameter is no longer finite or the device fails, both of which leave the last good
+/// checkpoint in place, if a run that goes on meets other [data](Task::data), or if the checkpointer,
+/// a listener or an evaluation fails.
 ///
 /// # Panics
 ///
@@ -206,6 +206,7 @@ pub fn train<L: Learner>(
         },
     )?;
     if step == 0 {
+        check_parameters(learner, step)?;
         checkpointer.save(learner, &notes_of(task)?, start)?;
     }
     let (is_finished, progress) = loop {
@@ -325,7 +326,7 @@ impl Pace {
 ///
 /// If one is not finite.
 fn check_parameters(network: &impl Network, step: usize) -> Result<()> {
-    match network.find_not_finite() {
+    match network.find_not_finite()? {
         Some(what) => Err(Error::NotFinite { what, step }),
         None => Ok(()),
     }
