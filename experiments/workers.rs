@@ -40,9 +40,9 @@ const MOST_WORKERS: usize = 1_024;
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Workers")]
 pub struct Workers {
-    /// Threads that train at the same time, each a group of neighbouring layers; a short warm-up
-    /// balances the groups, and interfaces stand between workers unless --sections says otherwise
-    /// [default: one thread, layer after layer]
+    /// Threads that train at the same time, each a group of adjacent layers, balanced by their
+    /// arithmetic or, with --sections, by a short warm-up; without --sections interfaces stand only
+    /// between workers [default: one thread, layer after layer]
     #[arg(id = "workers", long = "workers", value_name = "N", value_parser = positive)]
     number: Option<usize>,
 
@@ -63,23 +63,23 @@ pub struct Workers {
     place: Option<Vec<Place>>,
 
     /// Messages of a worker that may still be unanswered when its highest layer learns; with 1 the
-    /// result does not depend on timing [default: 1; with --link as many as are on their way]
+    /// result does not depend on timing [default: 1; with --link as many as are under way]
     #[arg(long, value_name = "N", value_parser = positive)]
     queue: Option<usize>,
 
-    /// Steps by which gradients from one worker to the one below are late: always exactly so many, so
-    /// that the result does not depend on timing; instead of --queue. A stop takes effect within
-    /// about twenty times as many steps
+    /// Steps by which gradients from one worker to the one below are late: always exactly so many,
+    /// so that the result does not depend on timing; instead of --queue. A stop takes effect within
+    /// about twenty times that many steps
     #[arg(long, value_name = "STEPS", value_parser = whole, conflicts_with = "queue")]
     late: Option<usize>,
 
-    /// Simulated network link between workers, who compute on meanwhile: one-way delay, bandwidth in
+    /// Simulated network link between workers, which compute meanwhile: one-way delay, bandwidth in
     /// each direction and jitter, as in 150ms, 150ms,100Mbit or 150ms,100Mbit,10ms [default: none]
     #[arg(long, value_name = "DELAY[,BANDWIDTH][,JITTER]")]
     link: Option<Link>,
 
-    /// Pieces of a batch that pass through the workers of --method pipeline one after another
-    /// [default: 8]
+    /// Micro-batches of a batch in --method pipeline, which pass through the workers one after
+    /// another [default: 8]
     // None in settings from before it was written down, or without workers.
     #[arg(long, value_name = "N", value_parser = positive)]
     micro_batches: Option<usize>,

@@ -29,7 +29,7 @@ pub enum Init {
         std: f32,
     },
     /// All zero: how the last layer of a synthesizer starts, so that the first synthetic gradients
-    /// are zero (paper, appendix C.1).
+    /// are zero (paper, appendix A.1).
     Zeros,
 }
 
