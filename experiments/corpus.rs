@@ -88,8 +88,8 @@ impl Text {
             let corpus = Corpus::read(&self.files);
             return match self.files.iter().any(|file| is_of_a_process(file)) {
                 true => corpus.context(
-                    "the text came from a pipe, which is gone: only runs on files can go on and be \
-                     measured again",
+                    "the text came from a pipe, which is gone: only runs on files can be resumed \
+                     and measured again",
                 ),
                 false => Ok(corpus?),
             };

@@ -211,12 +211,12 @@ impl Workers {
         }
         if self.queue.is_some_and(|queue| queue > MOST_QUEUE) {
             return Err(Misuse(format!(
-                "a queue of so many messages never fills; choose --queue up to {MOST_QUEUE}"
+                "a queue of that many messages never fills; choose --queue up to {MOST_QUEUE}"
             )));
         }
         if self.late.is_some_and(|late| late > MOST_QUEUE) {
             return Err(Misuse(format!(
-                "gradients that come so late teach nothing; choose --late up to {MOST_QUEUE}"
+                "gradients that late are of no use; choose --late up to {MOST_QUEUE}"
             )));
         }
         if let Some(split) = &self.split {
@@ -250,8 +250,8 @@ impl Workers {
         let mut places = self.place.iter().flatten();
         if self.link.is_some() && places.any(|place| matches!(place, Place::Server(_))) {
             return Err(Misuse(
-                "--link lies between workers of this process, and the way to a server is a real \
-                 link; leave out one of them"
+                "--link simulates a link between workers of this process, but a server has a real \
+                 one; leave out one of them"
                     .to_string(),
             ));
         }
@@ -270,7 +270,7 @@ impl Workers {
         if !self.are_wanted() {
             return match method {
                 Method::Pipeline => misuse(
-                    "a pipeline is one of workers; add --workers, --split or --place".to_string(),
+                    "a pipeline needs workers; add --workers, --split or --place".to_string(),
                 ),
                 _ => Ok(()),
             };
@@ -297,7 +297,8 @@ impl Workers {
             return match self.split.is_some() || self.place.is_some() {
                 true => misuse(
                     "several workers that train by backprop share batches and not layers, and \
-                     compute where the run does; give --workers alone, or choose --method pipeline"
+                     compute on the run's backend; give --workers alone, or choose --method \
+                     pipeline"
                         .to_string(),
                 ),
                 false => Ok(()),
@@ -305,7 +306,7 @@ impl Workers {
         }
         if self.count() > sections.len() {
             return misuse(format!(
-                "every worker needs a section, and with {method} there are {}; choose --workers {} \
+                "every worker needs a section, but with {method} there are {}; choose --workers {} \
                  at most, or more --sections",
                 sections.len(),
                 sections.len()
@@ -313,7 +314,7 @@ impl Workers {
         }
         match &self.split {
             Some(split) if shares_of(split, sections).is_none() => misuse(format!(
-                "--split gives workers {split:?} layers, and with {method} sections have \
+                "--split gives workers {split:?} layers, but with {method} sections have \
                  {sections:?}: let workers meet where sections do"
             )),
             _ => Ok(()),

@@ -206,8 +206,8 @@ pub enum Error {
 
     /// A folder has some files of a data set but not all.
     #[error(
-        "the file '{}' of the data set '{set}' is missing, of which other files are there; put it \
-         there, or remove the others, and the set is looked for elsewhere or downloaded",
+        "the file '{}' of the data set '{set}' is missing, but other files of the set are there; \
+         add it, or remove the others, and the set is looked for elsewhere or downloaded",
         path.display()
     )]
     Incomplete {

@@ -126,8 +126,7 @@ impl Init {
     fn values(self, count: usize, bound: f32, rng: &mut impl Rng) -> Vec<f32> {
         match self {
             Self::Normal { mean, std } => {
-                let normal = Normal::new(mean, std)
-                    .expect("the standard deviation must be finite and not negative");
+                let normal = Normal::new(mean, std).expect("the standard deviation must be finite");
                 (0..count).map(|_| normal.sample(rng)).collect()
             }
             _ if bound == 0.0 => vec![0.0; count],

@@ -169,7 +169,7 @@ impl Loss {
     fn classes(self, classes: Tensor<2, Int>, output: &Tensor<2>) -> Tensor<2, Int> {
         assert!(
             self == Self::CrossEntropy,
-            "{self:?} compares numbers with numbers, and classes are none; give it a target of the \
+            "{self:?} compares numbers, but the target has classes; give it a target of the \
              output's shape, or choose Loss::CrossEntropy"
         );
         let [rows, _] = output.dims();

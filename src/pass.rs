@@ -54,7 +54,7 @@ impl Input {
 
 /// What becomes of tokens where numbers are needed.
 pub(crate) const NO_TOKENS: &str = "this section takes numbers, but the batch has integers; let a \
-                                    section of your own, which embeds them (Section::embed), be the \
+                                    section of your own that embeds them (Section::embed) be the \
                                     lowest";
 
 /// The gradients from one backward pass through a section.

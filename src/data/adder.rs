@@ -51,7 +51,7 @@ impl Adder {
     pub fn check(bits: usize, examples: usize) -> Result<usize> {
         if !(2..=24).contains(&bits) {
             return Err(Error::Invalid(format!(
-                "sums of {bits} bits are not on offer; choose from 2 to 24 bits"
+                "sums of {bits} bits are not supported; choose from 2 to 24 bits"
             )));
         }
         let sums: usize = 1 << (2 * (bits - 1));

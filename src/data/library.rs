@@ -62,7 +62,7 @@ impl Places {
     pub(super) fn data(&self) -> Result<Option<&Path>> {
         match &self.data {
             Some(folder) if !folder.is_dir() => Err(Error::Invalid(format!(
-                "there is no folder '{}' of data sets; name one that is there, or none",
+                "there is no folder '{}' with data sets; name one that exists, or none",
                 folder.display()
             ))),
             folder => Ok(folder.as_deref()),

@@ -247,7 +247,7 @@ impl Chain {
         assert!(batch.input.examples() > 0, "a batch needs an example");
         assert!(
             learners.len() == sections,
-            "{sections} sections need as many entries that say who learns, not {}",
+            "{sections} sections need as many entries in learners, not {}",
             learners.len()
         );
         if let Credit::Mixed { lambda } = credit {

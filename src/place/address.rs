@@ -79,7 +79,7 @@ impl FromStr for Address {
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         if !is_authority(authority) || key.is_some_and(|key| !is_key(key)) {
             return Err(Error::Invalid(format!(
-                "'{text}' is no address of a server; write ws://HOST:PORT, as in \
+                "'{text}' is not the address of a server; write ws://HOST:PORT, as in \
                  ws://10.0.0.2:3000, or iroh://KEY@HOST:PORT, as `dni serve --identity` prints it"
             )));
         }

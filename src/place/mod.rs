@@ -95,7 +95,7 @@ impl FromStr for Place {
             return text.parse().map(Self::Server);
         }
         Err(Error::Invalid(format!(
-            "'{text}' is no place to compute; choose from flex, ndarray, wgpu, wgpu:N for the \
+            "'{text}' is not a place to compute; choose from flex, ndarray, wgpu, wgpu:N for the \
              N-th adapter of `dni backends`, counted from 0, and ws://HOST:PORT or \
              iroh://KEY@HOST:PORT for a server"
         )))

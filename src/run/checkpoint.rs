@@ -142,7 +142,7 @@ impl Checkpoint {
             .get("data")
             .map(|data| serde_json::from_str(data))
             .transpose()
-            .map_err(|_| damaged("its entry 'data' does not say what data are"))?;
+            .map_err(|_| damaged("its entry 'data' does not describe data"))?;
         let mut tensors = BTreeMap::new();
         for tensor in reader.into_tensors()? {
             let (name, dtype, shape, _, bytes) = tensor.into_parts()?;
@@ -152,9 +152,9 @@ impl Checkpoint {
             progress,
             settings: text("settings")?.clone(),
             log_lengths: serde_json::from_str(text("logs")?)
-                .map_err(|_| damaged("its entry 'logs' is no list"))?,
+                .map_err(|_| damaged("its entry 'logs' is not a list"))?,
             contracts: serde_json::from_str(text("contracts")?)
-                .map_err(|_| damaged("its entry 'contracts' is no list of contracts"))?,
+                .map_err(|_| damaged("its entry 'contracts' is not a list of contracts"))?,
             notes,
             data,
             tensors,

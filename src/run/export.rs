@@ -68,7 +68,7 @@ impl Checkpoint {
             };
             let values = data.try_to_vec().map_err(|_| {
                 Error::Invalid(format!(
-                    "the parameter '{name}' is no tensor of 32-bit floats"
+                    "the parameter '{name}' is not a tensor of 32-bit floats"
                 ))
             })?;
             let shape = data.shape().to_vec();

@@ -90,7 +90,7 @@ impl Origin {
             let path = folder.join(Self::FILE);
             match fs::read_to_string(&path) {
                 Ok(text) => {
-                    let reason = "it is not TOML of an origin".to_string();
+                    let reason = "it is not the TOML of an origin".to_string();
                     return toml::from_str(&text)
                         .map(Some)
                         .map_err(|_| Error::Log { path, reason });

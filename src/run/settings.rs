@@ -83,7 +83,7 @@ pub(super) fn difference<S: Settings>(saved: &str, settings: &S) -> Option<Strin
     }
     let [saved, current] = [&saved, settings].map(|s| toml::Value::try_from(s).ok());
     let found = first_difference("", saved.as_ref(), current.as_ref());
-    Some(found.unwrap_or_else(|| "in what TOML does not show".to_string()))
+    Some(found.unwrap_or_else(|| "in something that TOML does not show".to_string()))
 }
 
 /// The first setting that is not the same, by its dotted path, with both values.

@@ -81,8 +81,8 @@ impl LrSchedule {
     pub fn cosine(steps: usize, last: f64) -> Result<Self> {
         if steps == 0 || !(0.0..=1.0).contains(&last) {
             return Err(Error::Invalid(format!(
-                "the learning rate cannot fall to {last} of itself over {steps} steps; choose a \
-                 factor from 0 to 1 and at least one step"
+                "the learning rate cannot fall to {last} times its value over {steps} steps; \
+                 choose a factor from 0 to 1 and at least one step"
             )));
         }
         Ok(Course::Cosine { steps, last }.into())

@@ -87,7 +87,7 @@ impl LeastSquaresSynthesizerConfig {
         } = *self;
         assert!(
             !probe || contexts > 0,
-            "a probe guesses the context, of which there is none"
+            "a probe predicts the context, but there is none"
         );
         assert!(
             (0.0..1.0).contains(&forgetting),

@@ -156,9 +156,9 @@ impl FromStr for Link {
     fn from_str(text: &str) -> Result<Self> {
         let invalid = || {
             Error::Invalid(format!(
-                "'{text}' is no link; write its delay one way, then its bandwidth and its jitter if \
-                 there are any, as in 150ms or 150ms,100Mbit or 150ms,100Mbit,10ms (times in us, ms \
-                 or s, bandwidths in kbit, Mbit or Gbit a second)"
+                "'{text}' is not a link; write its one-way delay, then its bandwidth and its \
+                 jitter if there are any, as in 150ms or 150ms,100Mbit or 150ms,100Mbit,10ms \
+                 (times in us, ms or s, bandwidths in kbit, Mbit or Gbit a second)"
             ))
         };
         let mut parts = text.split(',').peekable();

@@ -41,7 +41,7 @@ pub fn even_split(times: &[Vec<Duration>]) -> Result<Vec<usize>> {
     let sections = times.first().map_or(0, Vec::len);
     if workers == 0 || workers > sections {
         return Err(Error::Invalid(format!(
-            "{sections} sections cannot be shared out among {workers} workers; choose from 1 to \
+            "{sections} sections cannot be divided among {workers} workers; choose from 1 to \
              {sections}"
         )));
     }

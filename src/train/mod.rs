@@ -287,7 +287,7 @@ fn notes_of<L: Learner>(task: &impl Task<L>) -> Result<Notes> {
     let notes = task.notes();
     match notes.keys().find(|name| name.starts_with(Losses::NOTE)) {
         Some(name) => Err(Error::Invalid(format!(
-            "the task's note '{name}' has a name of the training loop's own; begin it otherwise than \
+            "the task's note '{name}' has a name reserved for the training loop; do not begin it \
              with '{}'",
             Losses::NOTE
         ))),

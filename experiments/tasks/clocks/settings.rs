@@ -202,7 +202,7 @@ impl comparison::Settings for Settings {
         self.run.check_norm(true)?;
         if !matches!(self.images.data, Source::Glyphs | Source::Mnist) {
             return Err(Misuse(
-                "the stream is one of digits; choose --data glyphs or --data mnist".to_string(),
+                "the stream needs digits; choose --data glyphs or --data mnist".to_string(),
             ));
         }
         if self.period == 0 || self.run.batch_size == 0 {
