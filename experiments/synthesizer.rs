@@ -117,7 +117,7 @@ impl SynthesizerKind {
             Self::Conv(_) if !served.images => Err(self.needs_images()),
             Self::Probe(_) if !served.classes => refuse(
                 "predicts a class, but the labels here are not classes; choose another, as \
-                        rls:RANK",
+                 rls:RANK",
             ),
             Self::Label if method.learns_blindly() => refuse(&format!(
                 "sees only the label, which the method {method} does not show it; choose another, \

@@ -211,13 +211,8 @@ impl Record {
         let bytes = whole_lines(path)?;
         let lines = bytes.split(|&byte| byte == b'\n');
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with(PROGRESS)) {
-            let line: Line = serde_json::from_slice(line).map_err(|_| {
-                unreadable(
-                    path,
-                    "a line is not an \
-                                                                           event",
-                )
-            })?;
+            let line: Line = serde_json::from_slice(line)
+                .map_err(|_| unreadable(path, "a line is not an event"))?;
             self.is_finished = line.event == "finished";
             let before = times.partition_point(|(step, _)| *step <= line.step);
             let seconds = before.checked_sub(1).map_or(0.0, |i| times[i].1);
