@@ -46,17 +46,17 @@ use networks::FastDeltas;
 pub struct Span {
     /// The input at every step, `[T^2, batch, inputs]`.
     pub inputs: Tensor<3>,
-    /// What the fast network should answer at the end of every window, `[T, batch, classes]`, as
-    /// the [loss](LossFunction) wants it.
+    /// The targets of the fast network at the end of every window, `[T, batch, classes]`, as the
+    /// [loss](LossFunction) takes them.
     pub fast_targets: Tensor<3>,
-    /// What the slow network should answer at the end, `[batch, classes]`.
+    /// The target of the slow network at the end, `[batch, classes]`.
     pub slow_targets: Tensor<2>,
     /// What a conditional synthesizer sees beside the message of every window,
     /// `[T, batch, contexts]`; other feedback ignores it.
     pub contexts: Option<Tensor<3>>,
 }
 
-/// What one training step computed, for tests and measurements.
+/// What one training step computed, to be inspected.
 #[derive(Debug, Clone)]
 pub struct SpanStep {
     /// The answers of the fast network, each before the update that it led to,

@@ -21,7 +21,7 @@ const END: usize = BITS;
 pub struct CopyLevel {
     /// Symbols to remember, `N`.
     pub symbols: usize,
-    /// Times that they are to be reproduced, `R`.
+    /// How often they must be reproduced, `R`.
     pub repeats: usize,
 }
 

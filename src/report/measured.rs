@@ -31,9 +31,9 @@ pub struct Measured {
 pub struct Measure {
     /// What it is, worded to follow a number, as in `of the test images wrong`.
     pub name: String,
-    /// Its value for guessing.
+    /// Its value.
     pub value: f64,
-    /// What it is for one who guesses.
+    /// Its value for guessing.
     pub guessing: f64,
     /// The best possible value; none if it is unknown.
     pub best: Option<f64>,
