@@ -90,6 +90,10 @@ impl CopyEpisodes {
     }
 
     /// All windows of up to `steps` steps, in order.
+    ///
+    /// # Panics
+    ///
+    /// If `steps` is zero.
     pub fn windows(&self, steps: usize, device: &Device) -> Vec<Window> {
         let firsts = (0..self.level.steps()).step_by(steps);
         firsts
