@@ -75,13 +75,12 @@ pub struct OutputArgs {
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
 
-    /// What you call these runs, for `dni list` and the report; with --resume what they are called from
-    /// now on
+    /// Name of these runs, for `dni list` and the report; with --resume their new name
     #[arg(long, value_name = "NAME", value_parser = word)]
     pub name: Option<String>,
 
-    /// Words that you find these runs by, separated by commas, for `dni list --filter`; with --resume
-    /// in the place of those before
+    /// Tags of these runs, separated by commas, for `dni list --filter`; with --resume they replace
+    /// the previous ones
     #[arg(long = "tag", visible_alias = "tags", value_name = "TAGS", value_delimiter = ',',
         value_parser = word)]
     pub tags: Vec<String>,
@@ -98,8 +97,8 @@ pub struct OutputArgs {
     #[arg(long)]
     pub tensorboard: bool,
 
-    /// Show all runs live on the whole terminal: curves, cosines, rates and time left; q asks whether
-    /// to stop, l changes the axes
+    /// Show all runs live on the whole terminal: curves, cosines, learning rates and time left; q
+    /// asks whether to stop, l changes the axes
     #[arg(long, conflicts_with = "quiet")]
     pub dashboard: bool,
 
@@ -107,7 +106,7 @@ pub struct OutputArgs {
     #[arg(long, short)]
     pub quiet: bool,
 
-    /// Runs made at the same time, each on processors of its own [default: as many as there are
+    /// Runs made at the same time, each on its own processors [default: as many as there are
     /// processors for; one with workers and on wgpu]
     #[arg(long, value_name = "N", value_parser = threads, help_heading = "Machine")]
     pub jobs: Option<usize>,

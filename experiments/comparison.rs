@@ -165,7 +165,7 @@ impl<M: PartialEq + Display> Common<M> {
         check_threads(self.kernel_threads)?;
         if self.steps as u64 > MOST {
             return Err(Misuse(format!(
-                "so many steps never end; choose up to {MOST}"
+                "that many steps would never end; choose up to {MOST}"
             )));
         }
         if self.seed.saturating_add(self.seeds as u64) > MOST {
@@ -338,7 +338,7 @@ impl<S: Settings> Comparison<S> {
         let asked = machine.backend.map(|backend| backend.resolve());
         if asked.is_some_and(|asked| asked != backend) {
             session.say(&format!(
-                "going on with backend {backend}, as the folder says"
+                "continuing with backend {backend}, as the folder says"
             ));
         }
         let comparison = Self {
@@ -492,8 +492,7 @@ fn jobs<S: Settings>(settings: &S, output: &OutputArgs) -> Result<usize, Misuse>
     let is_alone = settings.is_alone();
     match output.jobs {
         Some(2..) if is_alone => Err(Misuse(
-            "--jobs is for runs on flex and ndarray without workers; others take the machine for \
-             themselves"
+            "--jobs is for runs on flex and ndarray without workers; others need the whole machine"
                 .to_string(),
         )),
         Some(jobs) => Ok(jobs.min(common.runs().len())),
@@ -602,7 +601,7 @@ fn resumed<S: Settings>(saved: &S, from_flags: impl Fn(Option<&S>) -> S) -> anyh
     }
     if asked != settings {
         return Err(Misuse(
-            "--resume goes on under the settings in the folder, for as many steps or more; leave \
+            "--resume continues with the settings in the folder, for as many steps or more; leave \
              out the flags that differ from them"
                 .to_string(),
         )

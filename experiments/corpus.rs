@@ -27,8 +27,8 @@ pub struct Text {
     )]
     pub source: Source,
 
-    /// A text file in UTF-8, plain or gzipped, cut into 90, 5 and 5 percent to train, validate and test
-    /// with, or three such files, separated by commas or each with this flag
+    /// A text file in UTF-8, plain or gzipped, split into 90, 5 and 5 percent to train, validate
+    /// and test with; or three such files, separated by commas or each with its own --corpus
     #[arg(long = "corpus", id = "corpus", value_name = "FILES")]
     #[serde(rename = "corpus")]
     pub files: Vec<PathBuf>,
@@ -42,7 +42,7 @@ pub struct Text {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Data")]
 pub struct TextDataArgs {
-    /// Folder with a folder tinyshakespeare; what is not found there is looked for in the cache,
+    /// Folder that contains a folder tinyshakespeare; a missing file is looked for in the cache,
     /// then downloaded
     #[arg(long, env = "DNI_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -88,8 +88,8 @@ impl Text {
             let corpus = Corpus::read(&self.files);
             return match self.files.iter().any(|file| is_of_a_process(file)) {
                 true => corpus.context(
-                    "the text came from a pipe, which is gone: only runs on files can go on and be \
-                     measured again",
+                    "the text came from a pipe, which is gone: only runs on files can be resumed \
+                     and measured again",
                 ),
                 false => Ok(corpus?),
             };

@@ -91,7 +91,7 @@ fn evaluate(run: &Path, args: &EvalArgs) -> anyhow::Result<Evaluation> {
     let entry = experiment.and_then(|name| Entry::find(&name));
     let entry = entry.ok_or_else(|| {
         Misuse(format!(
-            "'{}' is a run of no experiment of this program",
+            "'{}' is not a run of an experiment of this program",
             run.display()
         ))
     })?;

@@ -344,7 +344,7 @@ pub fn evaluate<E: Experiment>(
 ) -> anyhow::Result<BTreeMap<String, f64>> {
     let settings: E = dni::run::read_settings(checkpoint.settings())?;
     if data.data.is_some() && settings.images().is_none() {
-        let reason = format!("dni {} looks at no images; leave out --data", E::NAME);
+        let reason = format!("dni {} uses no images; leave out --data", E::NAME);
         return Err(Misuse(reason).into());
     }
     let (method, seed) = settings.common().only()?;

@@ -19,11 +19,11 @@ pub struct ListArgs {
     #[arg(default_value = "runs", value_name = "RUN")]
     runs: Vec<PathBuf>,
 
-    /// What the list is sorted by
+    /// Column to sort by
     #[arg(long, value_enum, value_name = "COLUMN", default_value_t)]
     sort: Column,
 
-    /// List only runs in whose line this stands, in small or capital letters
+    /// List only runs whose line contains this text, in lower or upper case
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
 
@@ -40,9 +40,9 @@ enum Column {
     Experiment,
     /// Steps done, the most first
     Steps,
-    /// The best figure, the best first, by its name
+    /// The name of the best figure, then its value, the best first
     Figure,
-    /// When the call of the run began, the latest first
+    /// When the run was started, the latest first
     #[default]
     Date,
 }

@@ -93,7 +93,7 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Write the parameters of a trained network to a safetensors file, in PyTorch's layout
     Export(weights::ExportArgs),
-    /// Run every combination of several values of flags, and list the runs, the best first
+    /// Run every combination of several values of flags, and list the runs, best first
     #[command(subcommand, after_help = sweep::HELP)]
     Sweep(sweep::Sweep),
     /// Reproduce a table of experiments/README.md: all its runs, and a verdict for each claim
@@ -106,7 +106,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// List the backends, which of them work on this machine, and what the others need
     Backends(backends::BackendsArgs),
-    /// Print a script by which a shell completes flags
+    /// Print a script that lets a shell complete flags
     Completions(completions::CompletionsArgs),
 }
 

@@ -90,8 +90,8 @@ impl Method {
     pub fn check_sections(self, layers: usize) -> Result<(), Misuse> {
         match self.only_interface() {
             Some(layer) if layer >= layers => Err(Misuse(format!(
-                "{self} has its interface on top of hidden layer {layer}, and there are {}; choose \
-                 one that there is",
+                "{self} has its interface on top of hidden layer {layer}, but there are {}; choose \
+                 one of them",
                 layers - 1
             ))),
             _ => Ok(()),

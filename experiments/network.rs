@@ -95,7 +95,7 @@ fn then(below: Pass, above: &impl Section) -> Pass {
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Network")]
 pub struct Network {
-    /// Fully connected or convolutional hidden layers
+    /// Kind of the hidden layers: fully connected or convolutional
     #[arg(long, value_enum, default_value = "fcn")]
     pub model: Model,
 
@@ -111,7 +111,7 @@ pub struct Network {
     #[arg(long, value_name = "N", value_parser = positive, default_value = "64")]
     pub channels: usize,
 
-    /// Pixels between the 3x3 pooling windows of a cnn; with 1 and 2 they overlap
+    /// Stride of the 3x3 pooling windows of a cnn, in pixels; with 1 and 2 they overlap
     // The paper does not say it.
     #[arg(long, value_name = "N", value_parser = positive, default_value_t = POOL)]
     #[serde(default = "side_by_side")]
@@ -121,7 +121,7 @@ pub struct Network {
     #[arg(long)]
     pub unlock: bool,
 
-    /// Hidden units of the models that make synthetic inputs
+    /// Hidden units of the input models, which make the synthetic inputs
     #[arg(long, value_name = "N", value_parser = positive, default_value = "256")]
     pub input_units: usize,
 }

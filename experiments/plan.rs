@@ -34,7 +34,7 @@ pub struct PlanArgs {
         default_values_t = [1, 2, 4, 8, 16, 32, 64, 128, 256])]
     workers: Vec<usize>,
 
-    /// Pieces of a batch in the pipeline that decoupled layers are compared with
+    /// Micro-batches of the pipeline that decoupled layers are compared with
     #[arg(long, value_name = "N", default_value_t = MICRO_BATCHES, value_parser = positive)]
     micro_batches: usize,
 
@@ -43,7 +43,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "DELAY[,BANDWIDTH][,JITTER]")]
     link: Option<Link>,
 
-    /// Microseconds that a worker needs to get a message [default: measured, the time of a copy]
+    /// Microseconds that a worker needs to receive a message [default: measured, the time of a
+    /// copy]
     #[arg(long, value_name = "N", value_parser = whole)]
     message_us: Option<usize>,
 
@@ -51,7 +52,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = positive)]
     batch_size: usize,
 
-    /// Timed repetitions of the check on this machine
+    /// Timed repetitions when the prediction is checked on this machine
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
     repetitions: usize,
 

@@ -16,7 +16,7 @@ pub struct PlotArgs {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
-    /// What curves are drawn over
+    /// What the curves are drawn over
     #[arg(long, value_enum, value_name = "AXIS", default_value_t)]
     over: Axis,
 

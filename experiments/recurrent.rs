@@ -146,8 +146,8 @@ pub struct RecurrentNetwork {
     #[arg(long, value_name = "X", value_parser = scale)]
     pub scale: f64,
 
-    /// Whether the synthesizer also learns from gradients multiplied by that factor; if not, every
-    /// window is unrolled twice unless it is 1 [default: true]
+    /// Whether the factor also applies in the synthesizer's targets; if not, every window is
+    /// unrolled twice, unless the factor is 1 [default: true]
     #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
     pub scale_targets: bool,
 

@@ -20,11 +20,11 @@ pub struct ServeArgs {
     #[arg(long, value_enum, default_value = "flex")]
     backend: BackendChoice,
 
-    /// Address to listen on, by number or name; port 0 picks a free one
+    /// Address to listen on, an IP address or a host name with a port; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000", value_parser = address)]
     listen: SocketAddr,
 
-    /// File with the key by which clients know this server, made if there is none; encrypts the
+    /// File with the key by which clients know this server, made if it is missing; encrypts the
     /// connection
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,

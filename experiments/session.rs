@@ -305,7 +305,7 @@ pub fn take(folder: &Path) -> anyhow::Result<FolderLock> {
 pub fn check_free(folder: &Path) -> anyhow::Result<()> {
     if folder.join(RunFolder::SETTINGS).exists() {
         bail!(
-            "the folder '{}' holds a run already; go on with it by --resume {}, or choose another \
+            "the folder '{}' holds a run already; continue it with --resume {}, or choose another \
              with --run-dir",
             folder.display(),
             quoted(&folder.display().to_string())
@@ -448,7 +448,7 @@ pub fn check_single(folder: &Path) -> Result<(), Misuse> {
     }
     let names = runs.iter().map(|run| quoted(&run.display().to_string()));
     Err(Misuse(format!(
-        "'{}' is no folder of a run, but there are runs in it; name one of {}",
+        "'{}' is not the folder of a run, but there are runs in it; name one of {}",
         folder.display(),
         names.collect::<Vec<_>>().join(", ")
     )))

@@ -37,12 +37,12 @@ pub struct ImageData {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Folder with a folder for each data set, named as here or as by torchvision, or the folder of
-    /// the set itself; what is not found there is looked for in the cache, then downloaded
+    /// Folder with a folder for each data set, under its name here or in torchvision, or the folder
+    /// of the set itself; what is missing there is looked for in the cache, then downloaded
     #[arg(long, env = "DNI_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Write a sheet of sample images to a PNG file, and end
+    /// Write a sheet of sample images to a PNG file, and exit
     #[arg(long, value_name = "FILE")]
     pub show: Option<PathBuf>,
 }
@@ -51,7 +51,7 @@ pub struct DataArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Data")]
 pub struct TestDataArgs {
-    /// Images of the shape that the network was trained on [default: those of its run]
+    /// Images to test on, of the shape that the network was trained on [default: those of its run]
     #[arg(long, value_enum)]
     pub data: Option<Source>,
 

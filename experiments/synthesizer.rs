@@ -115,15 +115,16 @@ impl SynthesizerKind {
         let refuse = |why: &str| Err(Misuse(format!("the synthesizer '{self}' {why}")));
         match self {
             Self::Conv(_) if !served.images => Err(self.needs_images()),
-            Self::Probe(_) if !served.classes => {
-                refuse("guesses a class, and the labels here are none; choose another, as rls:RANK")
-            }
+            Self::Probe(_) if !served.classes => refuse(
+                "predicts a class, but the labels here are not classes; choose another, as \
+                 rls:RANK",
+            ),
             Self::Label if method.learns_blindly() => refuse(&format!(
-                "sees nothing but the label, which the method {method} keeps from it; choose \
-                 another, or the method cdni"
+                "sees only the label, which the method {method} does not show it; choose another, \
+                 or the method cdni"
             )),
             Self::Probe(_) if method.learns_blindly() => refuse(&format!(
-                "learns to guess the label, which the method {method} keeps from it; choose \
+                "learns to predict the label, which the method {method} does not show it; choose \
                  another, as rls:RANK, or the method cdni"
             )),
             _ => Ok(()),

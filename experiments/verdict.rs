@@ -13,8 +13,8 @@ pub struct Runs<'a> {
 }
 
 /// What `worth` means, for those who meet it in a sentence or in a table.
-pub const WORTH: &str = "worth: the cosine of the synthetic with the true gradient, each moment weighted \
-     by the true one's norm, by what there was to learn";
+pub const WORTH: &str = "worth: the mean cosine of the synthetic with the true gradient over the \
+                         run, weighted by the norm of the true one";
 
 /// The sentence of a method, beside that by which the others are measured, if it has run.
 pub fn sentence(runs: &Runs, reference: Option<&Runs>) -> String {

@@ -40,9 +40,9 @@ const MOST_WORKERS: usize = 1_024;
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Workers")]
 pub struct Workers {
-    /// Threads that train at the same time, each a group of neighbouring layers; a short warm-up
-    /// balances the groups, and interfaces stand between workers unless --sections says otherwise
-    /// [default: one thread, layer after layer]
+    /// Threads that train at the same time, each a group of adjacent layers, balanced by their
+    /// arithmetic or, with --sections, by a short warm-up; without --sections interfaces stand only
+    /// between workers [default: one thread, layer after layer]
     #[arg(id = "workers", long = "workers", value_name = "N", value_parser = positive)]
     number: Option<usize>,
 
@@ -63,23 +63,23 @@ pub struct Workers {
     place: Option<Vec<Place>>,
 
     /// Messages of a worker that may still be unanswered when its highest layer learns; with 1 the
-    /// result does not depend on timing [default: 1; with --link as many as are on their way]
+    /// result does not depend on timing [default: 1; with --link as many as are under way]
     #[arg(long, value_name = "N", value_parser = positive)]
     queue: Option<usize>,
 
-    /// Steps by which gradients from one worker to the one below are late: always exactly so many, so
-    /// that the result does not depend on timing; instead of --queue. A stop takes effect within
-    /// about twenty times as many steps
+    /// Steps by which gradients from one worker to the one below are late: always exactly so many,
+    /// so that the result does not depend on timing; instead of --queue. A stop takes effect within
+    /// about twenty times that many steps
     #[arg(long, value_name = "STEPS", value_parser = whole, conflicts_with = "queue")]
     late: Option<usize>,
 
-    /// Simulated network link between workers, who compute on meanwhile: one-way delay, bandwidth in
+    /// Simulated network link between workers, which compute meanwhile: one-way delay, bandwidth in
     /// each direction and jitter, as in 150ms, 150ms,100Mbit or 150ms,100Mbit,10ms [default: none]
     #[arg(long, value_name = "DELAY[,BANDWIDTH][,JITTER]")]
     link: Option<Link>,
 
-    /// Pieces of a batch that pass through the workers of --method pipeline one after another
-    /// [default: 8]
+    /// Micro-batches of a batch in --method pipeline, which pass through the workers one after
+    /// another [default: 8]
     // None in settings from before it was written down, or without workers.
     #[arg(long, value_name = "N", value_parser = positive)]
     micro_batches: Option<usize>,
@@ -211,12 +211,12 @@ impl Workers {
         }
         if self.queue.is_some_and(|queue| queue > MOST_QUEUE) {
             return Err(Misuse(format!(
-                "a queue of so many messages never fills; choose --queue up to {MOST_QUEUE}"
+                "a queue of that many messages never fills; choose --queue up to {MOST_QUEUE}"
             )));
         }
         if self.late.is_some_and(|late| late > MOST_QUEUE) {
             return Err(Misuse(format!(
-                "gradients that come so late teach nothing; choose --late up to {MOST_QUEUE}"
+                "gradients that late are of no use; choose --late up to {MOST_QUEUE}"
             )));
         }
         if let Some(split) = &self.split {
@@ -250,8 +250,8 @@ impl Workers {
         let mut places = self.place.iter().flatten();
         if self.link.is_some() && places.any(|place| matches!(place, Place::Server(_))) {
             return Err(Misuse(
-                "--link lies between workers of this process, and the way to a server is a real \
-                 link; leave out one of them"
+                "--link simulates a link between workers of this process, but a server has a real \
+                 one; leave out one of them"
                     .to_string(),
             ));
         }
@@ -270,7 +270,7 @@ impl Workers {
         if !self.are_wanted() {
             return match method {
                 Method::Pipeline => misuse(
-                    "a pipeline is one of workers; add --workers, --split or --place".to_string(),
+                    "a pipeline needs workers; add --workers, --split or --place".to_string(),
                 ),
                 _ => Ok(()),
             };
@@ -297,7 +297,8 @@ impl Workers {
             return match self.split.is_some() || self.place.is_some() {
                 true => misuse(
                     "several workers that train by backprop share batches and not layers, and \
-                     compute where the run does; give --workers alone, or choose --method pipeline"
+                     compute on the run's backend; give --workers alone, or choose --method \
+                     pipeline"
                         .to_string(),
                 ),
                 false => Ok(()),
@@ -305,7 +306,7 @@ impl Workers {
         }
         if self.count() > sections.len() {
             return misuse(format!(
-                "every worker needs a section, and with {method} there are {}; choose --workers {} \
+                "every worker needs a section, but with {method} there are {}; choose --workers {} \
                  at most, or more --sections",
                 sections.len(),
                 sections.len()
@@ -313,7 +314,7 @@ impl Workers {
         }
         match &self.split {
             Some(split) if shares_of(split, sections).is_none() => misuse(format!(
-                "--split gives workers {split:?} layers, and with {method} sections have \
+                "--split gives workers {split:?} layers, but with {method} sections have \
                  {sections:?}: let workers meet where sections do"
             )),
             _ => Ok(()),

@@ -29,7 +29,8 @@ impl Activation {
         }
     }
 
-    /// `dL/dz = delta * a'(z)`, from the output `h = a(z)` and `delta = dL/dh`.
+    /// `dL/dz = delta * a'(z)`, from the output `h = a(z)` and `delta = dL/dh`, all
+    /// `[batch, features]`.
     ///
     /// All four derivatives are functions of the output, so `z` need not be kept.
     pub fn backward(self, h: Tensor<2>, delta: Tensor<2>) -> Tensor<2> {

@@ -32,7 +32,7 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// A file of a run is not whole.
+    /// A file of a run is truncated or altered.
     #[error(
         "the run's file '{}' is damaged ({reason}); the run cannot be resumed, start it anew",
         path.display()
@@ -57,7 +57,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// A checkpoint is whole, but was made under other settings than those given.
+    /// A checkpoint is whole, but was made under settings other than those given.
     #[error(
         "the checkpoint '{}' was made under other settings: {difference}; go on with the settings \
          of that run, or start anew in another folder",
@@ -138,7 +138,7 @@ pub enum Error {
         sections: String,
         /// The step, counted from 1.
         step: usize,
-        /// What it said.
+        /// The message of its panic or error.
         cause: String,
     },
 
@@ -164,7 +164,7 @@ pub enum Error {
         cure: String,
     },
 
-    /// A server does not compute for us, or no longer.
+    /// A server cannot compute for this process, or no longer can.
     #[error("cannot compute on {address}: {reason}")]
     Server {
         /// Its address.
@@ -188,7 +188,7 @@ pub enum Error {
         found: String,
     },
 
-    /// A network meets other data than it was trained on.
+    /// A network is given data other than those that it was trained on.
     #[error(
         "'{origin}' is not what this network was trained on: {what} was '{trained_on}', here it is \
          '{here}'; give it the data of its run, or train anew in another folder"
@@ -217,8 +217,8 @@ pub enum Error {
 
     /// A folder has some files of a data set but not all.
     #[error(
-        "the file '{}' of the data set '{set}' is missing, of which other files are there; put it \
-         there, or remove the others, and the set is looked for elsewhere or downloaded",
+        "the file '{}' of the data set '{set}' is missing, but other files of the set are there; \
+         add it, or remove the others, and the set is looked for elsewhere or downloaded",
         path.display()
     )]
     Incomplete {
@@ -228,7 +228,7 @@ pub enum Error {
         set: &'static str,
     },
 
-    /// A data set is nowhere, and could not be downloaded.
+    /// A data set was not found, and could not be downloaded.
     #[error("the data set '{set}' is not in {}; {source}", listed(looked_at))]
     NotFound {
         /// The set.
@@ -256,7 +256,7 @@ pub enum Error {
     Invalid(String),
 }
 
-/// What a panic says, for those who [catch](std::panic::catch_unwind) it.
+/// The message of a panic, for code that [catches](std::panic::catch_unwind) panics.
 pub fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
     text.or_else(|| panic.downcast_ref::<String>().cloned())

@@ -1,4 +1,4 @@
-//! What data are, so that other data are seen to be others.
+//! Which data a network was trained on, so that other data are recognised.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What a network was trained on: a checkpoint keeps it, and the network refuses other data.
+/// The data that a network was trained on. A checkpoint keeps it and refuses other data.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// What inputs and outputs mean, by name: the shape of images, their classes, an alphabet.
@@ -25,21 +25,21 @@ pub struct DataPart {
 }
 
 impl Fingerprint {
-    /// The term that has all characters of a text, in the order of their codes.
+    /// The term that lists all characters of a text, in the order of their codes.
     pub const ALPHABET: &str = "alphabet";
 
-    /// The part that is learned from.
+    /// The part that is used for training.
     pub const TRAIN: &str = "train";
-    /// The part that results are measured on.
+    /// The part that is used for testing.
     pub const TEST: &str = "test";
 
-    /// Adds what inputs or outputs mean.
+    /// Adds a term: what inputs or outputs mean.
     pub fn with_term(mut self, name: &str, value: impl ToString) -> Self {
         self.terms.insert(name.to_string(), value.to_string());
         self
     }
 
-    /// Adds a part by its values, in so many pieces, and the file or the set that it came from.
+    /// Adds a part: its values, in pieces, and the file or the set that it came from.
     pub fn with_part<'a>(
         mut self,
         name: &str,
@@ -56,12 +56,12 @@ impl Fingerprint {
         self
     }
 
-    /// Refuses data that are not these: which mean something else, or have another part of the
-    /// same name. A part that only one of the two has is not looked at.
+    /// Refuses the data `met` if one of these terms is missing or differs there, or a part of the
+    /// same name has another checksum. A part that only one of the two has is not compared.
     ///
     /// # Errors
     ///
-    /// If they are others.
+    /// If the data are refused.
     pub fn check(&self, met: &Self) -> Result<()> {
         for (name, value) in &self.terms {
             let here = met.terms.get(name).map_or("none", String::as_str);

@@ -1,4 +1,4 @@
-//! Images as sections see them: their shape, and pooling, by which a window becomes one value.
+//! Images as sections see them: their shape, and pooling.
 
 use std::fmt;
 
@@ -31,20 +31,20 @@ impl fmt::Display for ImageShape {
 }
 
 impl ImageShape {
-    /// Values of one image, or [`usize::MAX`] if there is no such number.
+    /// The number of values in one image, or [`usize::MAX`] if it overflows.
     pub fn len(self) -> usize {
         self.channels
             .saturating_mul(self.height)
             .saturating_mul(self.width)
     }
 
-    /// Whether there are none.
+    /// Whether the image has no values.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 }
 
-/// What a window of an image becomes.
+/// How a window of an image is reduced to one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PoolKind {
@@ -56,19 +56,19 @@ pub enum PoolKind {
 
 /// Pooling over square windows, channel by channel.
 ///
-/// Only whole windows count: what is left over at the lower and the right edge is not seen.
+/// Only whole windows count: rows and columns left over at the lower and right edges are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
-    /// What a window becomes.
+    /// How a window is reduced.
     pub kind: PoolKind,
     /// Rows and columns of a window.
     pub size: usize,
-    /// Rows, or columns, from one window to the next.
+    /// Rows, and columns, from one window to the next.
     pub stride: usize,
 }
 
 impl Pool {
-    /// The largest value of windows that lie side by side.
+    /// The maximum over windows that do not overlap.
     pub fn max(size: usize) -> Self {
         Self {
             kind: PoolKind::Max,
@@ -77,7 +77,7 @@ impl Pool {
         }
     }
 
-    /// The mean of windows that lie side by side.
+    /// The mean over windows that do not overlap.
     pub fn avg(size: usize) -> Self {
         Self {
             kind: PoolKind::Avg,
@@ -85,14 +85,14 @@ impl Pool {
         }
     }
 
-    /// Sets the distance from one window to the next, below the size for windows that overlap.
+    /// Sets the stride; windows overlap if it is below their size.
     pub fn with_stride(mut self, stride: usize) -> Self {
         self.stride = stride;
         self
     }
 
-    /// What becomes of images of this shape: `floor((n - size) / stride) + 1` of `n` rows, and so
-    /// for the columns.
+    /// The shape of pooled images: `floor((n - size) / stride) + 1` rows from `n` rows, and columns
+    /// likewise.
     ///
     /// # Panics
     ///
@@ -116,11 +116,11 @@ impl Pool {
         }
     }
 
-    /// `[batch, channels, height, width]` pooled.
+    /// Pools images `[batch, channels, height, width]` to the [`output_shape`](Self::output_shape).
     ///
     /// # Panics
     ///
-    /// As [`output_shape`](Self::output_shape).
+    /// If the size or the stride is zero, or the images are smaller than a window.
     pub fn forward(self, images: Tensor<4>) -> Tensor<4> {
         let [size, stride] = [[self.size; 2], [self.stride; 2]];
         match self.kind {

@@ -25,11 +25,11 @@ pub enum Init {
     Normal {
         /// The mean.
         mean: f32,
-        /// The standard deviation, not negative.
+        /// The standard deviation.
         std: f32,
     },
-    /// All zero: how the last layer of a synthesizer starts, so that the first synthetic
-    /// gradients are zero (PAPER 1.5).
+    /// All zero: how the last layer of a synthesizer starts, so that the first synthetic gradients
+    /// are zero (paper, appendix A.1).
     Zeros,
 }
 
@@ -38,7 +38,7 @@ impl Init {
     ///
     /// # Panics
     ///
-    /// If a size is zero or the standard deviation is negative or not finite.
+    /// If a size is zero or the standard deviation is not finite.
     pub fn linear(
         self,
         inputs: usize,
@@ -53,14 +53,15 @@ impl Init {
         self.layer([inputs, outputs], outputs, [inputs, outputs], rng, device)
     }
 
-    /// A weight `[outputs, inputs, size, size]` and a bias `[outputs]`, in channels.
+    /// A weight `[outputs, inputs, size, size]` and a bias `[outputs]`, from `inputs` to `outputs`
+    /// channels.
     ///
-    /// The fan-in is what one value of the output is made from, `inputs * size^2`, the fan-out
-    /// what one value of the input goes into, `outputs * size^2`.
+    /// The fan-in is the number of inputs of one output value, `inputs * size^2`, the fan-out the
+    /// number of output values that use one input value, `outputs * size^2`.
     ///
     /// # Panics
     ///
-    /// If a size is zero or the standard deviation is negative or not finite.
+    /// If a size is zero or the standard deviation is not finite.
     pub fn convolution(
         self,
         inputs: usize,
@@ -125,8 +126,7 @@ impl Init {
     fn values(self, count: usize, bound: f32, rng: &mut impl Rng) -> Vec<f32> {
         match self {
             Self::Normal { mean, std } => {
-                let normal = Normal::new(mean, std)
-                    .expect("the standard deviation must be finite and not negative");
+                let normal = Normal::new(mean, std).expect("the standard deviation must be finite");
                 (0..count).map(|_| normal.sample(rng)).collect()
             }
             _ if bound == 0.0 => vec![0.0; count],

@@ -19,21 +19,21 @@ use crate::synthesizer::Synthesizer;
 use crate::trained::{AnyTrained, Trained};
 use crate::unlock::{GuessedMessage, InputModel};
 
-/// The unit in which a synthesizer works.
+/// The unit of a synthesizer's predictions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetScale {
-    /// The gradient of one example's own loss, whatever the batch size. Synthesizers learn it
-    /// much better: an optimizer with normalised steps, such as Adam, would need to hit values
-    /// a batch size smaller.
+    /// The gradient of one example's own loss, whatever the batch size. Synthesizers learn it much
+    /// better: the gradient of a mean loss is smaller by a factor of the batch size, which an
+    /// optimizer with normalised steps, such as Adam, matches less precisely.
     #[default]
     PerExample,
     /// The gradient of the reduced loss, as other implementations do.
     Loss,
 }
 
-/// The terms under which a synthesizer was trained. With other terms its predictions are wrong,
-/// so a checkpoint keeps them and refuses a mismatch.
+/// The terms under which a synthesizer was trained. Under other terms its predictions are wrong, so
+/// a checkpoint keeps them and refuses a mismatch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contract {
     /// Features of the message.
@@ -46,7 +46,7 @@ pub struct Contract {
     pub reduction: Reduction,
     /// Whether the section above trains on synthetic inputs.
     pub synthetic_inputs: bool,
-    /// How a recurrent network uses it; none in a chain.
+    /// How a recurrent network uses the interface; none in a chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub future: Option<FutureTerms>,
 }
@@ -54,11 +54,11 @@ pub struct Contract {
 /// How the synthetic gradient at the end of a window is used.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FutureTerms {
-    /// What it is multiplied by where the core learns from it.
+    /// The factor of the synthetic gradient where the core learns from it.
     pub scale: f64,
-    /// Whether it is also scaled in what the synthesizer learns from.
+    /// Whether the factor also applies in the synthesizer's targets.
     pub scales_targets: bool,
-    /// Whether there is the auxiliary task.
+    /// Whether there is an auxiliary task.
     pub auxiliary: bool,
 }
 
@@ -103,8 +103,8 @@ impl fmt::Display for Contract {
     }
 }
 
-/// A prediction of the gradient at one message, kept until the true one arrives, with all that it
-/// takes to make it anew.
+/// A prediction of the gradient at one message, kept until the true gradient arrives, with
+/// everything that is needed to repeat it.
 pub struct Prediction {
     pass: Pass,
     /// One unit of the synthesizer in units of the reduced loss, if they differ.
@@ -133,7 +133,7 @@ impl Prediction {
     }
 }
 
-/// The place between two sections: owns the synthesizer and what trains it.
+/// The place between two sections. It owns the synthesizer and the optimizer that trains it.
 pub struct Interface {
     synthesizer: Box<dyn AnySynthesizer>,
     scale: TargetScale,
@@ -146,8 +146,8 @@ pub struct Interface {
 impl Interface {
     /// An interface whose synthesizer learns with `optimizer`.
     ///
-    /// Synthesizers without context should learn faster than the sections, three to ten times:
-    /// they chase a target that moves as the sections do.
+    /// Without a context, a synthesizer should learn three to ten times faster than the sections:
+    /// its target moves as they learn.
     ///
     /// # Panics
     ///
@@ -169,8 +169,9 @@ impl Interface {
     }
 
     /// Gives the section above synthetic inputs while it trains by synthetic credit, so that it
-    /// does not wait for those below: complete unlock. In a [warm-up](crate::ChainSchedule::warm_up) the
-    /// model learns without being applied; under other credits it rests.
+    /// does not wait for those below: complete unlock. In a
+    /// [warm-up](crate::ChainSchedule::warm_up) the model learns but is not used; under other
+    /// credits it does neither.
     pub fn with_input_model(mut self, model: InputModel) -> Self {
         self.input_model = Some(model);
         self
@@ -201,7 +202,7 @@ impl Interface {
 
     /// `delta_hat = M(h, c)`: message `[batch, features]`, context `[batch, contexts]`.
     ///
-    /// A context that the synthesizer does not take is not shown to it.
+    /// A context is ignored if the synthesizer takes none.
     ///
     /// # Panics
     ///
@@ -235,16 +236,21 @@ impl Interface {
         }
     }
 
-    /// Regresses the prediction to the gradient `delta` that arrived: one optimizer step on
-    /// `1/2 |delta_hat - delta|^2`, summed over features and reduced over the batch as the loss is.
+    /// Regresses the prediction to the gradient `delta` that arrived, `[batch, features]`: one
+    /// optimizer step on `1/2 |delta_hat - delta|^2`, summed over features and reduced over the
+    /// batch as the loss is.
     ///
-    /// If the synthesizer has learned since it made the prediction, `delta_hat` is made anew: what
-    /// comes late is learned with today's parameters. Moving them by what others of some steps ago
-    /// were off is a feedback with delay, which is unstable from one step on.
+    /// If the synthesizer has learned since the prediction, it predicts again with its current
+    /// parameters. Moving them by the error of an old prediction is a feedback with delay, which is
+    /// unstable from a delay of one step on.
     ///
     /// Returns the residual `delta_hat - delta`, `[batch, features]`, in the synthesizer's unit.
     ///
     /// The target is a constant: nothing flows through it.
+    ///
+    /// # Panics
+    ///
+    /// If the shape of `delta` is not that of the prediction.
     pub fn learn(&mut self, prediction: Prediction, delta: Tensor<2>) -> Tensor<2> {
         let Prediction {
             pass,
@@ -342,7 +348,11 @@ impl Interface {
         }
     }
 
-    /// Changes the learning rate of the synthesizer.
+    /// Changes the learning rate of the synthesizer from its next update on.
+    ///
+    /// # Panics
+    ///
+    /// If it is negative or not finite.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         self.synthesizer.set_learning_rate(learning_rate);
     }

@@ -3,9 +3,9 @@
 //! In backpropagation a layer waits: it is *update-locked* until all layers above it have run
 //! forward and backward. With a **synthetic gradient** it need not. A small model between two
 //! layers, the *synthesizer*, predicts the gradient that would have come back, from the layer's
-//! output alone; the layer updates with the prediction at once. Later, when the layers above have
-//! moved, a better gradient arrives, and the synthesizer learns from it (Jaderberg et al.,
-//! "Decoupled Neural Interfaces using Synthetic Gradients", arXiv:1608.05343).
+//! output alone; the layer updates with the prediction at once. Later a better gradient arrives
+//! from the layer above, and the synthesizer learns from it (Jaderberg et al., "Decoupled Neural
+//! Interfaces using Synthetic Gradients", arXiv:1608.05343).
 //!
 //! # One step, in one picture
 //!
@@ -29,19 +29,20 @@
 //! | message | what a section sends up: its output `h`, detached | `Tensor<2>`, `[batch, features]`: a [row](Section) for each example, or several |
 //! | interface | the place between two sections: owns the synthesizer and what trains it | [`Interface`] |
 //! | synthesizer | the model `M` that maps message and context to the synthetic gradient | [`Synthesizer`] |
-//! | context | what only a synthesizer may know: in cDNI the label | [`Batch::context`] |
+//! | context | what only a synthesizer sees: in cDNI the label | [`Batch::context`] |
 //! | credit | which gradient a section is given | [`Credit`] |
 //! | update-locked, decoupled | waits for all sections above, for none | |
 //! | complete unlock | synthetic inputs as well: waits for no section below either | [`InputModel`] |
 //! | window, future | the steps over which a core is unrolled; what comes after them | [`Window`], [`Future`] |
 //!
-//! Everything is computed in 32-bit floats: other tensors are converted, other parameters refused.
-//! `h`, `delta` and `delta_hat` are message, gradient of the loss `L` at it, and synthetic gradient
-//! at it; `theta_i` are the parameters of section `f_i`, `alpha` is a learning rate, `x` the input.
+//! Everything is computed in 32-bit floats: other inputs are converted, other parameters refused.
+//! `h`, `delta` and `delta_hat` are a message, the gradient of the loss `L` at it, and the
+//! synthetic gradient at it; `theta_i` are the parameters of section `f_i`, `alpha` is a learning
+//! rate, `x` the network's input.
 //!
 //! # Equations
 //!
-//! A section learns from the gradient at its own output, which is all that it needs of the layers
+//! A section learns from the gradient at its own output; it needs nothing else from the layers
 //! above (paper, section 2):
 //!
 //! ```text
@@ -51,35 +52,35 @@
 //! regression   M_i learns  1/2 |delta_hat_i - delta_i|^2
 //! ```
 //!
-//! The target is itself a prediction sent one section down, as in temporal-difference learning; true
-//! gradients come in at the top only and spread downwards as the synthesizers learn. Backpropagation
-//! is the case in which the target is waited for and used. [`Credit`] mixes the two:
+//! The target is itself a prediction sent one section down, as in temporal-difference learning;
+//! true gradients come in only at the top and spread downwards as the synthesizers learn. In
+//! backpropagation a section waits for this target and learns from it. [`Credit`] mixes the two:
 //!
 //! ```text
 //! BP(lambda)   g_i = (1 - lambda) delta_hat_i + lambda g_{i+1} dh_{i+1}/dh_i
 //! ```
 //!
 //! Without a context a synthesizer can predict no more than the mean gradient over all labels that
-//! the message leaves open; in cDNI the label is the context `c` and a linear `M` is
-//! often enough. With complete unlock a section need not wait for its input either (section 3.3):
+//! are possible given the message; in cDNI the label is the context `c`, and a linear `M` is often
+//! enough. With complete unlock a section need not wait for its input either (section 3.3):
 //!
 //! ```text
 //! input        h_hat_i = I_i(x),   I_i learns  1/2 |h_hat_i - h_i|^2
 //! ```
 //!
 //! In a recurrent network the layers are steps in time, and the interface stands at the end of a
-//! window of `T` steps, where truncated backpropagation would take the gradient for zero:
+//! window of `T` steps, where truncated backpropagation assumes a zero gradient:
 //!
 //! ```text
 //! update       theta <- theta - alpha (sum_{tau = t}^{t + T} dL_tau/dtheta + delta_hat_T dh_T/dtheta)
 //! ```
 //!
-//! How good a prediction is can be seen: [`Chain::quality`] compares it with the gradient that
-//! backpropagation finds, by cosine and relative error.
+//! [`Chain::quality`] measures how good the predictions are: it compares them with the gradients of
+//! backpropagation, by cosine and relative error.
 //!
 //! # A network of your own
 //!
-//! Any burn module is a section. Its synthesizer sees the label:
+//! Any burn module can be a section. Its synthesizer sees the label:
 //!
 //! ```
 //! use burn::module::Module;
@@ -118,21 +119,21 @@
 //! }
 //! ```
 //!
-//! More of it, deeper, recurrent, with a synthesizer and a schedule of your own, is in the [`guide`].
+//! The [`guide`] has more: deeper and recurrent networks, a synthesizer and a schedule of your own.
 //!
 //! # Map
 //!
-//! From the bottom up: a module imports only from those that stand above it here
-//! (`tests/modules.rs` sees to it).
+//! From the bottom up: a module imports only from modules listed above it (checked by
+//! `tests/modules.rs`).
 //!
-//! Descriptions, and what everything stands on:
+//! Definitions that all others use:
 //!
 //! - [`error`]: what can go wrong, and what to do about it.
 //! - [`credit`]: which gradient a section is given.
-//! - `rng`: the random numbers of a run, of which [`data`] shows the generator.
+//! - `rng`: the random numbers of a run; [`data`] exports the generator.
 //! - `activation`: elementwise functions.
 //! - `image`: the shape of an image, pooling.
-//! - `fingerprint`: what data are, so that others are refused.
+//! - `fingerprint`: which data a network was trained on, so that other data are refused.
 //! - [`init`]: initial values of parameters.
 //! - [`schedule`]: which sections learn in a step, and how fast.
 //!
@@ -146,25 +147,25 @@
 //! One section:
 //!
 //! - [`message`]: the three verbs of a step.
-//! - [`pass`]: one forward pass, and the way back through it.
+//! - [`pass`]: one forward pass with its backward pass.
 //! - [`batch`]: what a network learns from in one step.
 //! - [`loss`]: what is minimised.
 //! - [`quality`]: how good a synthetic gradient is.
-//! - [`optimizer`]: what moves parameters.
+//! - [`optimizer`]: what updates parameters.
 //! - [`section`]: the pieces of a network.
 //! - [`synthesizer`]: the models that predict gradients.
-//! - `cores`: recurrent cores, which [`recurrent`] shows.
+//! - `cores`: recurrent cores, exported by [`recurrent`].
 //! - `trained`: a module together with what trains it.
 //! - [`unlock`]: synthetic inputs.
 //! - [`interface`]: the place between two sections.
 //!
 //! Networks and their steps:
 //!
-//! - [`learner`]: what a training loop needs to know of a network.
+//! - [`learner`]: what a training loop needs to know about a network.
 //! - [`feedforward`]: chains of sections.
 //! - [`recurrent`]: a core through time, with a synthetic future.
 //! - [`clocks`]: two networks that tick at different rates.
-//! - [`threaded`]: sections that really train at the same time, and their rivals.
+//! - [`threaded`]: sections that train at the same time, and parallel backprop to compare with.
 //!
 //! Runs:
 //!

@@ -12,10 +12,10 @@ use crate::gpu::{self, Buffer, loss};
 use crate::message::{cut, receive};
 use crate::place::carry;
 
-/// What is minimised: a loss for each row of an output, by what that row should have been.
+/// A loss function: it compares each row of an output with the row's target.
 ///
-/// An output has a row for each example, or several, such as one for each token of a text. [`Loss`]
-/// has the usual ones; this is for one of your own:
+/// An output has one row for each example, or several, such as one for each token of a text.
+/// [`Loss`] has the usual losses. One of your own:
 ///
 /// ```
 /// use burn::tensor::Tensor;
@@ -34,14 +34,15 @@ use crate::place::carry;
 /// let chain = Chain::new(AbsoluteError);
 /// ```
 pub trait LossFunction: Any + Send + Sync {
-    /// The loss of each row, `[rows]`, of an output, `[rows, features]`. The target lies where the
-    /// output does.
+    /// The loss of each row, `[rows]`, of an output, `[rows, features]`. The target lies on the
+    /// output's device.
     fn of_each(&self, output: Tensor<2>, target: Data) -> Tensor<1>;
 
-    /// The gradient of each row's own loss at the output, `[rows, features]`, where that lies.
+    /// The gradient of each row's own loss at the output, `[rows, features]`, on the output's
+    /// device.
     ///
-    /// By default autodiff finds it. Override it only where a closed form is cheaper, and test it
-    /// against the default.
+    /// By default autodiff computes it. Override it only where a closed form is cheaper, and test
+    /// it against the default.
     ///
     /// # Panics
     ///
@@ -62,12 +63,12 @@ pub enum Loss {
     SquaredError,
     /// Cross-entropy of independent bits, summed over the features; the output holds logits.
     BinaryCrossEntropy,
-    /// Cross-entropy of a class, `-sum_k t_k log softmax(z)_k`; the output holds logits `z`, the target
-    /// `t` is one-hot, or any other weights of the classes, or the number of the class for each row.
+    /// Cross-entropy of a class, `-sum_k t_k log softmax(z)_k`; the output holds logits `z`. The
+    /// target `t` is one-hot, or other weights of the classes, or one class number for each row.
     CrossEntropy,
 }
 
-/// How the losses of the rows of a batch make up the loss that is minimised.
+/// How the losses of a batch's rows are combined into the loss that is minimised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reduction {
@@ -102,7 +103,8 @@ impl Reduction {
 impl LossFunction for Loss {
     /// # Panics
     ///
-    /// If the target does not fit the output, or has classes where numbers are compared.
+    /// If the shape of the target is not that of the output, or the target has classes where the
+    /// loss compares numbers.
     fn of_each(&self, output: Tensor<2>, target: Data) -> Tensor<1> {
         let [rows, _] = output.dims();
         let target = match target {
@@ -167,7 +169,7 @@ impl Loss {
     fn classes(self, classes: Tensor<2, Int>, output: &Tensor<2>) -> Tensor<2, Int> {
         assert!(
             self == Self::CrossEntropy,
-            "{self:?} compares numbers with numbers, and classes are none; give it a target of the \
+            "{self:?} compares numbers, but the target has classes; give it a target of the \
              output's shape, or choose Loss::CrossEntropy"
         );
         let [rows, _] = output.dims();

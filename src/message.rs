@@ -1,8 +1,8 @@
-//! Messages and the three verbs that carry all of the method: [`cut`], [`inject`], [`receive`].
+//! Messages and the three verbs of the method: [`cut`], [`inject`], [`receive`].
 //!
 //! A *message* is what a section sends up: its output `h`, a tensor of shape
 //! `[batch, features]`. Between sections it travels without a tape. Gradients are taken and
-//! injected here only; [`pass`](crate::pass) puts a module on the tape for it.
+//! injected only here; [`pass`](crate::pass) puts a module on the tape for that.
 
 use burn::tensor::{Gradients, Tensor, assert_shape};
 
@@ -54,8 +54,8 @@ fn surrogate(message: Tensor<2>, delta: Tensor<2>) -> Tensor<1> {
 
 /// The gradient that arrived at a [`cut`] input: `delta` of the message below, without a tape.
 ///
-/// `None` if `input` is no leaf, as for data, whose gradient nobody asks for, or if the output
-/// did not depend on it.
+/// `None` if `input` is not a leaf, as for data, whose gradient nobody needs, or if the output did
+/// not depend on it.
 pub fn receive(input: &Tensor<2>, gradients: &mut Gradients) -> Option<Tensor<2>> {
     input.grad_remove(gradients)
 }

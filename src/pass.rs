@@ -1,4 +1,4 @@
-//! One forward pass, remembered: the output and the way back through it.
+//! One forward pass with its backward pass.
 
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -8,10 +8,10 @@ use crate::host::in_f32;
 use crate::message::{cut, inject, receive};
 use crate::place::{carry, carry_integers};
 
-/// What goes into a section.
+/// The input of a section.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// Data, `[batch, features]`. Nobody asks for its gradient.
+    /// Data, `[batch, features]`. Their gradient is not computed.
     Data(Tensor<2>),
     /// Data that are integers, such as the tokens of a text, `[batch, items]`.
     Tokens(Tensor<2, Int>),
@@ -21,7 +21,7 @@ pub enum Input {
 }
 
 impl Input {
-    /// Where it lies.
+    /// The device on which it lies.
     pub fn device(&self) -> Device {
         match self {
             Self::Data(input) | Self::Message(input) => input.device(),
@@ -29,7 +29,7 @@ impl Input {
         }
     }
 
-    /// The same on a device.
+    /// The same input on a device.
     pub fn on(self, device: &Device) -> Self {
         match self {
             Self::Data(input) => Self::Data(carry(input, device)),
@@ -38,7 +38,7 @@ impl Input {
         }
     }
 
-    /// The values, `[batch, features]`, and whether their gradient is wanted.
+    /// The values, `[batch, features]`, and whether their gradient is needed.
     ///
     /// # Panics
     ///
@@ -54,10 +54,10 @@ impl Input {
 
 /// What becomes of tokens where numbers are needed.
 pub(crate) const NO_TOKENS: &str = "this section takes numbers, but the batch has integers; let a \
-                                    section of your own, which embeds them (Section::embed), be the \
+                                    section of your own that embeds them (Section::embed) be the \
                                     lowest";
 
-/// What a gradient leaves behind on its way back through one section.
+/// The gradients from one backward pass through a section.
 pub struct LocalGradients {
     /// `delta * dh/dtheta` for every parameter.
     pub parameters: GradientsParams,
@@ -65,10 +65,10 @@ pub struct LocalGradients {
     pub input: Option<Tensor<2>>,
 }
 
-/// One forward pass `h = f(x)` and the way back: from `delta = dL/dh` to [`LocalGradients`].
+/// One forward pass `h = f(x)` with its backward pass: from `delta = dL/dh` to [`LocalGradients`].
 ///
-/// It is the same pair that automatic differentiation libraries call a vector-Jacobian product.
-/// The way back can be taken once; dropping the pass forgets it.
+/// Automatic differentiation libraries call this pair a vector-Jacobian product. The backward pass
+/// can be taken once; dropping the pass discards it.
 pub struct Pass {
     /// The output `h`, `[batch, features]`, without a tape.
     pub output: Tensor<2>,
@@ -80,11 +80,11 @@ pub struct Pass {
 type Back = dyn FnOnce(Tensor<2>, &mut GradientsParams) -> Option<Tensor<2>> + Send;
 
 impl Pass {
-    /// A pass whose way back is given in closed form.
+    /// A pass whose backward pass is given in closed form.
     ///
-    /// `back` takes `delta = dL/dh`, `[batch, features]`, registers the gradient of every
-    /// parameter and returns that of the input if it was a [message](Input::Message). It must
-    /// agree with autodiff; the library's own are tested for it.
+    /// `back` takes `delta = dL/dh`, `[batch, features]`, registers the gradient of every parameter
+    /// and returns that of the input if it was a [message](Input::Message). It must agree with
+    /// autodiff; the library's own closed forms are tested against it.
     pub fn new(
         output: Tensor<2>,
         back: impl FnOnce(Tensor<2>, &mut GradientsParams) -> Option<Tensor<2>> + Send + 'static,
@@ -97,10 +97,10 @@ impl Pass {
 
     /// A pass through any burn module, by autodiff.
     ///
-    /// The module is put on the tape for this pass only: between steps parameters are kept
-    /// without one, since tracking them costs as much as a small layer does.
+    /// The module is put on the tape for this pass only: between steps parameters are kept without
+    /// one, since tracking them costs as much as a small layer does.
     ///
-    /// A module whose parameters are all frozen leaves no gradients but that of its input.
+    /// If all parameters of the module are frozen, the pass yields the gradient of its input only.
     ///
     /// # Panics
     ///
@@ -128,7 +128,7 @@ impl Pass {
         })
     }
 
-    /// The same of tokens, `[batch, items]`.
+    /// The same for tokens, `[batch, items]`.
     ///
     /// # Panics
     ///
@@ -160,7 +160,7 @@ impl Pass {
     ///
     /// # Panics
     ///
-    /// On the way back, if `above` sends no gradient down.
+    /// In the backward pass, if `above` sends no gradient down.
     pub fn then(self, above: Self) -> Self {
         let back = self.back;
         Self::new(above.output, move |delta, parameters| {
@@ -180,8 +180,8 @@ impl Pass {
         })
     }
 
-    /// Sends `delta`, the gradient of the loss at [`output`](Self::output), back through the pass;
-    /// from another device if it lies there.
+    /// Sends `delta`, the gradient of the loss at [`output`](Self::output), back through the pass.
+    /// `delta` may lie on another device.
     ///
     /// # Panics
     ///

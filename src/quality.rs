@@ -20,10 +20,10 @@ pub struct Quality {
     /// `|delta_hat - delta| / |delta|`: 0 if right, 1 for a synthesizer that answers zero. None
     /// where the two cannot be compared.
     pub relative_error: Option<f64>,
-    /// `|delta|`, the norm of the true gradient of the reduced loss; none if it is no number.
+    /// `|delta|`, the norm of the true gradient of the reduced loss; none if it is not finite.
     pub norm: Option<f64>,
     /// The sum of `|delta_hat - delta|` over all elements, the notebook's "Synthetic Loss"; none if
-    /// it is no number.
+    /// it is not finite.
     pub absolute_error: Option<f64>,
 }
 
@@ -31,12 +31,12 @@ pub struct Quality {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GradientState {
-    /// It can.
+    /// Both are finite, and the true gradient is not zero.
     Alive,
-    /// The true gradient is zero, or its square is in 32-bit floats: there is no direction to
-    /// predict, and nothing below learns by it.
+    /// The true gradient is zero, or its square underflows in 32-bit floats: there is no direction
+    /// to predict, and nothing below learns from it.
     Dead,
-    /// One of the two is NaN or infinite.
+    /// One of the two is NaN or infinite, or its square overflows.
     Broken,
 }
 
@@ -81,9 +81,9 @@ impl Quality {
 /// sum_t |delta_t| cos_t  /  sum_t |delta_t|
 /// ```
 ///
-/// Where a network has learned its task, the true gradient is small and mostly noise, which no
-/// synthesizer predicts: a cosine at the end of a run says little of how it got there. Weighted by
-/// the norm, a moment counts as much as there was to learn in it.
+/// Once a network has learned its task, the true gradient is small and mostly noise, which no
+/// synthesizer predicts: the cosine at the end of a run says little about the run. The norm weights
+/// each comparison by how much there was to learn.
 ///
 /// ```
 /// use dni::quality::WeightedCosine;
@@ -101,7 +101,7 @@ pub struct WeightedCosine {
 
 impl WeightedCosine {
     /// Adds a comparison by its [cosine](Quality::cosine) and the [norm](Quality::norm) of the true
-    /// gradient. One that has none of these counts for nothing.
+    /// gradient. A comparison that lacks one of them is ignored.
     pub fn add(&mut self, cosine: Option<f64>, norm: Option<f64>) {
         if let Some((cosine, norm)) = cosine.zip(norm) {
             self.weighted += norm * cosine;

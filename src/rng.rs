@@ -1,36 +1,36 @@
-//! Random numbers: every use has a stream of the run's seed.
+//! Random numbers: every use has its own stream of the run's seed.
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-/// What a run's random numbers are for. Each use has a stream of its own, so that one more draw
-/// here changes nothing there.
+/// A use of a run's random numbers. Each use has its own stream, so that one more draw here changes
+/// nothing there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Initial values of parameters.
     Parameters,
-    /// Which examples there are.
+    /// Which examples are drawn.
     Examples,
     /// The order of the examples in one epoch, counted from 0.
     Epoch(u64),
-    /// What is drawn anew for one episode, counted from 0.
+    /// The draws of one episode, counted from 0.
     Episode(u64),
-    /// What is drawn anew for one span of a stream of digits, counted from 0.
+    /// The draws of one span of a stream of digits, counted from 0.
     Digits(u64),
     /// The characters of one part of a generated text, counted from 0.
     Text(u64),
-    /// What a trained model writes.
+    /// Text sampled from a trained model.
     Sample,
-    /// Episodes that a network is measured with, and does not learn from.
+    /// Episodes for measurements, which a network does not learn from.
     Measured,
-    /// What one application of dropout sets to zero, counted from 0.
+    /// Which elements one application of dropout sets to zero; applications are counted from 0.
     Dropout(u64),
     /// Which sections learn in one step, counted from 0.
     Updates(u64),
 }
 
-/// The generator of a run for one use: a pure function of the run's seed and the stream, which is
-/// why a checkpoint needs no generator state.
+/// The generator of a run for one use: a pure function of the run's seed and the stream, so a
+/// checkpoint needs no generator state.
 pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(match stream {

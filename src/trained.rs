@@ -376,7 +376,7 @@ impl<C: Core> AnyCore for Trained<C> {
 }
 
 /// What is left of a module whose update panicked.
-const LOST: &str = "an update of this network failed half-way and took parameters with it; build it \
+const LOST: &str = "an update of this network failed half-way and parameters were lost; build it \
                     anew and go on from the last checkpoint";
 
 fn lost() -> Error {

@@ -25,9 +25,9 @@ pub(crate) struct GuessedMessage {
 }
 
 /// The model `I` that guesses the message below a section from the network's input,
-/// `h_hat_i = I(x)`. The section trains on the guess; in use it gets the message.
+/// `h_hat_i = I(x)`. The section trains on the guess; at inference it gets the message.
 ///
-/// Any section type will do as long as it maps the network's input to the message.
+/// Any section type will do that maps the network's input to the message.
 pub struct InputModel {
     model: Box<dyn AnySection>,
     /// How often it has learned.

@@ -57,12 +57,12 @@ pub struct BenchArgs {
     ])]
     backends: Vec<BackendChoice>,
 
-    /// Whose step
+    /// Network whose step is timed
     #[arg(long = "network", value_name = "NETWORK", value_enum, default_value_t)]
     whose: Network,
 
-    /// Count what a step of training makes a graphics adapter do, its batch, figures and share of a
-    /// record included, instead of timing steps
+    /// Instead of timing steps, count the work that a training step gives a graphics adapter, its
+    /// batch, figures and share of a record included
     #[arg(long)]
     counts: bool,
 

@@ -22,7 +22,7 @@ use crate::tasks::adder::{Settings, Sums};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
-    /// Binary addition, as the training flags say
+    /// Binary addition, set by the training flags
     #[default]
     Adder,
     /// 784-256x4-10 with batch norm; synthesizers are linear with labels and mlp:1024x1024 without

@@ -22,8 +22,8 @@ pub struct ReportArgs {
     #[arg(long, short, value_name = "FILE", conflicts_with = "live")]
     output: Option<PathBuf>,
 
-    /// Serve the page on this machine alone, and follow the runs, until Ctrl-C; whoever has its address
-    /// can read it
+    /// Serve the page on this machine only, and follow the runs until Ctrl-C; anyone who has its
+    /// address can read it
     #[arg(long)]
     live: bool,
 

@@ -70,9 +70,9 @@ pub fn command(entry: &Entry) -> Command {
             .action(ArgAction::Append)
             .help_heading("Output")
             .help(
-                "What the table is sorted by: a figure of the results of a run, as steps_per_second or \
-                 test.error, the least first, or with - before it the greatest [default: how well \
-                 the task was learned, the best first]",
+                "Figure of the results to sort the table by, as steps_per_second or test.error, \
+                 the least first, or with - before it the greatest first [default: how well the \
+                 task was learned, the best first]",
             ),
     )
 }

@@ -175,8 +175,8 @@ fn jobs(given: &Given, calls: &[Call], kernel_threads: usize) -> anyhow::Result<
     let jobs = match asked.map_err(Misuse)? {
         Some(2..) if is_alone => {
             return Err(Misuse(
-                "--jobs is for runs on flex and ndarray without workers; others take the machine for \
-                 themselves"
+                "--jobs is for runs on flex and ndarray without workers; others need the whole \
+                 machine"
                     .to_string(),
             )
             .into());

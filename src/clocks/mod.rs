@@ -14,17 +14,17 @@
 //! answer                                   a
 //! ```
 //!
-//! What the slow network needs, the fast one has to send, so the gradient at a message must come
-//! back down. [`Feedback`] says how. *Coupled*, it does so when the span is over: both networks are
-//! unrolled over all of it, and the fast one is update-locked for `T^2` steps. *Decoupled*, an
-//! interface predicts it from the message at once, so that the fast network learns at the rate of
-//! its own clock; the gradients that arrive when the slow network has answered are what the
-//! interface learns from.
+//! The slow network needs information that the fast one has to send, so the gradient at a message
+//! must come back down. [`Feedback`] says how. *Coupled*, it comes when the span is over: both
+//! networks are unrolled over all of it, and the fast one is update-locked for `T^2` steps.
+//! *Decoupled*, an interface predicts it from the message at once, so that the fast network learns
+//! at the rate of its own clock; the interface learns from the gradients that arrive when the slow
+//! network has answered.
 //!
-//! What an interface predicts is the mean gradient over all that its message leaves open. Where a
-//! slow network answers as well as its messages allow, that mean is zero: nothing then asks for
-//! messages that say more. A *conditional* interface, which is shown what the message should say,
-//! does ask for it.
+//! An interface predicts the mean gradient over everything that is possible given its message.
+//! Where the slow network answers as well as its messages allow, that mean is zero: nothing then
+//! asks for more informative messages. A *conditional* interface, which sees what the message
+//! should say, does ask for them.
 
 mod learn;
 mod networks;
@@ -41,22 +41,22 @@ use crate::loss::{LossFunction, Reduction};
 use crate::pass::plain;
 use networks::FastDeltas;
 
-/// `T^2` steps of some streams side by side.
+/// `T^2` steps of several streams side by side.
 #[derive(Debug, Clone)]
 pub struct Span {
-    /// What is seen at every step, `[T^2, batch, inputs]`.
+    /// The input at every step, `[T^2, batch, inputs]`.
     pub inputs: Tensor<3>,
-    /// What the fast network should answer at the end of every window, `[T, batch, classes]`, as
-    /// the [loss](LossFunction) wants it.
+    /// The targets of the fast network at the end of every window, `[T, batch, classes]`, as the
+    /// [loss](LossFunction) takes them.
     pub fast_targets: Tensor<3>,
-    /// What the slow network should answer at the end, `[batch, classes]`.
+    /// The target of the slow network at the end, `[batch, classes]`.
     pub slow_targets: Tensor<2>,
     /// What a conditional synthesizer sees beside the message of every window,
     /// `[T, batch, contexts]`; other feedback ignores it.
     pub contexts: Option<Tensor<3>>,
 }
 
-/// What one training step computed, for tests and measurements.
+/// What one training step computed, to be inspected.
 #[derive(Debug, Clone)]
 pub struct SpanStep {
     /// The answers of the fast network, each before the update that it led to,
@@ -69,18 +69,18 @@ pub struct SpanStep {
     pub residuals: Vec<Tensor<2>>,
 }
 
-/// What both networks remember between spans.
+/// The states that both networks keep between spans.
 #[derive(Debug, Clone)]
 pub struct ClockStates {
-    /// That of the fast network, `[batch, state]`.
+    /// The state of the fast network, `[batch, state]`.
     pub fast: Tensor<2>,
-    /// That of the slow network, `[batch, state]`.
+    /// The state of the slow network, `[batch, state]`.
     pub slow: Tensor<2>,
 }
 
-/// How the slow network's gradient comes to the fast one.
+/// How the slow network's gradient reaches the fast one.
 pub enum Feedback {
-    /// It does not: the fast network learns from its own loss alone, every `T` steps.
+    /// Not at all: the fast network learns from its own loss alone, every `T` steps.
     None,
     /// By backpropagation: both networks learn every `T^2` steps.
     Coupled,
@@ -89,7 +89,7 @@ pub enum Feedback {
         /// Predicts the gradient at a message from the message, and from the window's context if
         /// its synthesizer takes one.
         interface: Interface,
-        /// What the synthetic gradient is multiplied by where the fast network learns from it.
+        /// The factor of the synthetic gradient where the fast network learns from it.
         scale: f64,
     },
 }
@@ -104,8 +104,8 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// Two networks, of which the slow one ticks every `period` steps, `T`. The loss of each is
-    /// averaged over the batch.
+    /// Two networks; the slow one ticks every `period` steps, `T`. The loss of each is averaged
+    /// over the batch.
     ///
     /// # Panics
     ///
@@ -148,7 +148,7 @@ impl Clocks {
         &self.slow
     }
 
-    /// One training step on one span, which goes on from the states that the last one left.
+    /// One training step on one span, from the states that the last step left.
     ///
     /// # Panics
     ///
@@ -237,9 +237,10 @@ impl Clocks {
         Reduction::Mean.apply(gradient)
     }
 
-    /// The answers to a span of inputs, `[T^2, batch, inputs]`, in use: those of the fast network,
-    /// `[T, batch, classes]`, that of the slow one, `[batch, classes]`, and the states after them.
-    /// Nothing learns, and the networks' own states stay as they are. No states are zero states.
+    /// The answers to a span of inputs, `[T^2, batch, inputs]`, at inference: those of the fast
+    /// network, `[T, batch, classes]`, and of the slow one, `[batch, classes]`, and the states
+    /// after them. Nothing learns, and the networks keep their own states. `None` for `states`
+    /// means zero states.
     ///
     /// # Panics
     ///

@@ -10,8 +10,8 @@ use crate::pass::{Input, LocalGradients, Pass};
 use crate::section::Section;
 use crate::trained::{AnyCore, AnySection, Trained};
 
-/// The network that ticks at every step, the paper's A: what it sees goes through a front end into
-/// a recurrent core. From the core's last output in a window it reads an answer and a message.
+/// The network that ticks at every step, the paper's A: its input goes through a front end into a
+/// recurrent core. An answer and a message are computed from the core's last output in a window.
 pub struct FastNetwork {
     front: Box<dyn AnySection>,
     core: Box<dyn AnyCore>,
@@ -21,7 +21,7 @@ pub struct FastNetwork {
 }
 
 /// The network that ticks once in a window of the fast one, the paper's B: messages go into a
-/// recurrent core. From its last output in a span it reads an answer.
+/// recurrent core. An answer is computed from the core's last output in a span.
 pub struct SlowNetwork {
     core: Box<dyn AnyCore>,
     readout: Box<dyn AnySection>,
@@ -71,8 +71,8 @@ pub(super) struct SlowGradients {
 }
 
 impl FastNetwork {
-    /// A network of parts that have an optimizer each. The front end goes from what is seen to the
-    /// core's inputs, `readout` and `head` from its outputs to the answer and to the message.
+    /// A network of parts, each with its own optimizer. `front` maps the network's input to the
+    /// core's input, `readout` and `head` map the core's output to the answer and to the message.
     pub fn new(
         front: (impl Section, Optimizer),
         core: (impl Core, Optimizer),
@@ -88,22 +88,22 @@ impl FastNetwork {
         }
     }
 
-    /// The front end as it is now, if it is of type `S`.
+    /// The front end in its current state, if it is of type `S`.
     pub fn front<S: Section>(&self) -> Option<&S> {
         self.front.as_any().downcast_ref()
     }
 
-    /// The core as it is now, if it is of type `C`.
+    /// The core in its current state, if it is of type `C`.
     pub fn core<C: Core>(&self) -> Option<&C> {
         self.core.as_any().downcast_ref()
     }
 
-    /// The readout as it is now, if it is of type `S`.
+    /// The readout in its current state, if it is of type `S`.
     pub fn readout<S: Section>(&self) -> Option<&S> {
         self.readout.as_any().downcast_ref()
     }
 
-    /// What makes messages as it is now, if it is of type `S`.
+    /// The head, which makes messages, in its current state, if it is of type `S`.
     pub fn head<S: Section>(&self) -> Option<&S> {
         self.head.as_any().downcast_ref()
     }
@@ -244,8 +244,8 @@ impl FastWindow {
 }
 
 impl SlowNetwork {
-    /// A network of parts that have an optimizer each. The readout goes from the core's outputs to
-    /// the answer.
+    /// A network of parts, each with its own optimizer. The readout maps the core's output to the
+    /// answer.
     pub fn new(core: (impl Core, Optimizer), readout: (impl Section, Optimizer)) -> Self {
         Self {
             core: Box::new(Trained::new(core.0, core.1)),
@@ -254,12 +254,12 @@ impl SlowNetwork {
         }
     }
 
-    /// The core as it is now, if it is of type `C`.
+    /// The core in its current state, if it is of type `C`.
     pub fn core<C: Core>(&self) -> Option<&C> {
         self.core.as_any().downcast_ref()
     }
 
-    /// The readout as it is now, if it is of type `S`.
+    /// The readout in its current state, if it is of type `S`.
     pub fn readout<S: Section>(&self) -> Option<&S> {
         self.readout.as_any().downcast_ref()
     }

@@ -8,11 +8,11 @@ use crate::pass::plain;
 use crate::quality::Quality;
 
 impl Clocks {
-    /// How good the synthetic gradients at the messages of a span are, all of them together:
+    /// How good the synthetic gradients at the messages of a span are, all messages together:
     /// compared with the gradient of the slow network's loss, by backpropagation through its span.
     /// None without an interface.
     ///
-    /// The span goes on from the states; no states are zero states. The networks stay as they were.
+    /// The span starts from `states`; `None` means zero states. The networks are unchanged.
     ///
     /// # Panics
     ///

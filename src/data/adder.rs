@@ -6,20 +6,20 @@ use rand::seq::index;
 use super::Examples;
 use crate::error::{Error, Result};
 
-/// Sums of two binary numbers, some to train on and others that are never seen in training.
+/// Sums of two binary numbers, some to train on and others for testing only.
 #[derive(Debug, Clone)]
 pub struct Adder {
     /// The sums to train on.
     pub train: Examples,
-    /// Sums that are not among them; empty if there are no others.
+    /// Sums that are not among them; empty if all sums are.
     pub test: Examples,
 }
 
 impl Adder {
-    /// Unseen sums are drawn up to this number.
+    /// The most sums that are drawn for testing.
     pub const MOST_TEST_EXAMPLES: usize = 16_384;
 
-    /// Sums to train on are drawn up to this number.
+    /// The most sums that can be drawn for training.
     pub const MOST_TRAIN_EXAMPLES: usize = 1 << 22;
 
     /// Draws `examples` different sums to train on, and others to test with.
@@ -42,15 +42,16 @@ impl Adder {
         })
     }
 
-    /// Whether so many sums of so many bits can be drawn; the number of sums that there are.
+    /// Checks that `examples` sums of `bits` bits can be drawn; returns the number of all such
+    /// sums.
     ///
     /// # Errors
     ///
-    /// If `bits` is not from 2 to 24, or there are not that many sums, or they are too many.
+    /// If `bits` is not from 2 to 24, or `examples` is zero or too large.
     pub fn check(bits: usize, examples: usize) -> Result<usize> {
         if !(2..=24).contains(&bits) {
             return Err(Error::Invalid(format!(
-                "sums of {bits} bits are not on offer; choose from 2 to 24 bits"
+                "sums of {bits} bits are not supported; choose from 2 to 24 bits"
             )));
         }
         let sums: usize = 1 << (2 * (bits - 1));

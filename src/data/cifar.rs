@@ -13,7 +13,7 @@ const SHAPE: ImageShape = ImageShape {
     width: 32,
 };
 
-/// The images of some batches, one file after the other.
+/// The images of some batches, file after file.
 ///
 /// # Errors
 ///

@@ -21,7 +21,7 @@ const END: usize = BITS;
 pub struct CopyLevel {
     /// Symbols to remember, `N`.
     pub symbols: usize,
-    /// Times that they are to be reproduced, `R`.
+    /// How often they must be reproduced, `R`.
     pub repeats: usize,
 }
 
@@ -43,8 +43,8 @@ impl CopyLevel {
         self.symbols * self.repeats + 1
     }
 
-    /// The next harder one in the paper's curricula: another symbol, for Repeat Copy in turn with
-    /// another repeat.
+    /// The next harder level of the paper's curricula: one more symbol, and for Repeat Copy in turn
+    /// one more repeat.
     pub fn next(self, repeat: bool) -> Self {
         let Self { symbols, repeats } = self;
         if repeat && repeats < symbols {
@@ -71,14 +71,15 @@ pub struct CopyEpisodes {
 }
 
 impl CopyEpisodes {
-    /// Features of the input: the bits of a symbol, one that begins, and how many repeats.
+    /// Features of the input: the bits of a symbol, a marker of the beginning, and the number of
+    /// repeats.
     pub const INPUTS: usize = BITS + 2;
-    /// Features of the output: the bits of a symbol, and one that ends.
+    /// Features of the output: the bits of a symbol, and a marker of the end.
     pub const OUTPUTS: usize = BITS + 1;
     /// The repeats are a tenth of their number in the input.
     const REPEATS_SCALE: f32 = 0.1;
 
-    /// So many episodes.
+    /// Draws `batch` episodes of a level.
     pub fn draw(level: CopyLevel, batch: usize, rng: &mut impl Rng) -> Self {
         let bits = (0..level.symbols * batch * BITS).map(|_| rng.random());
         Self {
@@ -89,6 +90,10 @@ impl CopyEpisodes {
     }
 
     /// All windows of up to `steps` steps, in order.
+    ///
+    /// # Panics
+    ///
+    /// If `steps` is zero.
     pub fn windows(&self, steps: usize, device: &Device) -> Vec<Window> {
         let firsts = (0..self.level.steps()).step_by(steps);
         firsts
@@ -101,7 +106,7 @@ impl CopyEpisodes {
     ///
     /// # Panics
     ///
-    /// If the episode has ended before.
+    /// If `from` is beyond the end of the episode.
     pub fn window(&self, from: usize, steps: usize, device: &Device) -> Window {
         let end = self.level.steps();
         let to = end.min(from + steps);

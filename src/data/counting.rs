@@ -7,7 +7,7 @@ use super::{Images, Stream, generator};
 use crate::clocks::Span;
 use crate::error::{Error, Result};
 
-/// Images of digits, drawn uniformly and anew at every step, in several streams side by side.
+/// Images of digits, drawn uniformly at every step, in several streams side by side.
 #[derive(Debug, Clone)]
 pub struct DigitStream<'a> {
     images: &'a Images,
@@ -20,7 +20,7 @@ impl<'a> DigitStream<'a> {
     /// The digit that the slow network counts.
     const THREE: usize = 3;
 
-    /// So many streams of these images, in spans of `period^2` steps.
+    /// `streams` streams of these images, in spans of `period^2` steps.
     ///
     /// # Errors
     ///
@@ -41,24 +41,25 @@ impl<'a> DigitStream<'a> {
         })
     }
 
-    /// Features of the fast answer: from none to `T` of `T` digits.
+    /// Classes of the fast answer: 0 to `T` of `T` digits.
     pub fn fast_classes(period: usize) -> usize {
         period + 1
     }
 
-    /// Features of a window's context: from none to `T` of `T` digits.
+    /// Features of a window's context: 0 to `T` of `T` digits, one-hot.
     pub fn contexts(period: usize) -> usize {
         period + 1
     }
 
-    /// Features of the slow answer: from none to `T^2` of `T^2` digits.
+    /// Classes of the slow answer: 0 to `T^2` of `T^2` digits.
     pub fn slow_classes(period: usize) -> usize {
         period * period + 1
     }
 
-    /// A span, counted from 0: a function of the seed and its number. What is asked for, one-hot, is
-    /// how many of the last `T` digits are odd, after every `T` steps, and how many of all are
-    /// threes, at the end. The context of a window is how many of its digits are threes.
+    /// The span of this number, counted from 0: a function of the seed and the number. The targets
+    /// are one-hot: after every `T` steps, how many of the last `T` digits are odd, and at the end,
+    /// how many of all digits are threes. The context of a window is how many of its digits are
+    /// threes.
     pub fn span(&self, number: usize, device: &Device) -> Span {
         let Self {
             period, streams, ..

@@ -13,21 +13,21 @@ use sha2::digest::{Digest, DynDigest};
 
 use crate::error::{Error, Result};
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
     /// The file.
     pub name: String,
     /// Bytes so far.
     pub done: u64,
-    /// Bytes in all, if the server says so.
+    /// Bytes in all, if the server tells.
     pub total: Option<u64>,
 }
 
 /// A file on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remote<'a> {
-    /// The address of the folder that it lies in, with a slash at the end.
+    /// The address of its folder, with a slash at the end.
     pub base: &'a str,
     /// Its name there and here.
     pub name: &'a str,
@@ -53,7 +53,7 @@ impl<'a> Checksum<'a> {
         }
     }
 
-    /// The digits that a file must have.
+    /// The digits that the file must have.
     pub fn expected(self) -> &'a str {
         match self {
             Self::Md5(digits) | Self::Sha256(digits) => digits,
@@ -91,8 +91,8 @@ const CHUNK: usize = 1 << 16;
 ///
 /// # Errors
 ///
-/// If there is no such file, the server or the network fails, or the content is another one. The
-/// folder then is as it was.
+/// If there is no such file, the server or the network fails, or the checksum is wrong. The folder
+/// is then unchanged.
 pub fn fetch(
     remote: Remote,
     folder: &Path,

@@ -1,5 +1,5 @@
 //! IDX files, the format of MNIST and its successors: a magic number, the sizes of all dimensions
-//! (each four bytes, the highest first), then one byte a value. Raw or gzipped.
+//! (each four bytes, big-endian), then one byte per value. Raw or gzipped.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const MOST_VALUES: u64 = 1 << 31;
 ///
 /// # Errors
 ///
-/// If a file cannot be read, is no such file, is not whole, or the two do not belong together.
+/// If a file cannot be read, is not an IDX file, is truncated, or the two do not belong together.
 pub fn read_idx(images: &Path, labels: &Path) -> Result<Images> {
     let pixels = Idx::<3>::read(images, "images")?;
     let classes = Idx::<1>::read(labels, "labels")?;

@@ -38,10 +38,10 @@ const OPENS: [f64; DEPTH + 1] = [0.5, 0.3, 0.0];
 /// has both.
 ///
 /// The next character depends on the state alone (the letter, the open brackets, the length of the
-/// run), and the characters so far say what the state is. So the probability of a text is the
-/// product of those of its characters, and in the long run nothing predicts it better than the
-/// language itself, with its [`entropy_per_character`](Self::entropy_per_character) of 1.60 bits.
-/// A model that sees only the last 8 characters needs 1.84 ([`bits_in_context`](Self::bits_in_context)).
+/// run), and the characters so far determine the state. So the probability of a text is the product
+/// of those of its characters, and in the long run nothing predicts it better than the language
+/// itself, with its [`entropy_per_character`](Self::entropy_per_character) of 1.60 bits. A model
+/// that sees only the last 8 characters needs 1.84 ([`bits_in_context`](Self::bits_in_context)).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Language;
 
@@ -56,7 +56,7 @@ impl Language {
         Alphabet::new(&all).expect("there are few")
     }
 
-    /// The beginning of a text, `characters` long.
+    /// The first `characters` characters of a text.
     pub fn generate(self, characters: usize, rng: &mut impl Rng) -> String {
         let mut state = State::Start;
         let draw = |_| {
@@ -67,8 +67,8 @@ impl Language {
         (0..characters).map(draw).collect()
     }
 
-    /// Texts to train, to validate and to test with, of so many characters, drawn from a run's
-    /// seed. A shorter text is the beginning of a longer one.
+    /// Texts to train, to validate and to test with, of these numbers of characters, drawn from a
+    /// run's seed. A shorter text is the beginning of a longer one.
     pub fn corpus(self, characters: [usize; 3], seed: u64) -> Corpus {
         let alphabet = self.alphabet();
         let part = |part: usize| {
@@ -85,7 +85,7 @@ impl Language {
         }
     }
 
-    /// The entropy, in bits per character: what no model can be better than in the long run.
+    /// The entropy, in bits per character: in the long run no model can do better.
     ///
     /// That is the entropy of a sentence by its mean length, since sentences do not depend on each
     /// other.
@@ -115,8 +115,8 @@ impl Language {
         mean(text.chars().map(|character| known.observe(character)))
     }
 
-    /// The same where each character is predicted from the last `context` characters alone: the mean over all characters that have so many before
-    /// them. It is infinite if some are not of the language.
+    /// The same if each character is predicted from the last `context` characters alone: the mean
+    /// over all characters that have so many before them. Infinite if some are not of the language.
     pub fn bits_in_context(self, text: &str, context: usize) -> f64 {
         let characters: Vec<char> = text.chars().collect();
         let anywhere = Belief::anywhere();

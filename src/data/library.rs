@@ -1,4 +1,4 @@
-//! Image sets that are not generated: where their files are, and how they come here.
+//! Image sets that are not generated: where their files are, and how they are downloaded.
 
 use std::fs;
 use std::io::Read;
@@ -26,8 +26,8 @@ pub enum ImageLibrary {
 /// Where to look for the files of a set, in this order.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// A folder with a folder for each set, named as the set is or as torchvision names it, or the
-    /// folder of the set itself.
+    /// A folder with a folder for each set, under the set's name or torchvision's name for it, or
+    /// the folder of the set itself.
     pub data: Option<PathBuf>,
     /// Another such folder, to which missing files are downloaded.
     pub cache: PathBuf,
@@ -35,13 +35,13 @@ pub struct Places {
     pub burn_cache: Option<PathBuf>,
     /// The address of a folder with a folder for each set, instead of the usual servers.
     pub base: Option<String>,
-    /// How long a server may say nothing.
+    /// How long a server may send nothing before it counts as failed.
     pub patience: Duration,
 }
 
 impl Places {
-    /// The cache folders of this user, or a folder below the temporary ones where there is no such
-    /// thing, and the usual servers with half a minute of patience.
+    /// The usual cache folders of this user, or a temporary folder if there are none, and the usual
+    /// servers with half a minute of patience.
     pub fn usual() -> Self {
         let user = dirs::cache_dir();
         let cache = user.clone().unwrap_or_else(std::env::temp_dir);
@@ -62,7 +62,7 @@ impl Places {
     pub(super) fn data(&self) -> Result<Option<&Path>> {
         match &self.data {
             Some(folder) if !folder.is_dir() => Err(Error::Invalid(format!(
-                "there is no folder '{}' of data sets; name one that is there, or none",
+                "there is no folder '{}' with data sets; name one that exists, or none",
                 folder.display()
             ))),
             folder => Ok(folder.as_deref()),
@@ -133,10 +133,10 @@ const CIFAR10: [&str; 6] = [
 const CIFAR10_BATCH: u64 = 30_730_000;
 
 impl ImageLibrary {
-    /// All of them.
+    /// All sets.
     pub const ALL: [Self; 3] = [Self::Mnist, Self::FashionMnist, Self::Cifar10];
 
-    /// Its name, also that of its folder.
+    /// Its name, which is also that of its folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
@@ -158,7 +158,7 @@ impl ImageLibrary {
         }
     }
 
-    /// How many images there are to train on.
+    /// The number of images to train on.
     pub fn examples(self) -> usize {
         match self {
             Self::Mnist | Self::FashionMnist => 60_000,
@@ -197,8 +197,8 @@ impl ImageLibrary {
     ///
     /// # Errors
     ///
-    /// If the data folder is not there or has some of the files but not all, a file is damaged or of
-    /// another set, or a download fails.
+    /// If the data folder is missing or has only some of the files, a file is damaged or of another
+    /// set, or a download fails.
     pub fn load(self, places: &Places, progress: &mut dyn FnMut(&Fetched)) -> Result<ImageSet> {
         // What was named may be the folder of the set, or the one around its raw files.
         let names = self.folders().iter().chain(&["", "raw"]);

@@ -70,7 +70,7 @@ impl Examples {
         }
     }
 
-    /// How many there are.
+    /// The number of examples.
     pub fn len(&self) -> usize {
         self.inputs.len() / self.input_features
     }
@@ -125,9 +125,9 @@ fn gather<T: Copy>(
     Tensor::from_data(TensorData::new(gathered, [rows.len(), features]), device)
 }
 
-/// Which rows the batch of every step holds.
+/// Which rows are in the batch of each step.
 ///
-/// Each epoch goes through all examples once, but for those that do not fill a last batch.
+/// Each epoch goes through all examples once, except those that do not fill a last batch.
 #[derive(Debug, Clone)]
 pub struct Order {
     examples: usize,
@@ -140,7 +140,7 @@ pub struct Order {
 
 impl Order {
     /// The order of `examples` examples in batches of `batch_size`; shuffled anew every epoch if
-    /// there is a seed.
+    /// `shuffle` has the run's seed.
     ///
     /// # Errors
     ///

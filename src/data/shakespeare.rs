@@ -1,4 +1,4 @@
-//! The tiny Shakespeare corpus: where it is, and how it comes here.
+//! The tiny Shakespeare corpus: where its file is, and how it is downloaded.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ const CHECKSUM: Checksum =
     Checksum::Sha256("86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed");
 
 /// Reads the tiny Shakespeare corpus, 1,115,394 characters from his plays, after downloading it if
-/// it is not there. `progress` is called meanwhile.
+/// it is missing. `progress` is called during the download.
 ///
 /// # Errors
 ///
-/// If the data folder is not there, the file is damaged or another one, or the download fails.
+/// If the data folder is missing, the file is damaged or another one, or the download fails.
 pub fn shakespeare(places: &Places, progress: &mut dyn FnMut(&Fetched)) -> Result<Corpus> {
     let cache = places.cache.join(NAME);
     let data = places.data()?;

@@ -11,7 +11,7 @@ use super::Fingerprint;
 use super::idx::GZIP;
 use crate::error::{Error, Result};
 
-/// The characters of a text, each with a code: its place among them in the order of Unicode.
+/// The characters of a text, each with a code: its position among them in the order of Unicode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alphabet {
     characters: Vec<char>,
@@ -40,7 +40,7 @@ impl Alphabet {
         })
     }
 
-    /// How many characters there are.
+    /// The number of characters.
     pub fn len(&self) -> usize {
         self.characters.len()
     }
@@ -59,7 +59,7 @@ impl Alphabet {
         self.characters[usize::from(code)]
     }
 
-    /// The codes of a text, which an error calls `what`.
+    /// The codes of a text; `what` names the text in the error.
     ///
     /// # Errors
     ///
@@ -107,11 +107,11 @@ fn quoted(character: char) -> String {
 pub struct Corpus {
     /// The characters.
     pub alphabet: Alphabet,
-    /// What is learned from.
+    /// The part for training.
     pub train: Vec<u16>,
-    /// What settings are chosen by.
+    /// The part for choosing settings.
     pub valid: Vec<u16>,
-    /// What the result is measured on.
+    /// The part for measuring results.
     pub test: Vec<u16>,
 }
 
@@ -150,7 +150,7 @@ impl Corpus {
     /// # Errors
     ///
     /// If a part is empty, the first has too large an alphabet, or another has a character that the
-    /// first has not.
+    /// first does not have.
     pub fn from_parts(parts: [&str; 3]) -> Result<Self> {
         Self::from_named(parts, PARTS)
     }
@@ -179,14 +179,14 @@ impl Corpus {
     /// Reads one file, which is cut as by [`from_text`](Self::from_text), or three, as in
     /// [`from_parts`](Self::from_parts), in UTF-8, as they are or gzipped.
     ///
-    /// The character files of the Penn Treebank are taken as they are: where every token between
-    /// white space is a single character, and there are many, the tokens are the characters, and
-    /// spaces only part them.
+    /// The character files of the Penn Treebank are read as they are: if all tokens between white
+    /// space are single characters, and there are many, the tokens are the characters, and the
+    /// white space only separates them.
     ///
     /// # Errors
     ///
-    /// If there is another number of files, a file cannot be read or is not UTF-8, or as in these
-    /// methods.
+    /// If there are neither one nor three files, a file cannot be read or is not UTF-8, or as in
+    /// these methods.
     pub fn read(paths: &[PathBuf]) -> Result<Self> {
         let texts: Vec<String> = paths.iter().map(read).collect::<Result<_>>()?;
         let names: Vec<String> = paths
@@ -205,7 +205,8 @@ impl Corpus {
         }
     }
 
-    /// What the text is, whose parts to train, validate and test with came from these origins.
+    /// The fingerprint of the text; `origins` says where its training, validation and test parts
+    /// come from.
     pub fn fingerprint(&self, origins: [&str; 3]) -> Fingerprint {
         let bytes = |codes: &[u16]| -> Vec<u8> {
             codes.iter().flat_map(|code| code.to_le_bytes()).collect()

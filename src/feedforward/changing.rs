@@ -8,11 +8,11 @@ use crate::interface::Interface;
 use crate::section::Section;
 use crate::trained::Trained;
 
-/// A section of a chain with its optimizer, to be changed.
+/// A section of a chain with its optimizer, borrowed to be changed.
 pub struct SectionMut<'a>(&'a mut NamedSection);
 
 impl Chain {
-    /// The section of this name, to be changed; none if there is none.
+    /// The section of this name, to be changed, if there is one.
     ///
     /// ```
     /// use burn::module::Module;
@@ -35,7 +35,7 @@ impl Chain {
         sections.find(|s| s.name == name).map(SectionMut)
     }
 
-    /// The interface on top of the section of this name, to be changed; none if there is none.
+    /// The interface on top of the section of this name, to be changed, if there is one.
     pub fn interface_mut(&mut self, below: &str) -> Option<&mut Interface> {
         let i = self.sections.iter().position(|s| s.name == below)?;
         self.interfaces.get_mut(i)
@@ -52,17 +52,18 @@ impl SectionMut<'_> {
         self.0.section.set_learning_rate(learning_rate);
     }
 
-    /// Replaces the section by what `change` makes of it: other values, layers that are frozen or not,
-    /// another one of its type. It stays where it lies. Its optimizer goes on, unless the parameters
-    /// have other shapes afterwards; then it begins anew.
+    /// Replaces the section by what `change` returns: other values, frozen or unfrozen layers,
+    /// another section of its type. It stays on its device. Its optimizer keeps its states, unless
+    /// the parameters have other shapes afterwards; then it starts afresh.
     ///
     /// # Errors
     ///
-    /// If the section is not of type `S`; nothing has been changed then.
+    /// If the section is not of type `S`; then nothing is changed.
     ///
     /// # Panics
     ///
-    /// If a parameter is no 32-bit float afterwards, or `change` does; the section is lost then.
+    /// If a parameter is not a 32-bit float afterwards, or `change` panics; then the section is
+    /// lost.
     pub fn change<S: Section>(&mut self, change: impl FnOnce(S) -> S) -> Result<()> {
         let NamedSection { name, section } = &mut *self.0;
         let is = section.name_of_type();

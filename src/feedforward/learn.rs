@@ -11,7 +11,7 @@ use crate::interface::{Contract, Interface};
 use crate::learner::{Figure, Figures, Learner, Network};
 use crate::schedule::Sparse;
 
-/// Which credit sections learn with, and which of them learn when.
+/// The credit that sections learn with, and which of them learn in which step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChainSchedule {
     /// The credit.
@@ -19,7 +19,7 @@ pub struct ChainSchedule {
     /// Which sections learn in which step; none for all of them in every step.
     pub sparse: Option<Sparse>,
     /// Steps at the start in which sections learn by backprop while synthesizers and input models
-    /// learn without being applied; zero for none. A credit without synthesizers has none.
+    /// learn but are not used; zero for none. Credits without synthesizers ignore it.
     pub warm_up: usize,
 }
 

@@ -31,7 +31,7 @@ use crate::section::Section;
 use crate::trained::{AnySection, Trained};
 use crate::unlock::InputModel;
 
-/// What one training step leaves for those who want to look; nothing is computed unless asked.
+/// The tensors of one training step, to be inspected; nothing is read back from the device.
 #[derive(Debug, Clone)]
 pub struct Step {
     /// The messages `h_1 .. h_{N-1}` of this step, `[batch, features]`.
@@ -84,7 +84,7 @@ struct NamedSection {
 }
 
 impl Chain {
-    /// An empty chain under a loss, which is reduced to its mean over the batch.
+    /// An empty chain that minimises the mean of a loss over the batch.
     pub fn new(loss: impl LossFunction) -> Self {
         Self {
             objective: Objective {
@@ -110,8 +110,8 @@ impl Chain {
     ///
     /// # Panics
     ///
-    /// If there is a section of this name, or interfaces have been left out below it: either every
-    /// two sections have one between them, or none.
+    /// If there is a section of this name, or an interface is missing below it: either every two
+    /// sections have an interface between them, or none.
     pub fn section(
         mut self,
         name: impl Into<String>,
@@ -139,7 +139,7 @@ impl Chain {
     ///
     /// # Panics
     ///
-    /// If there is no section below it, or already an interface on top of that.
+    /// If there is no section below it, or that section already has an interface on top.
     pub fn interface(mut self, mut interface: Interface) -> Self {
         assert!(
             self.interfaces.len() + 1 == self.sections.len(),
@@ -160,7 +160,7 @@ impl Chain {
         self.names()[..self.interfaces.len()].to_vec()
     }
 
-    /// The section of this name as it is now, if it is of type `S`.
+    /// The section of this name in its current state, if it is of type `S`.
     pub fn get<S: Section>(&self, name: &str) -> Option<&S> {
         let s = self.sections.iter().find(|s| s.name == name)?;
         s.section.as_any().downcast_ref()
@@ -190,16 +190,16 @@ impl Chain {
     ///
     /// # Panics
     ///
-    /// If a shape does not fit, a synthesizer wants a context that the batch has not, the chain
-    /// or the batch is empty, the credit needs interfaces and there are none, or its lambda is not
-    /// from 0 to 1.
+    /// If a shape does not fit, a synthesizer needs a context that the batch does not have, the
+    /// chain or the batch is empty, the credit needs interfaces and there are none, or its lambda
+    /// is not from 0 to 1.
     pub fn step(&mut self, batch: Batch, credit: Credit) -> Step {
         let all = vec![true; self.sections.len()];
         self.sparse_step(batch, credit, &all)
     }
 
-    /// One training step on one batch, in which only some sections learn: those of which
-    /// `learners`, from the bottom up, says so.
+    /// One training step on one batch, in which only some sections learn: `learners` says which,
+    /// with one entry for each section from the bottom up.
     ///
     /// A section that does not learn sends its message up, but nothing down: the synthesizer
     /// below it has nothing to learn from, and under a credit that waits for the sections above,
@@ -247,7 +247,7 @@ impl Chain {
         assert!(batch.input.examples() > 0, "a batch needs an example");
         assert!(
             learners.len() == sections,
-            "{sections} sections need as many entries that say who learns, not {}",
+            "{sections} sections need as many entries in learners, not {}",
             learners.len()
         );
         if let Credit::Mixed { lambda } = credit {
@@ -262,9 +262,9 @@ impl Chain {
         );
     }
 
-    /// Moves every section to a device of its own, `devices` from the bottom up, with the
-    /// synthesizer on top of it and the input model below it. Messages and gradients are brought to
-    /// where they are needed from then on, whatever the schedule.
+    /// Moves every section to its own device, `devices` from the bottom up, with the synthesizer on
+    /// top of it and the input model below it. From then on messages and gradients are copied to
+    /// where they are needed, whatever the schedule.
     ///
     /// # Errors
     ///
@@ -298,7 +298,8 @@ impl Chain {
     }
 
     /// Multiplies all learning rates, those of synthesizers included, by `factor` from now on. It
-    /// replaces the factor set before; that of an [`LrSchedule`](crate::LrSchedule) comes on top of it.
+    /// replaces the factor set before; the factor of an [`LrSchedule`](crate::LrSchedule)
+    /// multiplies it.
     ///
     /// # Panics
     ///
@@ -345,8 +346,9 @@ impl Chain {
             .collect()
     }
 
-    /// The output for `input`, `[batch, inputs]` or tokens to `[rows, outputs]`, where the last section
-    /// lies, as in use: without a tape, batch norm with its running statistics, no synthesizers.
+    /// The output for `input`, `[batch, inputs]` or tokens to `[rows, outputs]`, on the last
+    /// section's device, at inference: without a tape, batch norm with its running statistics, no
+    /// synthesizers.
     ///
     /// # Panics
     ///
@@ -371,11 +373,10 @@ impl Chain {
         self.objective.mean(output, &batch).into_scalar()
     }
 
-    /// How good the synthetic gradients are on a batch, for every interface from the bottom up:
-    /// the answer to "does this really work?".
+    /// How good the synthetic gradients on a batch are, for every interface from the bottom up.
     ///
     /// It compares each prediction with the true gradient by backprop through all sections above,
-    /// and leaves the chain as it was.
+    /// and leaves the chain unchanged.
     ///
     /// # Panics
     ///

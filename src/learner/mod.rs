@@ -1,4 +1,4 @@
-//! What a training loop needs to know of the network that it trains, whatever its kind.
+//! What a training loop needs to know about the network that it trains, whatever its kind.
 
 mod timeline;
 
@@ -17,7 +17,7 @@ use crate::interface::Contract;
 use crate::place::carry;
 use crate::schedule::LrSchedule;
 
-/// A network as a run keeps it: names for its logs, and its state for a checkpoint.
+/// A network as a run records and saves it: names for its logs, and its state for a checkpoint.
 pub trait Network {
     /// The name of every interface, in the order of their [contracts](Self::contracts).
     fn interface_names(&self) -> Vec<&str>;
@@ -25,7 +25,7 @@ pub trait Network {
     /// The terms of all interfaces, which a checkpoint keeps.
     fn contracts(&self) -> Vec<Contract>;
 
-    /// What a figure belongs to, for an error that says that it is not finite.
+    /// The part that a figure belongs to, for the error that the figure is not finite.
     fn culprit(&self, figure: Figure) -> String;
 
     /// The first part with a parameter that is NaN or infinite.
@@ -55,25 +55,25 @@ pub trait Learner: Network {
     /// What it learns from in one step.
     type Batch;
 
-    /// What else its steps depend on.
+    /// What its steps depend on besides their batches.
     type Schedule;
 
-    /// One step, counted from 0, and its figures.
+    /// Takes one step, counted from 0, and returns its figures.
     fn learn(&mut self, batch: Self::Batch, schedule: &Self::Schedule, step: usize) -> Figures;
 
-    /// How many steps it takes at most before it lets itself be looked at. Default: one.
+    /// The most steps that it takes before it can be inspected. Default: one.
     fn at_once(&self) -> usize {
         1
     }
 
-    /// How many steps it should take before it lets itself be looked at, because a stop costs it time.
+    /// The fewest steps that it should take before it is inspected, because a stop costs it time.
     /// Default: one.
     fn at_least(&self) -> usize {
         1
     }
 
-    /// Several steps, and the figures of each. `batches` makes the batch of a step. Default: one
-    /// after another.
+    /// Takes several steps and returns the figures of each. `batches` makes the batch of a step.
+    /// Default: one step after another.
     ///
     /// # Errors
     ///
@@ -91,8 +91,8 @@ pub trait Learner: Network {
         Ok(chunk.steps.clone().map(learn).collect())
     }
 
-    /// What its workers did in a few of the last steps, if it has some: for [`Event::Traced`]. Not
-    /// more than a few hundred entries. Default: nothing.
+    /// What its workers, if any, did in a few of the last steps, for [`Event::Traced`]: at most a
+    /// few hundred entries. Default: nothing.
     ///
     /// [`Event::Traced`]: crate::train::Event::Traced
     fn timeline(&self) -> &[Activity] {
@@ -103,34 +103,34 @@ pub trait Learner: Network {
     fn set_rate_factor(&mut self, factor: f64);
 }
 
-/// Steps that a learner takes before anybody looks at it.
+/// Steps that a learner takes before it is inspected.
 #[derive(Debug, Clone)]
 pub struct Chunk<'a, S> {
-    /// Which, counted from 0.
+    /// The steps, counted from 0.
     pub steps: Range<usize>,
     /// What they depend on besides their batches.
     pub schedule: &'a S,
-    /// What learning rates are multiplied by.
+    /// The factors of learning rates.
     pub rates: &'a LrSchedule,
-    /// Steps between two looks at figures for NaN and infinity.
+    /// Steps between two checks of figures for NaN and infinity.
     pub check_every: usize,
 }
 
-/// The figures of a step, `[1]` each, which stay on the device until they are read.
+/// The figures of a step, `[1]` each; they stay on the device until they are read.
 pub type Figures = Vec<(Figure, Tensor<1>)>;
 
-/// What a figure of a step is. All of them must stay finite. Of several that are not, the first in this
-/// order is the likely cause: the lowest section whose output is not finite spoils all above it, and a
-/// synthesizer, an input model or an auxiliary model spoils the loss.
+/// What a figure of a step measures. All must stay finite. If several are not, the first in this
+/// order is the likely cause: the lowest section whose output is not finite spoils all above it,
+/// and a synthesizer, an input model or an auxiliary model spoils the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Figure {
     /// The sum of a section's output.
     Output(usize),
     /// The loss of the synthesizer of an interface, `1/2 |delta_hat - delta|^2` per example.
     Synthesizer(usize),
-    /// The loss of the input model there, `1/2 |h_hat - h|^2`.
+    /// The loss of the input model of an interface, `1/2 |h_hat - h|^2` per example.
     InputModel(usize),
-    /// The loss of the auxiliary task there.
+    /// The loss of the auxiliary task of an interface.
     Auxiliary(usize),
     /// The loss.
     Loss,

@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 /// What one worker did for a while.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Activity {
-    /// The worker, counted from 1, from the bottom up.
+    /// The worker, counted from 1 at the bottom.
     pub worker: usize,
     /// The step that it was at.
     pub step: usize,
     /// What it did.
     pub doing: Doing,
-    /// The section that this was about, or below which the interface lies; none for waiting.
+    /// The section that runs, or on which the interface stands; none while waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub section: Option<String>,
     /// When it began, in seconds from the beginning of the timeline.
     pub start: f64,
-    /// When it ended.
+    /// When it ended, in the same unit.
     pub end: f64,
 }
 
@@ -24,9 +24,9 @@ pub struct Activity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Doing {
-    /// A section runs, and is updated.
+    /// A section runs and is updated.
     Section,
-    /// The interface on top of it learns, or the one between it and the worker below.
+    /// The interface on top of a section learns, or the input model of the one below the worker.
     Interface,
     /// It waits for another worker, or for a batch.
     Waiting,

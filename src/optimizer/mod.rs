@@ -1,10 +1,10 @@
 //! burn's optimizers, one for each section and each synthesizer.
 //!
-//! burn's own `ModuleOptimizer` does the same with more on board: learning rates by parameter
-//! path, several groups, several devices. Every section having its own, we need none of it; and
-//! its saved state can only be read back onto burn's default device, which is the GPU as soon as
-//! the build has one. So the update rules (SGD, Adam and all others) are burn's, and what finds
-//! parameter, gradient and state is the forty lines below.
+//! burn's own `ModuleOptimizer` does the same and more: learning rates by parameter path, several
+//! groups, several devices. Every section has its own optimizer here, so none of that is needed;
+//! and its saved state can only be read back onto burn's default device, which is the GPU as soon
+//! as the build has one. So the update rules (SGD, Adam and all others) are burn's, and what finds
+//! parameter, gradient and state is the code below.
 
 mod accumulation;
 mod adam;
@@ -36,7 +36,7 @@ use crate::optimizer::rule::Terms;
 use crate::optimizer::sgd::FusedSgd;
 use crate::pass::learning;
 
-/// An update rule of burn with its learning rate and, for each parameter of one module, its state.
+/// An update rule of burn with its learning rate and its state for each parameter of one module.
 #[derive(Clone)]
 pub struct Optimizer {
     rule: Arc<dyn DynOptimizer>,
@@ -54,12 +54,12 @@ pub struct Optimizer {
 
 impl Optimizer {
     /// Any of burn's update rules by its configuration, for instance `AdamWConfig::new()`, clipping
-    /// included, or one of your own.
+    /// included, or a rule of your own.
     ///
     /// # Panics
     ///
-    /// If the learning rate is negative or not finite, or gradients are clipped to what is not a
-    /// number above 0.
+    /// If the learning rate is negative or not finite, or a clipping threshold is not a number
+    /// above 0.
     pub fn new<R: UpdateRule>(rule: R, learning_rate: LearningRate) -> Self {
         let optimizer = Self::of(rule.rule(), Terms::of(&rule), None, learning_rate);
         match rule.clipping() {
@@ -94,15 +94,15 @@ impl Optimizer {
         Self::of(FusedSgd::new(), terms, Some(InPlace::Sgd), learning_rate)
     }
 
-    /// Adam with the constants of its paper; burn's default epsilon is a thousand times larger,
-    /// which would drown the small gradients of synthesizers.
+    /// Adam with the constants of its paper; burn's default epsilon is a thousand times larger, too
+    /// large for the small gradients of synthesizers.
     pub fn adam(learning_rate: LearningRate) -> Self {
         let terms = Terms::of(&FusedAdam::config());
         Self::of(FusedAdam::new(), terms, Some(InPlace::Adam), learning_rate)
     }
 
     /// Clips gradients before the rule sees them: each value, or the norm of each parameter's
-    /// gradient, that of every parameter on its own.
+    /// gradient separately.
     ///
     /// # Panics
     ///
@@ -114,13 +114,13 @@ impl Optimizer {
         self
     }
 
-    /// Takes one step for every so many updates, by the mean of their gradients: gradient
-    /// accumulation, which gives batches larger than what is computed at once. Clipping sees the
-    /// mean.
+    /// Takes one step of the rule for every `updates` updates, by the mean of their gradients:
+    /// gradient accumulation, for batches larger than what is computed at once. Clipping applies to
+    /// the mean.
     ///
     /// # Panics
     ///
-    /// If there is to be a step for every zero updates.
+    /// If `updates` is zero.
     pub fn accumulating(mut self, updates: usize) -> Self {
         self.accumulation = Some(Accumulation::new(updates));
         self.terms.accumulate(updates);
@@ -151,9 +151,8 @@ impl Optimizer {
         self.learning_rate = learning_rate;
     }
 
-    /// Multiplies the learning rate by `factor` from the next update on, which replaces the factor
-    /// before. A checkpoint does not keep it: it belongs to the schedule, which knows it for
-    /// every step.
+    /// Multiplies the learning rate by `factor` from the next update on; this replaces the previous
+    /// factor. A checkpoint does not keep it: the schedule knows it for every step.
     ///
     /// # Panics
     ///

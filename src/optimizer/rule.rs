@@ -17,18 +17,18 @@ pub type Constants = BTreeMap<String, f64>;
 
 /// An update rule with its constants: the configuration of any of burn's, or a type of your own.
 pub trait UpdateRule {
-    /// The name that a checkpoint knows the rule by. Types may be renamed and moved; this may not.
+    /// The name of the rule in checkpoints. Types may be renamed and moved; this may not.
     const NAME: &'static str;
 
-    /// What takes its steps.
+    /// The optimizer that takes the steps.
     type Rule: Optimizer;
 
-    /// What takes its steps, without clipping.
+    /// The optimizer that takes the steps, without clipping.
     fn rule(&self) -> Self::Rule;
 
-    /// All that decides its steps but for the learning rate and clipping. A checkpoint goes on
-    /// under the same values only. What is off is left out, so that an option that comes later
-    /// keeps the checkpoints of today.
+    /// Everything that determines its steps, except the learning rate and clipping. A checkpoint
+    /// can only be resumed under the same values. Options that are off are left out, so that an
+    /// option added later keeps older checkpoints valid.
     fn constants(&self) -> Constants;
 
     /// How gradients are clipped before the rule sees them. Default: not at all.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// Where a server listens, as in `ws://10.0.0.2:3000`: a name or number of a machine, and a port. For
+/// Where a server listens, as in `ws://10.0.0.2:3000`: a host name or IP address, and a port. For
 /// an encrypted connection it begins with the server's key, as in `iroh://KEY@10.0.0.2:3000`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -24,21 +24,21 @@ const PLAIN: &str = "ws://";
 const ENCRYPTED: &str = "iroh://";
 
 impl Address {
-    /// Whether a text begins as addresses do.
+    /// Whether a text begins like an address.
     pub fn is_meant_by(text: &str) -> bool {
         text.starts_with(PLAIN) || text.starts_with(ENCRYPTED)
     }
 
-    /// An encrypted one.
+    /// The address of an encrypted connection.
     ///
     /// # Errors
     ///
-    /// If the key is none of Iroh's.
+    /// If the key is not 64 hexadecimal digits.
     pub fn encrypted(key: &str, socket: SocketAddr) -> Result<Self, Error> {
         format!("{ENCRYPTED}{key}@{socket}").parse()
     }
 
-    /// `host:port`, as sockets want it.
+    /// `host:port`.
     pub fn authority(&self) -> &str {
         &self.authority
     }
@@ -79,7 +79,7 @@ impl FromStr for Address {
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         if !is_authority(authority) || key.is_some_and(|key| !is_key(key)) {
             return Err(Error::Invalid(format!(
-                "'{text}' is no address of a server; write ws://HOST:PORT, as in \
+                "'{text}' is not the address of a server; write ws://HOST:PORT, as in \
                  ws://10.0.0.2:3000, or iroh://KEY@HOST:PORT, as `dni serve --identity` prints it"
             )));
         }

@@ -82,7 +82,9 @@ fn why_closed(closed: Closed) -> Option<String> {
 ///
 /// If the server cannot be reached or does not answer, with the reason.
 pub(super) fn dial(address: &Address, key: &str) -> Result<(IrohHost, Arc<dyn Line>), String> {
-    let key: EndpointId = key.parse().map_err(|_| "its key is none".to_string())?;
+    let key: EndpointId = key
+        .parse()
+        .map_err(|_| "its key is not valid".to_string())?;
     let server = peers_at(address)?.fold(EndpointAddr::new(key), EndpointAddr::with_ip_addr);
     let runtime = RUNTIME.as_ref();
     let runtime = runtime.map_err(|error| format!("the connection cannot be set up: {error}"))?;

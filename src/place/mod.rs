@@ -28,18 +28,19 @@ pub use token::Token;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Place {
-    /// A backend of this machine, on the device that it prefers.
+    /// A backend of this machine, on its preferred device.
     Backend(Backend),
-    /// `wgpu` on the adapter of this number in [`adapters`](crate::backend::adapters), from 0.
+    /// `wgpu` on the adapter with this number in [`adapters`](crate::backend::adapters), counted
+    /// from 0.
     Adapter(usize),
-    /// The device that `dni serve` serves there. It needs the feature `remote`.
+    /// The device that `dni serve` offers at this address. It needs the feature `remote`.
     Server(Address),
 }
 
 impl Place {
-    /// Its device, ready for use. On a server that is one with a connection of its own, which lasts
-    /// as long as the process: workers on the same server compute at the same time if each has
-    /// opened its place. `token` is what servers ask for.
+    /// Opens the place and returns its device. On a server each call opens a connection of its own,
+    /// which lasts as long as the process: workers on the same server compute at the same time if
+    /// each has opened its place. `token` is the secret that the server asks for.
     ///
     /// # Errors
     ///
@@ -53,7 +54,7 @@ impl Place {
         }
     }
 
-    /// Refuses what this build cannot open, whatever the machine.
+    /// Refuses a place that this build cannot open, whatever the machine.
     ///
     /// # Errors
     ///
@@ -69,8 +70,8 @@ impl Place {
     }
 }
 
-/// Why the server of a device is lost, if it is. What lay on the device is lost with it, and reading
-/// from it panics.
+/// Why the server of a device is lost, if it is. Everything on the device is lost with it, and
+/// reading from it panics.
 pub fn lost(device: &Device) -> Option<Error> {
     remote::lost(device)
 }
@@ -94,7 +95,7 @@ impl FromStr for Place {
             return text.parse().map(Self::Server);
         }
         Err(Error::Invalid(format!(
-            "'{text}' is no place to compute; choose from flex, ndarray, wgpu, wgpu:N for the \
+            "'{text}' is not a place to compute; choose from flex, ndarray, wgpu, wgpu:N for the \
              N-th adapter of `dni backends`, counted from 0, and ws://HOST:PORT or \
              iroh://KEY@HOST:PORT for a server"
         )))

@@ -146,7 +146,7 @@ fn closed_because(end: io::Result<()>) -> String {
 /// A connection to the first of a server's addresses that takes one.
 fn dial(address: &Address) -> Result<(TcpStream, SocketAddr), String> {
     let peers = peers_at(address)?;
-    let mut reason = "its name stands for no address".to_string();
+    let mut reason = "its name has no address".to_string();
     for peer in peers {
         match reach(peer) {
             Ok(stream) => return Ok((stream, peer)),
@@ -180,7 +180,7 @@ fn sign_of_life(peer: SocketAddr) -> Result<(), String> {
     match heard {
         Ok(()) if answer == *b"HTTP/" => Ok(()),
         Err(error) if is_timeout(&error) => Err(no_sign_of_life()),
-        Ok(()) | Err(_) => Err("whatever listens there is no `dni serve`".to_string()),
+        Ok(()) | Err(_) => Err("whatever listens there is not `dni serve`".to_string()),
     }
 }
 

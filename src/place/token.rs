@@ -11,9 +11,11 @@ use crate::error::{Error, Result};
 pub struct Token(String);
 
 impl Token {
+    /// A token from a text, without the white space around it.
+    ///
     /// # Errors
     ///
-    /// If nothing is left of the text without the white space around it.
+    /// If nothing is left of the text.
     pub fn new(text: &str) -> Result<Self> {
         match text.trim() {
             "" => Err(Error::Invalid("the token is empty".to_string())),

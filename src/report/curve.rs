@@ -60,7 +60,7 @@ impl Curve {
         }
     }
 
-    /// Adds a value; steps must come in ascending order. What is no finite number is left out.
+    /// Adds a value; steps must come in ascending order. A value that is not finite is left out.
     pub fn add(&mut self, step: usize, seconds: f64, value: f64) {
         if !value.is_finite() {
             return;
@@ -78,7 +78,7 @@ impl Curve {
         self.keep_to_limit();
     }
 
-    /// Adds all points of another curve, as of another seed.
+    /// Adds all points of another curve, such as that of another seed.
     pub fn merge(&mut self, mut other: Self) {
         while self.width < other.width {
             self.coarsen();

@@ -1,4 +1,4 @@
-//! Runs that are at work, read again as they go on.
+//! Runs in progress, read again as they continue.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use super::{Group, MOST_POINTS, Measured, Record, find};
 use crate::error::Result;
 use crate::run::RunFolder;
 
-/// The runs in some folders, of which [`refresh`](Self::refresh) reads what has changed.
+/// The runs in some folders; [`refresh`](Self::refresh) reads what has changed.
 #[derive(Debug)]
 pub struct Follower {
     folders: Vec<PathBuf>,
@@ -32,7 +32,7 @@ struct Known {
 type Stamp = [Option<(u64, Option<SystemTime>)>; 4];
 
 impl Follower {
-    /// Of these folders, which may hold no runs yet.
+    /// Follows these folders, which need not hold runs yet.
     pub fn new(folders: Vec<PathBuf>) -> Self {
         Self {
             folders,
@@ -42,8 +42,8 @@ impl Follower {
         }
     }
 
-    /// Looks for runs, and reads those that are new or have gone on. A run that cannot be read is left
-    /// out until it can.
+    /// Looks for runs, and reads those that are new or have changed. A run that cannot be read is
+    /// left out until it can.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Follower {
         Ok(())
     }
 
-    /// How often something had changed so far.
+    /// How often anything has changed so far.
     pub fn version(&self) -> u64 {
         self.version
     }

@@ -1,4 +1,4 @@
-//! Where runs are: folders looked through, to any depth.
+//! Where runs are: folders searched to any depth.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,18 +11,18 @@ use crate::run::RunFolder;
 /// What some folders hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The folder of every run, each once, however it was spelled.
+    /// The folder of every run, each once, however its path was spelled.
     pub runs: Vec<PathBuf>,
-    /// Those of the folders, and files, that hold no run.
+    /// The given folders, and files, that hold no run.
     pub without: Vec<PathBuf>,
 }
 
-/// The runs in some folders: those that they are, or that they and the folders within hold, in the
-/// order of their names.
+/// Finds runs: the given folders themselves, or the runs in them at any depth, in the order of
+/// their names.
 ///
 /// # Errors
 ///
-/// If one of them is not there or cannot be read, or there is no run in any.
+/// If a path is missing or cannot be read, or there is no run in any.
 pub fn find(paths: &[PathBuf]) -> Result<Found> {
     let mut found = Found {
         runs: Vec::new(),

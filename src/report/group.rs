@@ -1,4 +1,4 @@
-//! Runs that differ in their seed alone are one thing, seen several times.
+//! Runs that differ in their seed alone, as one group.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,25 +12,26 @@ use crate::run::{Origin, flat_settings};
 /// Runs with the same settings but for their seed.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// What tells it from the other groups.
+    /// What distinguishes it from the other groups.
     pub label: String,
-    /// What its networks learn: figures of different tasks say nothing about each other.
+    /// The task of its networks: figures of different tasks cannot be compared.
     pub task: String,
-    /// The [number](super::colour) of its colour, the only one among those of its task.
+    /// The [number](super::colour) of its colour, unique among the groups of its task.
     pub colour: usize,
     /// The settings by dotted name, without the seed.
     pub settings: BTreeMap<String, String>,
     /// Its runs.
     pub runs: Vec<Run>,
-    /// The curves of all of them together: means and extremes over the seeds.
+    /// The curves of all its runs together: means and extremes over the seeds.
     pub curves: Vec<(Quantity, Curve)>,
-    /// What the synthetic gradients of all of them were worth at each interface, from the bottom up.
+    /// What the synthetic gradients of all its runs were worth at each interface, from the bottom
+    /// up.
     pub worth: Vec<(String, WeightedCosine)>,
-    /// What the workers of the first of its runs that has some did in a few steps.
+    /// What workers did in a few steps, of the first run that recorded it.
     pub timeline: Option<Timeline>,
-    /// What was measured of those of its runs that are over, as far as their folders say it.
+    /// What was measured of its finished runs, if their folders have it.
     pub measured: Vec<Measured>,
-    /// Where and how they were made, without repetition.
+    /// Where and how its runs were made, without repetition.
     pub origins: Vec<Origin>,
 }
 
@@ -46,7 +47,7 @@ pub struct Run {
     pub seconds: f64,
     /// Whether it has come to its end.
     pub finished: bool,
-    /// Where its synthetic gradients could not be compared with the true ones.
+    /// The interfaces whose synthetic gradients could not be compared with the true ones.
     pub not_compared: Vec<NotCompared>,
 }
 
@@ -81,7 +82,7 @@ impl Group {
         groups
     }
 
-    /// The way in which it was trained; empty if its settings do not say.
+    /// The method that trained it; empty if its settings do not say.
     pub fn method(&self) -> &str {
         self.settings.get(Self::METHOD).map_or("", String::as_str)
     }

@@ -76,8 +76,8 @@ pub fn html(groups: &[Group]) -> String {
     page(&data(groups).replace('<', r"\u003c"))
 }
 
-/// The same without runs: it asks for the [`data`] that it shows at the address `data` beside its
-/// own, again and again.
+/// The same page without runs: it polls the address `data` beside its own for the [`data`] that it
+/// shows.
 pub fn live_html() -> String {
     page("null")
 }

@@ -1,4 +1,4 @@
-//! What was measured of a run when it was over.
+//! What was measured of a run at its end.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What a program has measured of a run when it was over, from the file `results.json` of its folder:
-/// of the first entry of its list `results` what a report shows.
+/// What a program measured of a run at its end, from the file `results.json` of its folder: the
+/// parts of the first entry of its list `results` that a report shows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Measured {
     /// How well the run has learned its task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measure: Option<Measure>,
-    /// What the test text takes under the model, in bits per character.
+    /// Bits per character of the test text under the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_bits: Option<f64>,
-    /// What it takes for one who knows the language.
+    /// The same under the language itself, the optimum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optimum: Option<f64>,
-    /// What the model writes.
+    /// Text sampled from the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
 }
@@ -29,17 +29,17 @@ pub struct Measured {
 /// A figure that says how well a run has learned its task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
-    /// What it is, after a number, as in `of the test images wrong`.
+    /// What it is, worded to follow a number, as in `of the test images wrong`.
     pub name: String,
     /// Its value.
     pub value: f64,
-    /// What it is for one who guesses.
+    /// Its value for guessing.
     pub guessing: f64,
-    /// The best that there can be; none if nobody knows.
+    /// The best possible value; none if it is unknown.
     pub best: Option<f64>,
     /// Whether a smaller value is a better one.
     pub less_is_better: bool,
-    /// Whether it is a share, said in percent.
+    /// Whether it is a share, shown in percent.
     pub is_share: bool,
 }
 
@@ -67,7 +67,8 @@ impl Measured {
     /// The name of the file.
     pub const FILE: &str = "results.json";
 
-    /// That of the run in a folder; none if there is no such file, or one of another program.
+    /// The measurements of the run in a folder; none if there is no such file, or one of another
+    /// program.
     ///
     /// # Errors
     ///

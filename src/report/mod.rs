@@ -1,8 +1,8 @@
 //! Looking at runs: what their folders hold, read back and drawn.
 //!
-//! [`read`] puts runs that differ in their seed alone together and reduces what they recorded to
+//! [`read`] groups runs that differ in their seed alone and reduces what they recorded to
 //! [curves](Curve) of a few hundred points without hiding a spike; [`plot()`] draws them as one
-//! picture, [`html()`] makes a page of them, [`draw_curves`] leaves the picture in their folder.
+//! picture, [`html()`] makes a page of them, [`draw_curves`] writes the picture to their folder.
 
 mod curve;
 mod drawing;
@@ -51,7 +51,8 @@ pub fn read(folders: &[PathBuf]) -> Result<Vec<Group>> {
     Ok(Group::of(records?))
 }
 
-/// Reads runs of which some may be damaged: those that can be read, and why the others cannot.
+/// Reads runs of which some may be damaged: returns those that can be read, and the errors of the
+/// rest.
 pub fn read_each(runs: &[PathBuf]) -> (Vec<Group>, Vec<Error>) {
     let (records, errors): (Vec<_>, Vec<_>) = records(runs).partition_map(|record| match record {
         Ok(record) => Either::Left(record),

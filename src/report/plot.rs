@@ -55,11 +55,11 @@ struct Panel<'a> {
     curves: Vec<(Paint, &'a Curve)>,
 }
 
-/// The curves of all groups: what they recorded of the network, the cosines of their synthetic
+/// The curves of all groups: what they recorded of the network, and the cosines of their synthetic
 /// gradients.
 ///
-/// Of a single group each interface has a colour, of several each group; of many interfaces
-/// the lowest, the middle and the highest are then shown.
+/// With a single group each interface has a colour, with several each group; of many interfaces
+/// only the lowest, the middle and the highest are then shown.
 pub fn plot(groups: &[Group], over: Over) -> Drawing {
     let quantities = shown(groups);
     let (names, panels) = match groups {

@@ -1,4 +1,4 @@
-//! What a run has left in its folder, read back.
+//! What a run has recorded in its folder, read back.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,12 +13,12 @@ use crate::learner::Activity;
 use crate::quality::{GradientState, WeightedCosine};
 use crate::run::{Origin, RunFolder};
 
-/// A figure that runs record, as a report tells it apart from others.
+/// A figure that runs record, distinguished from others by name and part.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Quantity {
     /// Its name, as in `loss`, `cosine` or `test_error`.
     pub name: String,
-    /// The interface that it belongs to, or the worker, if it does to one.
+    /// The interface or worker that it belongs to, if any.
     pub interface: Option<String>,
 }
 
@@ -27,7 +27,7 @@ pub struct Quantity {
 pub struct Record {
     /// The folder.
     pub path: PathBuf,
-    /// The run's settings; if they are not TOML, a single one that has all of them.
+    /// The run's settings; if they are not TOML, a single setting with all of the text.
     pub settings: toml::Table,
     /// Where and how it was made, if that is known.
     pub origin: Option<Origin>,
@@ -41,24 +41,24 @@ pub struct Record {
     pub curves: Vec<(Quantity, Curve)>,
     /// What the synthetic gradients were worth at each interface, from the bottom up.
     pub worth: Vec<(String, WeightedCosine)>,
-    /// Where synthetic gradients could not be compared with the true ones.
+    /// The interfaces whose synthetic gradients could not be compared with the true ones.
     pub not_compared: Vec<NotCompared>,
     /// What its workers did in a few of the last steps; none without workers.
     pub timeline: Option<Timeline>,
-    /// What was measured of it when it was over, if that was left in its folder.
+    /// What was measured of it at its end, if its folder has it.
     pub measured: Option<Measured>,
 }
 
-/// An interface with gradients that were [dead or broken](GradientState).
+/// An interface whose gradients were [dead or broken](GradientState).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NotCompared {
     /// Its name.
     pub interface: String,
-    /// What they were.
+    /// Which of these they were.
     pub state: GradientState,
-    /// The comparisons in which they were.
+    /// The number of comparisons in which they were.
     pub times: usize,
-    /// Whether they were in the last comparison of all.
+    /// Whether they were so in the last comparison.
     pub at_end: bool,
 }
 
@@ -211,8 +211,8 @@ impl Record {
         let bytes = whole_lines(path)?;
         let lines = bytes.split(|&byte| byte == b'\n');
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with(PROGRESS)) {
-            let line: Line =
-                serde_json::from_slice(line).map_err(|_| unreadable(path, "a line is no event"))?;
+            let line: Line = serde_json::from_slice(line)
+                .map_err(|_| unreadable(path, "a line is not an event"))?;
             self.is_finished = line.event == "finished";
             let before = times.partition_point(|(step, _)| *step <= line.step);
             let seconds = before.checked_sub(1).map_or(0.0, |i| times[i].1);

@@ -1,4 +1,4 @@
-//! A checkpoint: everything that a run needs to go on as if it had never stopped, in one file.
+//! A checkpoint: everything that is needed to resume a run as if it had never stopped, in one file.
 //!
 //! The file is a burnpack (parameters, optimizer states, the step and what the run was) followed
 //! by a CRC-32 of all of it. Its names are chosen: `section.0.parameters.weight`, not those of types,
@@ -27,7 +27,7 @@ const NOTE: &str = "task.";
 /// can be left out.
 const FORMAT: u32 = 1;
 
-/// A checkpoint read from disk and found whole.
+/// A checkpoint read from disk, with a valid checksum.
 pub struct Checkpoint {
     progress: Progress,
     settings: String,
@@ -43,12 +43,12 @@ impl Checkpoint {
     /// Writes the state of a network and of its task after `progress` to `path`, in one piece or
     /// not at all.
     ///
-    /// `settings` are the run's own, `data` is what it is trained on, and `log_lengths` are the
+    /// `settings` are those of the run, `data` is what it is trained on, and `log_lengths` are the
     /// lengths of its log files in bytes.
     ///
     /// # Errors
     ///
-    /// If the file cannot be written.
+    /// If a parameter or the file cannot be written.
     pub fn write(
         path: &Path,
         network: &impl Network,
@@ -142,7 +142,7 @@ impl Checkpoint {
             .get("data")
             .map(|data| serde_json::from_str(data))
             .transpose()
-            .map_err(|_| damaged("its entry 'data' does not say what data are"))?;
+            .map_err(|_| damaged("its entry 'data' does not describe data"))?;
         let mut tensors = BTreeMap::new();
         for tensor in reader.into_tensors()? {
             let (name, dtype, shape, _, bytes) = tensor.into_parts()?;
@@ -152,9 +152,9 @@ impl Checkpoint {
             progress,
             settings: text("settings")?.clone(),
             log_lengths: serde_json::from_str(text("logs")?)
-                .map_err(|_| damaged("its entry 'logs' is no list"))?,
+                .map_err(|_| damaged("its entry 'logs' is not a list"))?,
             contracts: serde_json::from_str(text("contracts")?)
-                .map_err(|_| damaged("its entry 'contracts' is no list of contracts"))?,
+                .map_err(|_| damaged("its entry 'contracts' is not a list of contracts"))?,
             notes,
             data,
             tensors,
@@ -162,8 +162,8 @@ impl Checkpoint {
         })
     }
 
-    /// Reads the network that the run in a folder has left: the best one where its task kept that,
-    /// else the last. Its step is that of its [progress](Self::progress).
+    /// Reads the network that the run in a folder has left: the best one if its task kept it,
+    /// otherwise the last. Its [progress](Self::progress) says after which step it was saved.
     ///
     /// # Errors
     ///
@@ -186,7 +186,7 @@ impl Checkpoint {
         &self.settings
     }
 
-    /// The lengths that the run's log files had.
+    /// The lengths of the run's log files, in bytes.
     pub fn log_lengths(&self) -> &[u64] {
         &self.log_lengths
     }
@@ -196,26 +196,26 @@ impl Checkpoint {
         &self.notes
     }
 
-    /// What the network was trained on, if the run said so.
+    /// Which data the network was trained on, if the run recorded it.
     pub fn data(&self) -> Option<&Fingerprint> {
         self.data.as_ref()
     }
 
-    /// Refuses data that are not those that the network was trained on.
+    /// Refuses data other than those that the network was trained on.
     ///
     /// # Errors
     ///
-    /// If they are [others](Fingerprint::check).
+    /// If the data are [refused](Fingerprint::check).
     pub fn check_data(&self, met: &Fingerprint) -> Result<()> {
         self.data.as_ref().map_or(Ok(()), |data| data.check(met))
     }
 
-    /// Puts the state into a network that was built as the saved one was.
+    /// Loads the state into a network that was built like the saved one, and returns its progress.
     ///
     /// # Errors
     ///
-    /// If its synthesizers were trained under other terms, or a parameter is missing or has
-    /// another shape.
+    /// If its synthesizers were trained under other terms, an optimizer has another rule, or a
+    /// parameter is missing or has another shape.
     pub fn restore(self, network: &mut impl Network) -> Result<Progress> {
         self.check_contracts(&network.contracts())?;
         let mut state = StateSource::new(self.scalars);

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A time in UTC, `YYYY-MM-DDTHH:MM:SSZ`; one before 1970 is its beginning.
+/// A time in UTC, `YYYY-MM-DDTHH:MM:SSZ`; a time before 1970 is shown as the start of 1970.
 pub fn utc(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);

@@ -23,15 +23,16 @@ impl Checkpoint {
     /// the states of their optimizers.
     ///
     /// Sections are called `sections.0` and so on from the bottom up, synthesizers
-    /// `synthesizers.0`; a recurrent network has a `core`, a `readout` and a `synthesizer`. Within,
-    /// names and layouts are PyTorch's: `weight` as `[out, in]`, batch norm's `weight`, `bias`,
-    /// `running_mean` and `running_var`, a core's `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0` and
-    /// `bias_hh_l0`. The inputs of a synthesizer are the message, then the context, its output is in
-    /// the unit of its interface. What PyTorch has no name for keeps its own. The metadata hold the run's step and settings.
+    /// `synthesizers.0`; a recurrent network has a `core`, a `readout` and a `synthesizer`. Within
+    /// them, names and layouts are PyTorch's: `weight` as `[out, in]`, batch norm's `weight`,
+    /// `bias`, `running_mean` and `running_var`, a core's `weight_ih_l0`, `weight_hh_l0`,
+    /// `bias_ih_l0` and `bias_hh_l0`. The inputs of a synthesizer are the message, then the
+    /// context; its output is in the unit of its interface. Parameters without a name in PyTorch
+    /// keep their own. The metadata hold the run's step and settings.
     ///
     /// # Errors
     ///
-    /// If a parameter is no 32-bit float.
+    /// If a parameter is not a 32-bit float.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
         let mut exported = BTreeMap::new();
         for (path, leaves) in self.modules()? {
@@ -67,7 +68,7 @@ impl Checkpoint {
             };
             let values = data.try_to_vec().map_err(|_| {
                 Error::Invalid(format!(
-                    "the parameter '{name}' is no tensor of 32-bit floats"
+                    "the parameter '{name}' is not a tensor of 32-bit floats"
                 ))
             })?;
             let shape = data.shape().to_vec();

@@ -11,22 +11,22 @@ use crate::interface::Contract;
 use crate::learner::Network;
 use crate::train::{Checkpointer, Event, Listener, Notes, Progress};
 
-/// The sole right to write to a folder, for as long as this lives. The operating system takes it from
-/// a process that ends, however it ends.
+/// The exclusive right to write to a folder, for as long as this lives. The operating system
+/// releases it when the process ends, however it ends.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
 }
 
 impl FolderLock {
-    /// The name of the file that carries it. It stays: removing it would race with the next process.
+    /// The name of the lock file. It stays: removing it would race with the next process.
     pub const FILE: &str = ".lock";
 
-    /// Takes the right to write to a folder, where the file system knows locks.
+    /// Takes the lock of a folder, if the file system supports locks.
     ///
     /// # Errors
     ///
-    /// If another process has it, or the folder cannot be written.
+    /// If another process holds it, or the folder cannot be written.
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(Self::FILE);
         let file = OpenOptions::new().create(true).append(true).open(&path);
@@ -43,9 +43,9 @@ impl FolderLock {
 /// A run's folder: `settings.toml`, `events.jsonl` (every event), `scalars.csv` (every figure in them: a
 /// row for each record, with what was evaluated and compared at its step) and `checkpoint.bpk`.
 ///
-/// As a listener it writes the logs. They are brought to disk with every checkpoint, which notes
-/// their lengths: a resumed run cuts off what came after. No other process can write to the
-/// folder meanwhile.
+/// As a listener it writes the logs. They are flushed to disk with every checkpoint, which records
+/// their lengths: a resumed run cuts off what came after. No other process can write to the folder
+/// meanwhile.
 pub struct RunFolder {
     path: PathBuf,
     _lock: FolderLock,
@@ -114,7 +114,7 @@ impl RunFolder {
         })
     }
 
-    /// Opens the folder of a run that is to go on, if there is one with a checkpoint.
+    /// Opens the folder of a run to resume it, if there is one with a checkpoint.
     ///
     /// # Errors
     ///
@@ -157,8 +157,8 @@ impl RunFolder {
         Ok(Some((folder, checkpoint)))
     }
 
-    /// Has the run go on under other settings, such as those of a longer run. It is for the caller to
-    /// see to it that what was learned so far is of use under these.
+    /// Continues the run under other settings, such as those of a longer run. The caller must make
+    /// sure that what was learned so far is valid under them.
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -267,8 +267,8 @@ pub(super) fn sync(log: &mut BufWriter<File>, path: &Path) -> Result<u64> {
 }
 
 /// Writes a file in one piece or not at all: a reader, or a crash at any moment, finds the old
-/// content or the new one. A link stays one; into what is no regular file, as a pipe or a device, the
-/// bytes go as they are.
+/// content or the new one. A symbolic link stays one; a path that is not a regular file, such as a
+/// pipe or a device, gets the bytes directly.
 ///
 /// # Errors
 ///
@@ -284,14 +284,14 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     outcome.map_err(Error::io("write", path))
 }
 
-/// Whether something is there that has no content to be replaced: a pipe, a device, or by `/dev/stdout`
-/// and the like what another program has opened for this one.
+/// Whether a path has no content to be replaced: a pipe, a device, or, by `/dev/stdout` and the
+/// like, a file that another program has opened for this one.
 pub fn is_stream(path: &Path) -> bool {
     let is_open = is_of_a_process(path);
     fs::metadata(path).is_ok_and(|found| !found.is_dir() && (is_open || !found.is_file()))
 }
 
-/// Whether a path names what a process has open, as `/dev/stdout` and a shell's `<(...)` do.
+/// Whether a path names an open file of a process, as `/dev/stdout` and a shell's `<(...)` do.
 pub fn is_of_a_process(path: &Path) -> bool {
     let mut names = [
         "/dev/fd",

@@ -1,4 +1,4 @@
-//! Where and how a run was made: for those who want to repeat it or to judge its times.
+//! Where and how a run was made, to repeat it or to judge its times.
 
 use std::env;
 use std::fs;
@@ -13,25 +13,26 @@ use super::{utc, write_atomically};
 use crate::backend::{Instructions, processors};
 use crate::error::{Error, Result};
 
-/// The machine and the program of a run, in the file `origin.toml` of its folder or of the one
+/// The machine and the program of a run, from the file `origin.toml` of its folder or of the folder
 /// around it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// What the person calls it; none if nobody has said so.
+    /// The name that the user gave it, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Words that the person finds it by.
+    /// The user's tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// The command that makes the run again.
     pub command: String,
-    /// When it began, in UTC; none if it was made before this was noted.
+    /// When it began, in UTC; none if it was made before this was recorded.
     #[serde(default)]
     pub date: Option<String>,
     /// The version of this library.
     pub version: String,
-    /// The commit of its sources, `-dirty` if they had changed since; none if they are in no
-    /// repository, or that is at another commit than when the program was built.
+    /// The commit of the sources, with `-dirty` if they had been changed since; none if they are
+    /// not in a repository, or the repository has moved to another commit since the program was
+    /// built.
     #[serde(default)]
     pub commit: Option<String>,
     /// The version of burn.
@@ -40,9 +41,9 @@ pub struct Origin {
     pub system: String,
     /// The processor's name, if it is known.
     pub processor: Option<String>,
-    /// How many threads it runs at once.
+    /// How many threads the processor runs at once.
     pub processors: usize,
-    /// The vector instructions of loops in host memory.
+    /// The vector instructions used by loops over host memory.
     #[serde(default)]
     pub instructions: Option<Instructions>,
 }
@@ -69,7 +70,7 @@ impl Origin {
         }
     }
 
-    /// Writes it to a folder.
+    /// Writes the origin to a folder.
     ///
     /// # Errors
     ///
@@ -79,17 +80,17 @@ impl Origin {
         write_atomically(&folder.join(Self::FILE), text.as_bytes())
     }
 
-    /// That of the run in a folder, if it or the folder around it has one.
+    /// The origin of the run in a folder, from that folder or the one around it, if there is one.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read.
+    /// If the file cannot be read or is not an origin.
     pub fn find(folder: &Path) -> Result<Option<Self>> {
         for folder in [Some(folder), folder.parent()].into_iter().flatten() {
             let path = folder.join(Self::FILE);
             match fs::read_to_string(&path) {
                 Ok(text) => {
-                    let reason = "it is not TOML of an origin".to_string();
+                    let reason = "it is not the TOML of an origin".to_string();
                     return toml::from_str(&text)
                         .map(Some)
                         .map_err(|_| Error::Log { path, reason });

@@ -1,4 +1,4 @@
-//! The settings of a run: kept as TOML, compared by value when it goes on.
+//! The settings of a run: kept as TOML, compared by value when it is resumed.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// Settings of a run: any type that serde writes as a TOML table.
 ///
-/// A field that is added later needs a serde default, which is what runs before it were made under.
+/// A field that is added later needs a serde default: the value under which earlier runs were made.
 pub trait Settings: Serialize + DeserializeOwned + PartialEq {}
 
 impl<S: Serialize + DeserializeOwned + PartialEq> Settings for S {}
@@ -22,12 +22,12 @@ pub(super) fn write(settings: &impl Serialize) -> Result<String> {
         .map_err(|error| Error::Invalid(format!("the settings cannot be written as TOML: {error}")))
 }
 
-/// Settings that stand in a file. Those that `S` does not know are refused at any depth, also where a
-/// part of it is flattened, which is where serde's `deny_unknown_fields` has no effect.
+/// Reads settings from TOML. Unknown settings are refused at any depth, also where a part of `S` is
+/// flattened, where serde's `deny_unknown_fields` has no effect.
 ///
 /// # Errors
 ///
-/// If they are not whole, or there is one more.
+/// If a setting is missing, wrong or unknown.
 pub fn read_settings<S: Settings>(text: &str) -> Result<S> {
     let settings: S = toml::from_str(text).map_err(|error| Error::Invalid(error.to_string()))?;
     let (file, known) = (
@@ -58,7 +58,7 @@ fn first_unknown(prefix: &str, table: &toml::Table, known: &toml::Table) -> Opti
     })
 }
 
-/// All settings of a table in their order, those of tables within it by dotted names.
+/// All settings of a table in order; settings of nested tables have dotted names.
 pub fn flat_settings(table: &toml::Table) -> Vec<(String, &toml::Value)> {
     let values = table.iter().flat_map(|(name, value)| match value {
         toml::Value::Table(table) => {
@@ -83,7 +83,7 @@ pub(super) fn difference<S: Settings>(saved: &str, settings: &S) -> Option<Strin
     }
     let [saved, current] = [&saved, settings].map(|s| toml::Value::try_from(s).ok());
     let found = first_difference("", saved.as_ref(), current.as_ref());
-    Some(found.unwrap_or_else(|| "in what TOML does not show".to_string()))
+    Some(found.unwrap_or_else(|| "in something that TOML does not show".to_string()))
 }
 
 /// The first setting that is not the same, by its dotted path, with both values.

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::quality::Quality;
 use crate::train::{Event, Listener, Scalars};
 
-/// A listener that writes what TensorBoard reads, beside the logs of the run: losses, evaluations
-/// and the quality of synthetic gradients.
+/// A listener that writes an event file for TensorBoard: losses, evaluations and the quality of
+/// synthetic gradients.
 pub struct TensorBoard {
     path: PathBuf,
     file: BufWriter<File>,
@@ -19,8 +19,8 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Begins a file in a folder, of a run with these interfaces. TensorBoard puts the files of a
-    /// folder together.
+    /// Creates a file in a folder, for a run with these interfaces. TensorBoard merges the files of
+    /// a folder.
     ///
     /// # Errors
     ///

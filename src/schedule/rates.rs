@@ -4,10 +4,10 @@ use std::f64::consts::PI;
 
 use crate::error::{Error, Result};
 
-/// By what all learning rates are multiplied in each step, those of sections and of synthesizers alike.
+/// The factor of all learning rates, of sections and synthesizers alike, in each step.
 ///
-/// It is a function of the step, so that a run that goes on has the rates that it would have had. In
-/// a loop of your own any of burn's schedulers does as well, by
+/// It is a function of the step, so that a resumed run has the same rates. In a loop of your own,
+/// any of burn's schedulers works as well, through
 /// [`Chain::set_rate_factor`](crate::Chain::set_rate_factor).
 ///
 /// ```
@@ -51,12 +51,12 @@ impl LrSchedule {
         Self::default()
     }
 
-    /// From each of these steps on, counted from 0, rates are multiplied by the factor that stands
-    /// with it, on top of the drops before.
+    /// From each of these steps on, counted from 0, rates are multiplied by its factor, on top of
+    /// the earlier drops.
     ///
     /// # Errors
     ///
-    /// If steps do not grow, or a factor is not a number above 0.
+    /// If the steps do not increase, or a factor is not a number above 0.
     pub fn drops(drops: Vec<(usize, f64)>) -> Result<Self> {
         if !drops.is_sorted_by(|a, b| a.0 < b.0) {
             return Err(Error::Invalid(
@@ -72,7 +72,7 @@ impl LrSchedule {
         Ok(Course::Drops(drops).into())
     }
 
-    /// Half a wave of a cosine from one down to `last` over so many steps, and `last` from then on
+    /// Half a cosine wave from one down to `last` over `steps` steps, and `last` from then on
     /// (Loshchilov and Hutter, arXiv:1608.03983).
     ///
     /// # Errors
@@ -81,21 +81,21 @@ impl LrSchedule {
     pub fn cosine(steps: usize, last: f64) -> Result<Self> {
         if steps == 0 || !(0.0..=1.0).contains(&last) {
             return Err(Error::Invalid(format!(
-                "the learning rate cannot fall to {last} of itself over {steps} steps; choose a \
-                 factor from 0 to 1 and at least one step"
+                "the learning rate cannot fall to {last} times its value over {steps} steps; \
+                 choose a factor from 0 to 1 and at least one step"
             )));
         }
         Ok(Course::Cosine { steps, last }.into())
     }
 
-    /// Lets rates grow in even steps over the first so many, of which the last has them whole; what
-    /// the schedule says comes on top.
+    /// Raises rates linearly over the first `steps` steps, of which the last has the full rates;
+    /// the factor of the schedule applies as well.
     pub fn with_warm_up(mut self, steps: usize) -> Self {
         self.warm_up = steps;
         self
     }
 
-    /// The paper's schedule for a run of so many steps: a tenth after three fifths of them, and a
+    /// The paper's schedule for a run of `steps` steps: a tenth after three fifths of them, and a
     /// hundredth after four fifths (300,000 and 400,000 of 500,000).
     pub fn paper(steps: usize) -> Self {
         let first = steps / 5 * 3 + steps % 5 * 3 / 5;
@@ -107,12 +107,12 @@ impl LrSchedule {
         .into()
     }
 
-    /// A schedule that ends quietly: a tenth in the last fifth of so many steps.
+    /// A tenth of the rates in the last fifth of `steps` steps.
     pub fn at_end(steps: usize) -> Self {
         Course::Drops(vec![(steps - steps / 5, 0.1)]).into()
     }
 
-    /// By what rates are multiplied in a step, counted from 0.
+    /// The factor of the rates in a step, counted from 0.
     pub fn factor(&self, step: usize) -> f64 {
         let warm = match step < self.warm_up {
             true => (step + 1) as f64 / self.warm_up as f64,

@@ -20,9 +20,9 @@ use crate::pass::{Input, Pass};
 /// How to build a [`Conv`] section.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvConfig {
-    /// The shape of the images that come in.
+    /// The shape of the input images.
     pub input: ImageShape,
-    /// Channels of the images that go out.
+    /// Channels of the output images.
     pub channels: usize,
     /// Rows and columns of the kernel, an odd number. Default: 5, as in the paper.
     pub kernel: usize,
@@ -33,7 +33,7 @@ pub struct ConvConfig {
     pub bias: bool,
     /// Whether batch norm stands before the activation, as in the paper's networks. Default: no.
     pub batch_norm: bool,
-    /// What pools the activations. Default: nothing.
+    /// The pooling after the activation. Default: none.
     pub pool: Option<Pool>,
     /// The initial values. Default: [`Init::FanIn`].
     pub init: Init,
@@ -83,7 +83,7 @@ impl ConvConfig {
         self
     }
 
-    /// Sets what pools the activations.
+    /// Sets the pooling after the activation.
     pub fn with_pool(mut self, pool: Pool) -> Self {
         self.pool = Some(pool);
         self
@@ -95,7 +95,7 @@ impl ConvConfig {
         self
     }
 
-    /// The shape of the images that go out.
+    /// The shape of the output images.
     ///
     /// # Panics
     ///
@@ -151,8 +151,8 @@ impl ConvConfig {
 /// (x * W)[o, i, j] = sum over c, u, v of W[o, c, u, v] x[c, i + u - (k-1)/2, j + v - (k-1)/2]
 /// ```
 ///
-/// where `x` beyond its edges is zero. Messages hold an image in each row, `[batch, channels *
-/// height * width]`, channel after channel and row after row.
+/// where `x` beyond its edges is zero. Messages hold one image per row,
+/// `[batch, channels * height * width]`, channel after channel and row after row.
 #[derive(Module, Debug)]
 pub struct Conv {
     /// `W`, `[channels out, channels in, kernel, kernel]`.
@@ -319,12 +319,12 @@ impl Conv {
         self.pool.map(|pool| Pooling::new(pool, convolved))
     }
 
-    /// The shape of the images that come in.
+    /// The shape of the input images.
     pub fn input_shape(&self) -> ImageShape {
         self.input
     }
 
-    /// The shape of the images that go out.
+    /// The shape of the output images.
     pub fn output_shape(&self) -> ImageShape {
         output_shape(self.input, self.weight.dims()[0], self.pool)
     }

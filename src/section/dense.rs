@@ -17,9 +17,9 @@ use crate::pass::{Input, Pass};
 /// How to build a [`Dense`] section.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DenseConfig {
-    /// Features of the message that comes in.
+    /// Features of the input message.
     pub inputs: usize,
-    /// Features of the message that goes out.
+    /// Features of the output message.
     pub outputs: usize,
     /// The activation. Default: relu.
     pub activation: Activation,
@@ -52,7 +52,7 @@ impl DenseConfig {
         self
     }
 
-    /// No activation: for the last section of a network, which answers with logits.
+    /// No activation: for the last section of a network, which outputs logits.
     pub fn linear(self) -> Self {
         self.with_activation(Activation::Identity)
     }
@@ -109,7 +109,7 @@ pub struct Dense {
 impl Section for Dense {
     /// # Panics
     ///
-    /// If the input does not have the features that the section was built for, or batch norm is to
+    /// If the input does not have the features that the section was built for, or batch norm would
     /// learn from a single example.
     fn forward(&self, input: Tensor<2>) -> Tensor<2> {
         let inputs = self.inputs();
@@ -298,12 +298,12 @@ impl Dense {
         }
     }
 
-    /// Features of the message that comes in.
+    /// Features of the input message.
     pub fn inputs(&self) -> usize {
         self.weight.dims()[0]
     }
 
-    /// Features of the message that goes out.
+    /// Features of the output message.
     pub fn outputs(&self) -> usize {
         self.weight.dims()[1]
     }

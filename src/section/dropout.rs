@@ -1,4 +1,4 @@
-//! Dropout whose draws belong to the run.
+//! Dropout with reproducible draws.
 
 use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -6,14 +6,14 @@ use rand::RngExt;
 
 use crate::rng::{Stream, generator};
 
-/// Sets elements of a tensor to zero at random while its section learns, and multiplies the others so
-/// that their mean stays what it is (Srivastava et al., "Dropout: a simple way to prevent neural
+/// Sets elements of a tensor to zero at random while its section trains, and scales the others so
+/// that the mean stays the same (Srivastava et al., "Dropout: a simple way to prevent neural
 /// networks from overfitting", 2014).
 ///
-/// Which ones, is a function of its seed and of how often it has been applied; that number is kept
-/// with the parameters of the section. So a run that goes on from a checkpoint draws what it would
-/// have drawn, and measuring in between changes nothing; burn's own dropout draws from a generator
-/// that belongs to the device. The number is read back from the device in every step.
+/// The choice is a function of the seed and of how often the dropout has been applied; that count
+/// is saved with the parameters of the section. So a resumed run draws what it would have drawn,
+/// and evaluations in between change nothing; burn's own dropout draws from a generator that
+/// belongs to the device. The count is read back from the device in every step.
 ///
 /// ```
 /// use burn::module::Module;
@@ -47,8 +47,8 @@ pub struct Dropout {
 const COUNTED: f32 = 16_777_216.0;
 
 impl Dropout {
-    /// Dropout with this probability. Give each of a network a seed of its own, drawn from that of the
-    /// run.
+    /// Dropout with this probability. Give each dropout of a network its own seed, drawn from that
+    /// of the run.
     ///
     /// # Panics
     ///
@@ -66,7 +66,7 @@ impl Dropout {
         }
     }
 
-    /// The same where nothing learns, with elements dropped where something does.
+    /// Drops elements of `input` in training; returns it unchanged otherwise.
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
         let learns = self.training.is_enabled() && input.device().is_autodiff();
         match learns && self.probability > 0.0 {

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::{Dense, Section, forward_through, pass_through};
 use crate::pass::{Input, Pass};
 
-/// Dense layers one above the other, with nothing to decouple them.
+/// Dense layers one above the other, without interfaces between them.
 #[derive(Module, Debug)]
 pub struct Mlp {
     /// The layers, from the bottom up.
@@ -18,7 +18,7 @@ impl Mlp {
     ///
     /// # Panics
     ///
-    /// If there are none, or one does not take what the one below it gives.
+    /// If there are none, or the sizes of two adjacent layers do not fit.
     pub fn new(layers: Vec<Dense>) -> Self {
         assert!(!layers.is_empty(), "a section needs a layer");
         for pair in layers.windows(2) {
@@ -32,12 +32,12 @@ impl Mlp {
         Self { layers }
     }
 
-    /// Features of the message that comes in.
+    /// Features of the input message.
     pub fn inputs(&self) -> usize {
         self.layers[0].inputs()
     }
 
-    /// Features of the message that goes out.
+    /// Features of the output message.
     pub fn outputs(&self) -> usize {
         self.layers[self.layers.len() - 1].outputs()
     }

@@ -23,9 +23,10 @@ use crate::pass::{Input, NO_TOKENS, Pass};
 
 /// A piece of network, `h_i = f_i(h_{i-1})`: any burn module with a forward pass.
 ///
-/// Messages are of rank two, `[rows, features]`: a row for each example, or several, such as one for each
-/// token of a text. So what works on each row by itself, as synthesizers and dense layers do, needs to
-/// know of no others, and what works across them, as attention does, reshapes inside.
+/// Messages have rank two, `[rows, features]`: one row for each example, or several, such as one
+/// for each token of a text. Layers that treat each row by itself, as synthesizers and dense layers
+/// do, need not know which rows form an example; layers that mix rows, as attention does, reshape
+/// inside.
 ///
 /// ```
 /// use burn::module::Module;
@@ -48,8 +49,9 @@ pub trait Section: Module + ModuleDisplay + 'static {
     /// `h = f(x)`: `[batch, inputs]` to `[batch, outputs]`.
     fn forward(&self, input: Tensor<2>) -> Tensor<2>;
 
-    /// What [`forward`](Self::forward) gets where the batch has integers, such as tokens: `[batch, items]`
-    /// to `[rows, inputs]`. Only the lowest section of a network is asked for it.
+    /// Embeds integers, such as tokens, `[batch, items]`, as the input of
+    /// [`forward`](Self::forward), `[rows, inputs]`. Called only on the lowest section of a
+    /// network, and only for integers.
     ///
     /// # Panics
     ///
@@ -58,7 +60,7 @@ pub trait Section: Module + ModuleDisplay + 'static {
         panic!("{NO_TOKENS}")
     }
 
-    /// The forward pass in training, remembered so that a gradient can go back through it.
+    /// The forward pass in training, with its backward pass.
     ///
     /// By default autodiff does it. Override it only where the local gradient has a closed form
     /// that is cheaper, and test it against the default.
@@ -71,8 +73,8 @@ pub trait Section: Module + ModuleDisplay + 'static {
         }
     }
 
-    /// `h` in use: of an input without a tape, by a module that is [`valid`](Module::valid), so that
-    /// batch norm takes its running statistics.
+    /// `h` at inference: the input has no tape, and the module is [`valid`](Module::valid), so that
+    /// batch norm uses its running statistics.
     ///
     /// By default this is [`forward`](Self::forward). Override it only where there is a cheaper way,
     /// and test it against the default.

@@ -22,7 +22,7 @@ pub struct ConvSynthesizerConfig {
     pub kernel: usize,
     /// Features of the context. Default: zero, no context.
     pub contexts: usize,
-    /// Whether hidden layers are batch-normalised. Default: yes, as in the paper.
+    /// Whether hidden layers have batch norm. Default: yes, as in the paper.
     pub batch_norm: bool,
 }
 
@@ -91,8 +91,8 @@ impl ConvSynthesizerConfig {
 /// `delta_hat = W_n * relu(norm(W_{n-1} * ... [h; c])) + b`, the paper's choice for convolutional
 /// networks.
 ///
-/// A context comes in as one more channel for each of its features, with the feature's value in
-/// every pixel: the paper's masks, of which that of the label is all ones and the others zero.
+/// A context adds one channel for each of its features, with the feature's value in every pixel:
+/// the paper's masks, in which the label's channel is all ones and the others zero.
 #[derive(Module, Debug)]
 pub struct ConvSynthesizer {
     /// The layers, from the bottom up; the last one is zero at the start.

@@ -24,7 +24,7 @@ impl LabelSynthesizerConfig {
         Self { features, contexts }
     }
 
-    /// Builds the synthesizer, zero at the start.
+    /// Builds the synthesizer; all its parameters are zero at the start.
     ///
     /// # Panics
     ///

@@ -18,23 +18,23 @@ use crate::section::{Dense, DenseConfig, Section};
 pub struct LeastSquaresSynthesizerConfig {
     /// Features of the message, and of its gradient.
     pub features: usize,
-    /// How many random projections of the message it looks at.
+    /// The number of random projections of the message that it uses.
     pub rank: usize,
     /// Features of the context. Default: zero, no context.
     pub contexts: usize,
-    /// Whether it guesses the context from the message, and sees where the guess is wrong. The
-    /// context must be a class, one-hot. Default: no.
+    /// Whether a probe predicts the context from the message, so that the synthesizer sees the
+    /// probe's error. The context must be a class, one-hot. Default: no.
     pub probe: bool,
-    /// How much of what it knows about its features it keeps from one step to the next, below
-    /// one. Default: 0.95.
+    /// The share of the second moments of its features that is kept from one step to the next,
+    /// below one. Default: 0.95.
     pub forgetting: f64,
-    /// What is added to the second moment of each feature, as a share of their mean: it keeps
-    /// features that hardly vary from being trusted. Default: 0.01.
+    /// What is added to the second moment of each feature, as a share of their mean: a ridge that
+    /// limits the weight of features that hardly vary. Default: 0.01.
     pub ridge: f64,
 }
 
 impl LeastSquaresSynthesizerConfig {
-    /// A synthesizer that looks at `rank` values of the message, without context.
+    /// A synthesizer from `rank` random projections of the message, without context.
     pub fn new(features: usize, rank: usize) -> Self {
         Self {
             features,
@@ -52,25 +52,25 @@ impl LeastSquaresSynthesizerConfig {
         self
     }
 
-    /// Sets whether it guesses the context.
+    /// Sets whether there is a probe.
     pub fn with_probe(mut self, probe: bool) -> Self {
         self.probe = probe;
         self
     }
 
-    /// Sets how much it keeps from one step to the next.
+    /// Sets the share of the second moments that is kept from one step to the next.
     pub fn with_forgetting(mut self, forgetting: f64) -> Self {
         self.forgetting = forgetting;
         self
     }
 
-    /// Sets what is added to the second moments.
+    /// Sets the ridge.
     pub fn with_ridge(mut self, ridge: f64) -> Self {
         self.ridge = ridge;
         self
     }
 
-    /// Builds the synthesizer; `rng` draws `U`. All that learns is zero at the start.
+    /// Builds the synthesizer; `rng` draws `U`. The trained parameters are zero at the start.
     ///
     /// # Panics
     ///
@@ -87,7 +87,7 @@ impl LeastSquaresSynthesizerConfig {
         } = *self;
         assert!(
             !probe || contexts > 0,
-            "a probe guesses the context, of which there is none"
+            "a probe predicts the context, but there is none"
         );
         assert!(
             (0.0..1.0).contains(&forgetting),
@@ -122,32 +122,32 @@ impl LeastSquaresSynthesizerConfig {
 /// `delta_hat = v V` with `v = [h U; 1; c]`, or with a probe `v = [h U; 1; p - c; c]` where
 /// `p = softmax([h U; 1] A)`.
 ///
-/// Each synthesizer of a chain regresses to what the one above it says, so the lags add up on the
-/// way down. By gradient descent a linear synthesizer takes hundreds of steps to follow its
+/// Each synthesizer of a chain regresses to the prediction of the one above it, so the lags add up
+/// on the way down. By gradient descent a linear synthesizer takes hundreds of steps to follow its
 /// target, as its features are correlated; recursive least squares takes a few. `V` moves along
 ///
 /// ```text
 /// (S + ridge mean(diag S) I)^-1  v^T (delta_hat - delta) / batch
 /// ```
 ///
-/// where `S` is the exponentially weighted mean of `v^T v / batch`. This is what
-/// [`pass`](Synthesizer::pass) gives as gradient of `V`, so the optimizer must be
+/// where `S` is the exponentially weighted mean of `v^T v / batch`. [`pass`](Synthesizer::pass)
+/// gives this direction as the gradient of `V`, so the optimizer must be
 /// [plain descent](crate::Optimizer::sgd) ([`Interface::new`](crate::Interface::new) refuses any
-/// other), and the learning rate is the share of the error that
-/// is corrected in a step: 0.2 or 0.1, at most 1. (With a [summed](crate::Reduction::Sum) loss,
-/// that divided by the batch size.) `U` is random and stays as it is.
+/// other), and the learning rate is the share of the error that is corrected in a step: 0.2 or 0.1,
+/// at most one. (With a [summed](crate::Reduction::Sum) loss, divide it by the batch size.) `U` is
+/// random and does not learn.
 ///
-/// The *probe*, a linear classifier on what the synthesizer sees (Alain and Bengio,
+/// The *probe*, a linear classifier on the synthesizer's features (Alain and Bengio,
 /// arXiv:1610.01644), is for losses that are the cross-entropy of a class. There the gradient at
-/// the output is `p - c`, and the gradients below are mostly linear in it, but not in `h`: where
-/// the class is clear, none is left. The probe learns `c` with the same second moments.
+/// the output is `p - c`, and the gradients below are mostly linear in it, but not in `h`: they
+/// vanish where the class is clear. The probe learns `c` with the same second moments.
 #[derive(Module, Debug)]
 pub struct LeastSquaresSynthesizer {
     /// `U`, from the message to `rank` values. It does not learn.
     pub down: Dense,
-    /// `A`, from these and a one to the logits of the context.
+    /// `A`, from these values and a one to the logits of the context.
     pub probe: Option<Dense>,
-    /// `V`, from all that is seen to `delta_hat`.
+    /// `V`, from `v` to `delta_hat`.
     pub readout: Dense,
     /// `S` times the share of it that has been seen, `1 - forgetting^steps`.
     moment: RunningState<Tensor<2>>,

@@ -60,7 +60,7 @@ impl LinearSynthesizerConfig {
 /// `delta_hat = h A + c B + C`, the paper's choice for cDNI and the form studied by Czarnecki et
 /// al. (arXiv:1703.00522).
 ///
-/// `A` and `B` are the upper and lower rows of one matrix.
+/// `A` is the upper rows of one matrix, `B` the lower rows.
 #[derive(Module, Debug)]
 pub struct LinearSynthesizer {
     /// The map from `[h; c]` to `delta_hat`.

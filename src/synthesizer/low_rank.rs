@@ -14,7 +14,7 @@ use crate::section::{Dense, DenseConfig, Section};
 pub struct LowRankSynthesizerConfig {
     /// Features of the message, and of its gradient.
     pub features: usize,
-    /// How many values of the message it looks at.
+    /// The rank: how many linear features of the message it uses.
     pub rank: usize,
     /// Features of the context. Default: zero, no context.
     pub contexts: usize,
@@ -55,16 +55,16 @@ impl LowRankSynthesizerConfig {
     }
 }
 
-/// `delta_hat = [h U; c] V + b`: the linear synthesizer with `A` of a low rank.
+/// `delta_hat = [h U; c] V + b`: the linear synthesizer with `A` of low rank.
 ///
-/// A full linear synthesizer costs two of the three products of the layer that it serves. This one
-/// costs `2 rank / features` of that, and a cross-entropy loss of a few classes needs no more: the
+/// A full linear synthesizer costs two of the three products of the layer below it. This one costs
+/// `2 rank / features` of that, and a cross-entropy loss of a few classes needs no more: the
 /// gradients of one example's loss span as many dimensions as there are classes.
 #[derive(Module, Debug)]
 pub struct LowRankSynthesizer {
     /// `U`, from the message to `rank` values.
     pub down: Dense,
-    /// `V` and `b`, from these and the context to `delta_hat`.
+    /// `V` and `b`, from these values and the context to `delta_hat`.
     pub up: Dense,
 }
 

@@ -18,8 +18,8 @@ pub struct MlpSynthesizerConfig {
     pub hidden: Vec<usize>,
     /// Features of the context. Default: zero, no context.
     pub contexts: usize,
-    /// Whether hidden layers are batch-normalised. Default: yes, as in the paper; without, they
-    /// learn far more slowly.
+    /// Whether hidden layers have batch norm. Default: yes, as in the paper; without it they learn
+    /// far more slowly.
     pub batch_norm: bool,
 }
 

@@ -36,13 +36,13 @@ pub trait Synthesizer: Module + ModuleDisplay + 'static {
     /// Features of the context, zero if the synthesizer takes none.
     fn contexts(&self) -> usize;
 
-    /// Whether what it gives as gradients are steps already, which an optimizer may multiply by the
-    /// learning rate but not rescale. Default: no.
+    /// Whether its gradients are already steps, which an optimizer may multiply by the learning
+    /// rate but must not rescale. Default: no.
     fn takes_own_steps(&self) -> bool {
         false
     }
 
-    /// The prediction, remembered so that the synthesizer can learn from what comes back.
+    /// The prediction, with the backward pass from which the synthesizer learns.
     ///
     /// By default autodiff does it; override it only where a closed form is cheaper.
     fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// A network link between two workers: a delay, the time that the bytes take at its bandwidth, and a
-/// random jitter on top. Each direction has all of the bandwidth.
+/// A network link between two workers: a delay, the time that the bytes take at its bandwidth, and
+/// random jitter. Each direction has the full bandwidth.
 ///
 /// As text `DELAY[,BANDWIDTH][,JITTER]`: `150ms`, `20ms,1Gbit`, `150ms,100Mbit,10ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl Link {
     /// The longest delay and jitter.
     pub const LONGEST: Duration = Duration::from_secs(60);
 
-    /// A link with this delay one way.
+    /// A link with this one-way delay.
     ///
     /// # Errors
     ///
@@ -39,11 +39,11 @@ impl Link {
         })
     }
 
-    /// Limits the bandwidth to so many bits a second. Default: no limit.
+    /// Limits the bandwidth, in bits per second. Default: no limit.
     ///
     /// # Errors
     ///
-    /// If it is not a number from 1.
+    /// If it is not a number of at least 1.
     pub fn with_bandwidth(mut self, bits_per_second: f64) -> Result<Self> {
         if !(bits_per_second >= 1.0 && bits_per_second.is_finite()) {
             return Err(Error::Invalid(format!(
@@ -54,7 +54,7 @@ impl Link {
         Ok(self)
     }
 
-    /// Adds a random delay up to this one, by which nothing overtakes what was sent before. Default:
+    /// Adds a random delay of up to `jitter`; what was sent first still arrives first. Default:
     /// none.
     ///
     /// # Errors
@@ -66,38 +66,36 @@ impl Link {
         Ok(self)
     }
 
-    /// The delay one way.
+    /// The one-way delay.
     pub fn delay(&self) -> Duration {
         self.delay
     }
 
-    /// Bits a second, if they are limited.
+    /// Bits per second, if they are limited.
     pub fn bandwidth(&self) -> Option<f64> {
         self.bandwidth
     }
 
-    /// The longest time that comes on top of the delay at random.
+    /// The longest random delay.
     pub fn jitter(&self) -> Duration {
         self.jitter
     }
 
-    /// The time in which so many bytes go through.
+    /// The time that so many bytes take at the bandwidth.
     pub fn transfer(&self, bytes: usize) -> Duration {
         let seconds = self.bandwidth.map_or(0.0, |bits| 8.0 * bytes as f64 / bits);
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    /// The longest time from sending so many bytes to their arrival, on a link that carries nothing
-    /// else.
+    /// The longest time from sending so many bytes to their arrival, on an otherwise idle link.
     pub fn one_way(&self, bytes: usize) -> Duration {
         let late = self.delay + self.jitter;
         late.saturating_add(self.transfer(bytes))
     }
 
-    /// How many messages must be allowed to be unanswered
-    /// ([`Threaded::with_queue`](super::Threaded::with_queue)) so that a worker that takes a step
-    /// in the time `step` never waits: those that are sent before a message of so many bytes, and
-    /// an answer as large, have gone both ways, and one for each worker to work on.
+    /// The queue ([`Threaded::with_queue`](super::Threaded::with_queue)) with which a worker that
+    /// takes a step in the time `step` never waits: the messages that are sent while one of so many
+    /// bytes, and an answer as large, go both ways, and one for each of the two workers to work on.
     pub fn queue(&self, step: Duration, bytes: usize) -> usize {
         /// More would not fit into any memory.
         const MOST: f64 = 1e4;
@@ -158,9 +156,9 @@ impl FromStr for Link {
     fn from_str(text: &str) -> Result<Self> {
         let invalid = || {
             Error::Invalid(format!(
-                "'{text}' is no link; write its delay one way, then its bandwidth and its jitter if \
-                 there are any, as in 150ms or 150ms,100Mbit or 150ms,100Mbit,10ms (times in us, ms \
-                 or s, bandwidths in kbit, Mbit or Gbit a second)"
+                "'{text}' is not a link; write its one-way delay, then its bandwidth and its \
+                 jitter if there are any, as in 150ms or 150ms,100Mbit or 150ms,100Mbit,10ms \
+                 (times in us, ms or s, bandwidths in kbit, Mbit or Gbit a second)"
             ))
         };
         let mut parts = text.split(',').peekable();

@@ -1,4 +1,4 @@
-//! The threaded schedule: sections that really train at the same time.
+//! The threaded schedule: sections that train at the same time.
 //!
 //! A chain is split into groups of neighbouring sections, and each group is a *worker*: a thread
 //! that owns these sections, the interfaces on top of them, and all their optimizers. Every worker
@@ -13,39 +13,40 @@
 //!                      M_i learns delta_i when it comes
 //! ```
 //!
-//! Both are bounded: a worker with as many messages before unanswered as it may have at all
-//! ([`Threaded::with_queue`]) waits before its highest section learns. So memory does not grow with
-//! the number of steps, and gradients are fewer steps late than that. Every message is answered once,
-//! in order, if only with the news that the section above did not learn; hence neither queue is ever
-//! full when something is put into it, and somebody can always go on: of two neighbours that both
-//! wait, one would wait for what the other has sent.
+//! Both are bounded: when a worker has as many unanswered messages as [`Threaded::with_queue`]
+//! allows, it waits before its highest section learns. So memory does not grow with the number of
+//! steps, and gradients are fewer steps late than that number. Every message is answered once, in
+//! order, if only with the news that the section above did not learn; hence neither queue is ever
+//! full when something is put into it, and some worker can always continue: of two neighbours that
+//! both wait, one would wait for something that the other has already sent.
 //!
-//! The worker below owns the synthesizer of the interface between the two, since it is the one that
-//! must not wait for a prediction; it keeps each message until the gradient comes. If its synthesizer
-//! has learned since, it then predicts anew, so that what comes late is learned with the parameters
-//! and at the rate of the step that it comes in ([`Interface::learn`](crate::Interface::learn)). The
-//! worker above owns the input model there, if inputs are synthetic: it is the one that must not
-//! wait for a message, and keeps each input until that comes.
+//! The worker below owns the synthesizer of the interface between the two, since this worker must
+//! not wait for a prediction; it keeps each message until the gradient comes. If its synthesizer
+//! has learned since, it then predicts again, so that a late gradient is learned with the
+//! parameters and at the rate of the step in which it arrives
+//! ([`Interface::learn`](crate::Interface::learn)). The worker above owns the input model, if
+//! inputs are synthetic: this worker must not wait for a message, and keeps each input until the
+//! message comes.
 //!
-//! A worker sends its message as soon as its highest section has run. Then it takes the answers that
-//! have come, and waits for those that it must have, just before that section moves, which is what
-//! needs the synthesizer. So with a queue of one message that synthesizer has learned from step
-//! s - 1 when it predicts in step s, as in `Chain::step`, and the result is that of `Chain::step`,
-//! bit for bit, whatever the split and however the threads run. Nobody has to wait for long: the
-//! worker above answers step s - 1 while this one moves its highest section in that step, and runs
-//! its sections in the next. Longer queues even out steps that take now longer and now shorter; what
-//! they cost is that synthesizers between workers learn some steps late ([`Staleness`]), and how late
-//! depends on the timing, unless [`Threaded::with_lateness`] says it.
+//! A worker sends its message as soon as its highest section has run. Just before that section is
+//! updated, which needs the synthesizer, the worker takes the answers that have come, and waits for
+//! those that it must have. So with a queue of one message that synthesizer has learned from step s
+//! - 1 when it predicts in step s, as in `Chain::step`, and the result is that of `Chain::step`,
+//! bit for bit, whatever the split and however the threads are scheduled. Nobody has to wait for
+//! long: the worker above answers step s - 1 while this one updates its highest section in that
+//! step, and runs its sections in the next. Longer queues even out steps of varying length; their
+//! cost is that synthesizers between workers learn some steps late ([`Staleness`]), and how late
+//! depends on the timing, unless [`Threaded::with_lateness`] fixes it.
 //!
-//! Under [`Credit::Delayed`] there are no synthesizers: a worker keeps the
-//! passes of its sections until the true gradient comes, and takes it back through them. Then a
-//! queue of one message is backpropagation, in which workers only wait for each other; with more
-//! sections learn late themselves.
+//! Under [`Credit::Delayed`] there are no synthesizers: a worker keeps the passes of its sections
+//! until the true gradient comes, and sends it back through them. Then a queue of one message gives
+//! backpropagation, in which workers only wait for each other; with longer queues sections learn
+//! late themselves.
 //!
-//! Between workers that are far from each other there is a [`Link`]: what is put into a queue comes
-//! out of it later, while both go on.
+//! Between distant workers there is a [`Link`]: what is put into a queue comes out of it later,
+//! while both workers continue.
 //!
-//! The rivals are here as well, on the same threads, queues and links: backpropagation in a
+//! The alternatives are here as well, on the same threads, queues and links: backpropagation in a
 //! [pipeline](Threaded::pipeline), and by workers that [share the batch](Threaded::data_parallel).
 
 mod crew;
@@ -137,25 +138,26 @@ pub struct Threaded {
 }
 
 impl Threaded {
-    /// Gives the sections of a chain to workers, from the bottom up: `split` says how many to each.
-    /// [`even_split`] finds one.
+    /// Gives the sections of a chain to workers, from the bottom up; `split` has the number of
+    /// sections of each worker. [`even_split`] finds a split.
     ///
     /// # Errors
     ///
     /// If the numbers do not add up to that of the sections, one is zero, or the operating system
-    /// gives no more threads.
+    /// cannot start the threads.
     pub fn new(chain: Chain, split: &[usize]) -> Result<Self> {
         check_split(split, chain.names().len())?;
         Self::shared(chain, split, Sharing::Decoupled)
     }
 
-    /// The same for backpropagation in a pipeline: batches go through the workers in so many
-    /// micro-batches, and the network is that of [`Chain::step`] but for rounding and the statistics
-    /// of batch norm, which are those of each micro-batch. With one it is the same bit for bit.
+    /// The same for backpropagation in a pipeline: each batch goes through the workers in
+    /// `micro_batches` micro-batches. The network is that of [`Chain::step`] up to rounding and the
+    /// statistics of batch norm, which are those of each micro-batch. With one micro-batch it is
+    /// the same bit for bit.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and if there are no micro-batches.
+    /// As [`new`](Self::new), and if `micro_batches` is zero.
     pub fn pipeline(chain: Chain, split: &[usize], micro_batches: usize) -> Result<Self> {
         check_split(split, chain.names().len())?;
         if micro_batches == 0 {
@@ -166,14 +168,14 @@ impl Threaded {
         Self::shared(chain, split, Sharing::Pipeline { micro_batches })
     }
 
-    /// Gives every worker a copy of the whole chain and a share of each batch, for backpropagation by
-    /// the sum of their gradients. The network is that of [`Chain::step`] but for rounding and the
-    /// statistics of batch norm, which are those of each share; the running ones are the first
-    /// worker's. With one worker it is the same bit for bit.
+    /// Gives every worker a copy of the whole chain and a share of each batch, for backpropagation
+    /// by the sum of their gradients. The network is that of [`Chain::step`] up to rounding and the
+    /// statistics of batch norm, which are those of each share; the running statistics are the
+    /// first worker's. With one worker it is the same bit for bit.
     ///
     /// # Errors
     ///
-    /// If there is no worker, or the operating system gives no more threads.
+    /// If there is no worker, or the operating system cannot start the threads.
     pub fn data_parallel(chain: Chain, workers: usize) -> Result<Self> {
         if workers == 0 {
             return Err(Error::Invalid(
@@ -200,11 +202,11 @@ impl Threaded {
         })
     }
 
-    /// Puts a link between workers: what they send each other is under way as long as that says,
-    /// while they go on. Batches do not go through it: every worker has the data. Default: none, they
-    /// share the machine's memory.
+    /// Puts a link between workers: what they send each other arrives after the time that the link
+    /// takes, and they continue meanwhile. Batches do not go through it: every worker has the data.
+    /// Default: no link, workers share the machine's memory.
     ///
-    /// Decoupled workers need a queue for all that is under way to go on without waiting
+    /// To continue without waiting, decoupled workers need a queue for everything that is under way
     /// ([`Link::queue`]).
     pub fn with_link(mut self, link: Link) -> Self {
         self.link = Some(link);
@@ -212,10 +214,10 @@ impl Threaded {
         self
     }
 
-    /// Sets how many messages a worker may have unanswered when its highest section learns, that of
-    /// the same step among them. Default: 1, which makes the result independent of the timing. More
-    /// even out steps that take now longer and now shorter; they make gradients come later, which
-    /// costs accuracy.
+    /// Sets how many messages of a worker may be unanswered when its highest section learns, that
+    /// of the same step included. Default: 1, which makes the result independent of the timing.
+    /// Larger numbers even out steps of varying length, but gradients come later, which costs
+    /// accuracy.
     ///
     /// # Errors
     ///
@@ -231,28 +233,29 @@ impl Threaded {
         Ok(self)
     }
 
-    /// Lets every gradient come exactly `steps` steps late where two workers meet, even if it is there
-    /// before, and every message where inputs are synthetic: what comes of it does not depend on the
-    /// timing. At the end of a chunk, when all workers come to the same step, nothing is left behind,
-    /// so that its last ones are less late. A chunk has twenty times `steps + 1` steps, or fewer before a
-    /// record: only at its end a run can be stopped, as it would go on to another result otherwise.
+    /// Lets every gradient between two workers, and every message where inputs are synthetic,
+    /// arrive exactly `steps` steps late, even if it is there earlier, so that the result does not
+    /// depend on the timing. At the end of a chunk all workers come to the same step and nothing is
+    /// left under way, so the last gradients of a chunk are less late. A chunk has twenty times
+    /// `steps + 1` steps, or fewer before a record. A run can be stopped only at the end of a
+    /// chunk, as its result would change otherwise.
     pub fn with_lateness(mut self, steps: usize) -> Self {
         (self.depth, self.is_exact) = (steps.saturating_add(1), true);
         self.report.queue = self.depth;
         self
     }
 
-    /// Sets on how many threads each worker runs an operation. Default: 1.
+    /// Sets the number of threads for the operations of each worker. Default: 1.
     ///
     /// # Errors
     ///
-    /// If it is zero, or the operating system gives no more threads.
+    /// If it is zero, or the operating system cannot start the threads.
     pub fn with_kernel_threads(mut self, threads: usize) -> Result<Self> {
         self.crews = crews(self.split.len(), threads)?;
         Ok(self)
     }
 
-    /// The network as it is now.
+    /// The network in its current state.
     pub fn chain(&self) -> &Chain {
         &self.chain
     }
@@ -267,19 +270,19 @@ impl Threaded {
         &self.report
     }
 
-    /// Takes some steps, counted from 0, and returns when all workers are through with them;
-    /// `batches` makes the batch of each, and learning rates have the chain's own
-    /// [factor](Chain::set_rate_factor) and that of the `rates`. [`train`](crate::train::train) does
+    /// Takes some steps, counted from 0, and returns when all workers have finished them; `batches`
+    /// makes the batch of each, and learning rates are multiplied by the chain's own
+    /// [factor](Chain::set_rate_factor) and that of `rates`. [`train`](crate::train::train) does
     /// the same and more.
     ///
     /// # Errors
     ///
-    /// If the credit keeps sections waiting, there is no interface where one is needed, or a worker
-    /// fails: by a panic, or because a figure is not finite. The network is then between two steps.
+    /// If the credit makes sections wait, an interface is missing, or a worker fails: by a panic,
+    /// or because a figure is not finite. The network is then between two steps.
     ///
     /// # Panics
     ///
-    /// If `batches` does, or a batch is empty.
+    /// If `batches` panics, or a batch is empty.
     pub fn train(
         &mut self,
         steps: Range<usize>,
@@ -678,11 +681,11 @@ fn check_backprop(schedule: &ChainSchedule) -> Result<()> {
     }
 }
 
-/// Refuses what would keep workers waiting for each other.
+/// Refuses a schedule that would make workers wait for each other.
 ///
 /// # Errors
 ///
-/// If sections are update-locked at any time, or an interface is missing.
+/// If sections are update-locked in some step, or an interface is missing.
 pub fn check_schedule(schedule: &ChainSchedule, chain: &Chain) -> Result<()> {
     let invalid = |reason: String| Err(Error::Invalid(reason));
     if schedule.credit.is_update_locked() {

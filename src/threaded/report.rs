@@ -1,4 +1,4 @@
-//! How a threaded network has worked.
+//! How the workers of a threaded network have spent their time.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub enum Sharing {
     Decoupled,
     /// Each has some sections, which learn by backpropagation in a pipeline.
     Pipeline {
-        /// Pieces of a batch that go through it one after another.
+        /// Parts of a batch that go through it one after another.
         micro_batches: usize,
     },
     /// Each has all sections and a share of every batch; they learn by the sum of all gradients.
@@ -28,7 +28,7 @@ pub struct Report {
     pub sharing: Sharing,
     /// Sections of each worker, from the bottom up; in data-parallel training each has all.
     pub split: Vec<usize>,
-    /// What lies between them, if it is not the machine's memory.
+    /// The link between them, if they do not share the machine's memory.
     pub link: Option<Link>,
     /// How many messages of a decoupled worker may be unanswered.
     pub queue: usize,
@@ -51,20 +51,20 @@ impl Report {
     }
 }
 
-/// How many messages a section has sent after one by the time the gradient at that comes back: as
-/// many predictions were made without what the synthesizer learns from it. None within a worker.
+/// How late gradients are at a message: how many later messages its section has sent by the time
+/// the gradient comes back. As many predictions were made without it. None within a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Staleness {
     /// Gradients that came back.
     pub targets: usize,
-    /// Later messages, over all of them.
+    /// Later messages, summed over all gradients.
     pub sum: usize,
-    /// Later messages, at most.
+    /// The most later messages of one gradient.
     pub most: usize,
-    /// Time from a message to what is learned from its gradient, over all of them.
+    /// Time from sending a message to learning from its gradient, summed over all gradients.
     #[serde(rename = "sum_seconds", serialize_with = "as_seconds")]
     pub sum_time: Duration,
-    /// The same at most.
+    /// The longest such time.
     #[serde(rename = "most_seconds", serialize_with = "as_seconds")]
     pub most_time: Duration,
 }
@@ -75,7 +75,8 @@ impl Staleness {
         self.sum as f64 / self.targets.max(1) as f64
     }
 
-    /// The mean time from a message to what is learned from its gradient, zero if nothing came back.
+    /// The mean time from sending a message to learning from its gradient, zero if nothing came
+    /// back.
     pub fn mean_time(&self) -> Duration {
         self.sum_time.div_f64(self.targets.max(1) as f64)
     }
@@ -99,7 +100,7 @@ impl Staleness {
     }
 }
 
-/// How a worker has spent the time in which all of them were at work.
+/// How a worker has spent the time while workers were training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Workload {
     /// At its own work.
@@ -115,7 +116,7 @@ fn as_seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S:
 }
 
 impl Workload {
-    /// The share of the time that it was at work, zero before it has begun.
+    /// The share of the time that it was busy, zero before it has begun.
     pub fn busy_share(&self) -> f64 {
         let total = (self.busy + self.waiting).as_secs_f64();
         self.busy.as_secs_f64() / total.max(f64::MIN_POSITIVE)

@@ -1,15 +1,15 @@
-//! How sections are shared out among workers.
+//! How sections are assigned to workers.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// Refuses numbers of sections that are no split of so many.
+/// Checks that `split` is a split of so many sections.
 ///
 /// # Errors
 ///
-/// If they do not add up to that, or one is zero.
+/// If the numbers do not add up to `sections`, or one is zero.
 pub fn check_split(split: &[usize], sections: usize) -> Result<()> {
     let sum = split
         .iter()
@@ -26,8 +26,8 @@ pub fn check_split(split: &[usize], sections: usize) -> Result<()> {
     Ok(())
 }
 
-/// The split of sections among workers for which the slowest worker is as fast as can be: `times`
-/// has for each worker, from the bottom up, what every section would take it.
+/// The split of sections among workers whose slowest worker is fastest: `times` has for each
+/// worker, from the bottom up, the time that it would take for every section.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub fn even_split(times: &[Vec<Duration>]) -> Result<Vec<usize>> {
     let sections = times.first().map_or(0, Vec::len);
     if workers == 0 || workers > sections {
         return Err(Error::Invalid(format!(
-            "{sections} sections cannot be shared out among {workers} workers; choose from 1 to \
+            "{sections} sections cannot be divided among {workers} workers; choose from 1 to \
              {sections}"
         )));
     }

@@ -1,4 +1,4 @@
-//! What a run tells: one enum, many listeners.
+//! The events of a run: one enum, many listeners.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::quality::Quality;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// Training begins, or goes on, after `step` of `steps` steps.
+    /// Training begins, or continues, after `step` of `steps` steps.
     Started {
         /// Steps done so far.
         step: usize,
@@ -42,8 +42,8 @@ pub enum Event {
         /// What each of them did, and when.
         activities: Vec<Activity>,
     },
-    /// A checkpoint of the state after `step` steps is about to be written on the way. The first and the
-    /// last one come with the other events.
+    /// A checkpoint of the state after `step` steps is about to be written. The first checkpoint
+    /// comes with `Started` instead, the last with `Interrupted` or `Finished`.
     Saved {
         /// Steps done so far.
         step: usize,
@@ -71,22 +71,22 @@ pub struct Scalars {
     pub seconds: f64,
     /// The mean training loss over the steps since the last such event.
     pub loss: f64,
-    /// For the interface on top of every section but the last, from the bottom up, the mean of
-    /// its loss `1/2 |delta_hat - delta|^2` per example over those of the same steps in which it
-    /// learned, in the unit of its synthesizer; none if it never did.
+    /// For every interface from the bottom up, the mean of its loss `1/2 |delta_hat - delta|^2` per
+    /// example over those of these steps in which it learned, in the unit of its synthesizer; none
+    /// if it never learned.
     pub synthesizer_losses: Vec<Option<f64>>,
-    /// The same of its input model, `1/2 |h_hat - h|^2`.
+    /// The same for its input model, `1/2 |h_hat - h|^2`.
     pub input_losses: Vec<Option<f64>>,
-    /// The same of its auxiliary task.
+    /// The same for its auxiliary task.
     pub auxiliary_losses: Vec<Option<f64>>,
-    /// What all learning rates were multiplied by in the last step, as the plan's
-    /// [schedule](super::Plan::rates) has it.
+    /// The factor of all learning rates in the last step, from the plan's
+    /// [schedule](super::Plan::rates).
     pub rate_factor: f64,
 }
 
-/// What is told the events of a run: a progress bar, a log, a dashboard.
+/// A listener to the events of a run: a progress bar, a log, a dashboard.
 pub trait Listener {
-    /// Is told an event.
+    /// Receives an event.
     ///
     /// # Errors
     ///

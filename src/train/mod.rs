@@ -1,5 +1,5 @@
-//! The training loop. It needs no disk: what it saves goes to a [`Checkpointer`], and `()` is one
-//! that keeps nothing.
+//! The training loop. It needs no disk: it saves to a [`Checkpointer`], and `()` is one that keeps
+//! nothing.
 
 mod event;
 mod losses;
@@ -19,68 +19,68 @@ use crate::quality::Quality;
 
 use losses::Losses;
 
-/// What a [task](Task) wants to remember, by name.
+/// Values that a [task](Task) wants to remember, by name.
 pub type Notes = BTreeMap<String, f64>;
 
 /// What a run trains on.
 pub trait Task<L: Learner> {
-    /// The batch of a step, counted from 0: a function of the step and of what the task
-    /// [notes](Self::notes), so that a resumed run sees what it would have seen.
+    /// The batch of a step, counted from 0. It must be a function of the step and of the task's
+    /// [notes](Self::notes), so that a resumed run gets the same batches.
     fn batch(&mut self, step: usize) -> L::Batch;
 
-    /// Is told the loss of every step, in order, as soon as it has been read; of a learner that takes
-    /// [several steps at once](Learner::at_once), after all of them. Default: ignores it.
+    /// Receives the loss of every step, in order, as soon as it has been read; from a learner that
+    /// takes [several steps at once](Learner::at_once), after all of them. Default: ignores it.
     fn hear(&mut self, _loss: f64) {}
 
-    /// Figures of the network in use, by name, such as the error on a test set: for
+    /// Figures of the network at inference, by name, such as the error on a test set, for
     /// [`Event::Evaluated`]. Default: none.
     ///
     /// # Errors
     ///
-    /// If a file that it leaves cannot be written.
+    /// If a file that the task writes cannot be written.
     fn evaluate(&mut self, _learner: &L) -> Result<BTreeMap<String, f64>> {
         Ok(BTreeMap::new())
     }
 
-    /// How good the learner's synthetic gradients are at every interface: for [`Event::Compared`].
+    /// How good the learner's synthetic gradients are at every interface, for [`Event::Compared`].
     /// Default: none.
     fn compare(&mut self, _learner: &L) -> Vec<Quality> {
         Vec::new()
     }
 
-    /// Whether training is to end before the plan does; asked after every record.
+    /// Whether training should end before the plan does; asked after every record.
     /// Default: no.
     fn is_done(&self) -> bool {
         false
     }
 
-    /// What its examples are, for the checkpoint: a run that goes on refuses others. Default: that
-    /// is not said.
+    /// Which data the task trains on, for the checkpoint: a resumed run refuses others. Default:
+    /// unknown.
     fn data(&self) -> Option<Fingerprint> {
         None
     }
 
     /// What its next batches depend on besides the step, for the checkpoint. Names that begin with
-    /// `record.` are refused: they are the loop's own. Default: nothing.
+    /// `record.` are reserved for the training loop and refused. Default: nothing.
     fn notes(&self) -> Notes {
         Notes::new()
     }
 
-    /// Takes up what it [noted](Self::notes) when a run goes on.
+    /// Restores what it [noted](Self::notes) when a run is resumed.
     fn recall(&mut self, _notes: &Notes) {}
 }
 
-/// What keeps a run, so that it can go on after a stop as if there had been none. It is told
-/// every event before the other listeners are. `()` keeps nothing.
+/// Saves a run, so that it can be resumed as if it had never stopped. It receives every event
+/// before the other listeners do. `()` keeps nothing.
 pub trait Checkpointer: Listener {
-    /// Takes note of what the network is trained on.
+    /// Records which data the network is trained on.
     ///
     /// # Errors
     ///
-    /// If the run was trained on [other](Fingerprint::check) data so far.
+    /// If the run was trained on [other](Fingerprint::check) data before.
     fn set_data(&mut self, met: Option<Fingerprint>) -> Result<()>;
 
-    /// The notes of the checkpoint that the run goes on from.
+    /// The notes of the checkpoint from which the run is resumed.
     fn notes(&self) -> Notes;
 
     /// Saves a checkpoint.
@@ -116,22 +116,22 @@ impl Checkpointer for () {
 pub enum Outcome {
     /// All steps are done.
     Finished(Progress),
-    /// It was asked to stop; the last checkpoint has everything.
+    /// Training was asked to stop; the last checkpoint has everything.
     Interrupted(Progress),
 }
 
 /// Trains `learner` from `start` to the end of the plan, or of the task if that comes first.
 ///
-/// What keeps the run, such as its [folder](crate::run::RunFolder), gets a checkpoint at the start,
-/// from time to time, when `stop` is set, and at the end. A stop takes effect after the step at
-/// hand, or the [chunk](Learner::learn_chunk), which is kept to about a second; a run that goes on
-/// from there leaves what it would have left without it.
+/// The `checkpointer`, such as the run's [folder](crate::run::RunFolder), saves at the start, from
+/// time to time, when `stop` is set, and at the end. A stop takes effect after the current step, or
+/// after the current [chunk](Learner::learn_chunk), which takes about a second; a run resumed from
+/// there ends as it would have ended without the stop.
 ///
 /// # Errors
 ///
 /// If a loss or a parameter is no longer finite or the device fails, both of which leave the last good
-/// checkpoint in place, if a run that goes on meets other [data](Task::data), or if the checkpointer,
-/// a listener or an evaluation fails.
+/// checkpoint in place, if a resumed run meets other [data](Task::data), or if the checkpointer, a
+/// listener or an evaluation fails.
 ///
 /// # Panics
 ///
@@ -139,7 +139,7 @@ pub enum Outcome {
 ///
 /// # Examples
 ///
-/// A run of which nothing is kept but the trained network:
+/// A run that keeps nothing but the trained network:
 ///
 /// ```
 /// use std::sync::atomic::AtomicBool;
@@ -288,7 +288,7 @@ fn notes_of<L: Learner>(task: &impl Task<L>) -> Result<Notes> {
     let notes = task.notes();
     match notes.keys().find(|name| name.starts_with(Losses::NOTE)) {
         Some(name) => Err(Error::Invalid(format!(
-            "the task's note '{name}' has a name of the training loop's own; begin it otherwise than \
+            "the task's note '{name}' has a name reserved for the training loop; do not begin it \
              with '{}'",
             Losses::NOTE
         ))),

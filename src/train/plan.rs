@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::learner::Chunk;
 use crate::schedule::LrSchedule;
 
-/// How long and in which way a run trains.
+/// How long and how a run trains.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan<S> {
     /// Steps in all.
@@ -14,26 +14,26 @@ pub struct Plan<S> {
     pub time: Option<Duration>,
     /// What steps depend on besides their batches.
     pub schedule: S,
-    /// What learning rates are multiplied by.
+    /// The factors of learning rates.
     pub rates: LrSchedule,
     /// Steps between two [`Event::Progress`](super::Event::Progress).
     pub record_every: usize,
-    /// Steps between two [evaluations](super::Task::evaluate), of which there is one after the last
-    /// step, too; none for no evaluation.
+    /// Steps between two [evaluations](super::Task::evaluate); there is also one after the last
+    /// step. None for no evaluation.
     pub evaluate_every: Option<usize>,
-    /// Steps between two [comparisons](super::Task::compare) of synthetic gradients with true ones,
-    /// of which there is one after the last step, too; none for no comparison.
+    /// Steps between two [comparisons](super::Task::compare) of synthetic with true gradients;
+    /// there is also one after the last step. None for no comparison.
     pub compare_every: Option<usize>,
-    /// Steps between two looks at the losses for NaN and infinity. Each look waits for the
-    /// device, so every step is right for a CPU only.
+    /// Steps between two checks of the losses for NaN and infinity. Each check waits for the
+    /// device, so checking every step suits a CPU only.
     pub check_every: usize,
     /// The least time between two checkpoints.
     pub save_every: Duration,
 }
 
 impl<S> Plan<S> {
-    /// A plan of constant rates in which nothing is evaluated or compared, losses are looked at every
-    /// step and recorded every hundredth, and checkpoints are a minute apart.
+    /// A plan with constant rates and no evaluations or comparisons. Losses are checked every step
+    /// and recorded every hundredth, and checkpoints are at least a minute apart.
     pub fn new(steps: usize, schedule: impl Into<S>) -> Self {
         Self {
             steps,

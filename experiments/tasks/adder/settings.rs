@@ -54,9 +54,9 @@ pub struct TrainingArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
-    /// Its first: 24-128-64-12 by backprop
+    /// The first program: 24-128-64-12 by backprop
     NotebookBackprop,
-    /// Its second: 16-64-32-8 by DNI
+    /// The second program: 16-64-32-8 by DNI
     NotebookDni,
 }
 
@@ -87,8 +87,9 @@ pub struct Settings {
     #[arg(long, value_name = "UNITS", value_delimiter = ',', value_parser = positive, default_value = "64,32")]
     pub layers: Vec<usize>,
 
-    /// Layers of each section from the bottom up, the output layer included, as in 1,2, or every for
-    /// one each: interfaces stand between sections, and inside one gradients are exact
+    /// Layers of each section from the bottom up, the output layer included, as in 1,2, or every
+    /// for one layer each: interfaces stand between sections, and within a section gradients are
+    /// exact
     #[arg(long, value_name = "LAYERS", default_value = "every")]
     #[serde(default)]
     pub sections: Sections,

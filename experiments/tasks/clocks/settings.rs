@@ -34,8 +34,8 @@ pub struct ClocksArgs {
 #[command(next_help_heading = "Training")]
 struct TrainingArgs {
     /// Methods, separated by commas: coupled (gradients go back from the slow network to the fast
-    /// one), decoupled (they are predicted), conditional (by a synthesizer that also sees how many
-    /// threes there were), none (none come back) [default: all four]
+    /// one), decoupled (a synthesizer predicts them), conditional (a synthesizer that also sees the
+    /// number of threes predicts them), none (the fast network gets none) [default: all four]
     #[arg(
         long = "method",
         visible_alias = "methods",
@@ -105,7 +105,7 @@ pub struct Settings {
     #[serde(flatten)]
     pub images: ImageData,
 
-    /// Steps of the stream in a tick of the slow network, T, which answers after T ticks
+    /// Steps of the stream per tick of the slow network, T; it answers after T ticks
     #[arg(long, value_name = "T", value_parser = positive, default_value = "4", help_heading = "Network")]
     pub period: usize,
 
@@ -202,7 +202,7 @@ impl comparison::Settings for Settings {
         self.run.check_norm(true)?;
         if !matches!(self.images.data, Source::Glyphs | Source::Mnist) {
             return Err(Misuse(
-                "the stream is one of digits; choose --data glyphs or --data mnist".to_string(),
+                "the stream needs digits; choose --data glyphs or --data mnist".to_string(),
             ));
         }
         if self.period == 0 || self.run.batch_size == 0 {

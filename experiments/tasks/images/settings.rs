@@ -41,10 +41,10 @@ pub struct ImagesArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
 struct TrainingArgs {
-    /// Methods, separated by commas: backprop (by workers: each a share of the batch), pipeline
-    /// (backprop by workers, in micro-batches), delayed (gradients that come late between workers),
-    /// dni, cdni, none, lambda:X, and dni@N or cdni@N with a single interface, on top of hidden layer
-    /// N [default: backprop,dni,cdni,none, and dni with a single interface in the middle]
+    /// Methods, separated by commas: backprop (with workers: data-parallel), pipeline (backprop by
+    /// workers, in micro-batches), delayed (true gradients, late between workers), dni, cdni, none,
+    /// lambda:X, and dni@N or cdni@N with a single interface, on top of hidden layer N [default:
+    /// backprop,dni,cdni,none, and dni with a single interface in the middle]
     #[arg(
         long = "method",
         visible_alias = "methods",
@@ -100,9 +100,9 @@ pub struct Architecture {
     #[arg(skip)]
     preset_synthesizers: Option<[SynthesizerKind; 2]>,
 
-    /// Layers of each section from the bottom up, the output layer included, as in 2,2, or every for
-    /// one each: interfaces stand between sections, and inside one gradients are exact [default:
-    /// every; with workers and without a preset the layers of each worker]
+    /// Layers of each section from the bottom up, the output layer included, as in 2,2, or every
+    /// for one layer each: interfaces stand between sections, and within a section gradients are
+    /// exact [default: every; with workers and without a preset the layers of each worker]
     #[arg(
         long,
         value_name = "LAYERS",

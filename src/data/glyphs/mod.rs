@@ -1,9 +1,9 @@
-//! Glyphs: images of digits that are drawn from the run's seed, for want of a download.
+//! Glyphs: images of digits that are drawn from the run's seed, so that nothing is downloaded.
 //!
-//! Every digit has several shapes. Each is drawn with its points astray, scaled, sheared, turned
-//! and shifted, with a pen of random width and darkness; then something may be wiped away or added,
-//! and there is noise. A linear classifier is wrong on a quarter of them, a dense network of four
-//! layers on one in fifty, a convolutional one on fewer than one in a hundred.
+//! Every digit has several shapes. Each is drawn with displaced points, scaled, sheared, turned and
+//! shifted, with a pen of random width and darkness; then something may be wiped away or added, and
+//! there is noise. The test error of a linear classifier is about a quarter, of a dense network of
+//! four layers one in fifty, of a convolutional network less than one in a hundred.
 
 mod canvas;
 mod shapes;
