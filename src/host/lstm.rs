@@ -4,7 +4,9 @@
 //! `[batch, units]`.
 
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
+use super::SHARE;
 use super::elementwise::{activate, tanh};
 use super::instructions::vectorized;
 use crate::activation::Activation;
@@ -25,9 +27,32 @@ pub(crate) struct Forward<'a> {
 }
 
 impl Forward<'_> {
+    /// Makes the step on all kernel threads.
     pub fn run(self) {
-        vectorized(self);
+        let units = self.units;
+        let wide = rows_each(self.gates.len(), units) * units;
+        let before = self.before.par_chunks(wide);
+        let made = self.cell.par_chunks_mut(wide);
+        let made = made.zip(self.squashed.par_chunks_mut(wide));
+        let made = made.zip(self.output.par_chunks_mut(wide));
+        let rows = self.gates.par_chunks_mut(4 * wide).zip(before).zip(made);
+        rows.for_each(|((gates, before), ((cell, squashed), output))| {
+            vectorized(Forward {
+                units,
+                gates,
+                before,
+                cell,
+                squashed,
+                output,
+            });
+        });
     }
+}
+
+/// How many rows each kernel thread takes of so many values in gates.
+fn rows_each(values: usize, units: usize) -> usize {
+    let shares = rayon::current_num_threads().min(values / SHARE).max(1);
+    (values / (4 * units)).div_ceil(shares).max(1)
 }
 
 impl WithSimd for Forward<'_> {
@@ -109,8 +134,25 @@ pub(crate) struct Backward<'a> {
 }
 
 impl Backward<'_> {
+    /// Makes the step on all kernel threads.
     pub fn run(self) {
-        vectorized(self);
+        let units = self.units;
+        let wide = rows_each(self.gates.len(), units) * units;
+        let states = self.before.par_chunks(wide);
+        let states = states.zip(self.squashed.par_chunks(wide));
+        let deltas = self.dh.par_chunks(wide);
+        let deltas = deltas.zip(self.dc.par_chunks_mut(wide));
+        let rows = self.gates.par_chunks_mut(4 * wide).zip(states).zip(deltas);
+        rows.for_each(|((gates, (before, squashed)), (dh, dc))| {
+            vectorized(Backward {
+                units,
+                gates,
+                before,
+                squashed,
+                dh,
+                dc,
+            });
+        });
     }
 }
 
@@ -148,41 +190,55 @@ mod tests {
     use super::*;
     use crate::host::instructions::tests::{agree_in_all_instructions, values};
 
+    /// A step forward, one back, and a view: all that they make.
+    fn step(units: usize, batch: usize) -> Vec<f32> {
+        let size = units * batch;
+        let mut gates = values(4 * size);
+        let [mut cell, mut squashed, mut output] = [(); 3].map(|()| vec![0.0; size]);
+        let before = values(size);
+        let forward = Forward {
+            units,
+            gates: &mut gates,
+            before: &before,
+            cell: &mut cell,
+            squashed: &mut squashed,
+            output: &mut output,
+        };
+        forward.run();
+        let mut dc = values(size);
+        let backward = Backward {
+            units,
+            gates: &mut gates,
+            before: &before,
+            squashed: &squashed,
+            dh: &values(size),
+            dc: &mut dc,
+        };
+        backward.run();
+        let (mut message, mut slope) = (values(2 * size), vec![0.0; 2 * size]);
+        let view = View {
+            units,
+            message: &mut message,
+            slope: &mut slope,
+        };
+        view.run();
+        [gates, cell, squashed, output, dc, message, slope].concat()
+    }
+
     #[test]
     fn steps_are_the_same_in_all_instructions() {
-        const UNITS: usize = 11;
-        const SIZE: usize = 3 * UNITS;
-        agree_in_all_instructions(|| {
-            let mut gates = values(4 * SIZE);
-            let [mut cell, mut squashed, mut output] = [(); 3].map(|()| vec![0.0; SIZE]);
-            let before = values(SIZE);
-            let forward = Forward {
-                units: UNITS,
-                gates: &mut gates,
-                before: &before,
-                cell: &mut cell,
-                squashed: &mut squashed,
-                output: &mut output,
-            };
-            forward.run();
-            let mut dc = values(SIZE);
-            let backward = Backward {
-                units: UNITS,
-                gates: &mut gates,
-                before: &before,
-                squashed: &squashed,
-                dh: &values(SIZE),
-                dc: &mut dc,
-            };
-            backward.run();
-            let (mut message, mut slope) = (values(2 * SIZE), vec![0.0; 2 * SIZE]);
-            let view = View {
-                units: UNITS,
-                message: &mut message,
-                slope: &mut slope,
-            };
-            view.run();
-            [gates, cell, squashed, output, dc, message, slope].concat()
+        agree_in_all_instructions(|| step(11, 3));
+    }
+
+    #[test]
+    fn steps_are_the_same_on_any_number_of_threads() {
+        // Enough for three threads, of which the last has fewer rows.
+        const SIZES: [usize; 2] = [64, 4 * SHARE / (4 * 64) - 1];
+        let made = [1, 2, 3].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let pool = pool.build().expect("some threads are to be had");
+            pool.install(|| step(SIZES[0], SIZES[1]))
         });
+        assert!(made[0] == made[1] && made[0] == made[2]);
     }
 }
