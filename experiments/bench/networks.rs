@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::ValueEnum;
-use dni::data::{ImageShape, Images, Stream, generator};
+use dni::data::{ImageShape, Images, ResidentImages, Stream, generator};
 use dni::learner::Learner;
 use dni::train::{Plan, Progress, Task, train};
 use dni::{
@@ -168,10 +168,7 @@ fn images(method: Method, seed: u64, device: &Device) -> Chain {
 }
 
 /// Images of noise.
-struct Noise {
-    images: Images,
-    device: Device,
-}
+struct Noise(ResidentImages<Images>);
 
 impl Noise {
     fn new(images: usize, seed: u64, device: &Device) -> dni::Result<Self> {
@@ -183,17 +180,15 @@ impl Noise {
         let mut pixels = vec![0; images * shape.len()];
         generator(seed, Stream::Examples).fill_bytes(&mut pixels);
         let labels = (0..images).map(|i| (i % CLASSES) as u8).collect();
-        Ok(Self {
-            images: Images::new(pixels, labels, shape, CLASSES)?,
-            device: device.clone(),
-        })
+        let images = Images::new(pixels, labels, shape, CLASSES)?;
+        Ok(Self(ResidentImages::new(images, device)))
     }
 }
 
 impl Task<Chain> for Noise {
     fn batch(&mut self, _step: usize) -> Batch {
-        let rows: Vec<usize> = (0..self.images.len()).collect();
-        let (input, label) = self.images.rows(&rows, &self.device);
+        let rows: Vec<usize> = (0..self.0.images().len()).collect();
+        let (input, label) = self.0.rows(&rows);
         Batch::labelled(input, label)
     }
 }

@@ -10,7 +10,7 @@ mod settings;
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
-use dni::data::{Fingerprint, ImageSet, Images, Order, Stream, generator};
+use dni::data::{Fingerprint, Images, Order, ResidentImages, Stream, generator};
 use dni::report::Measure;
 use dni::threaded;
 use dni::train::{Plan, Task};
@@ -76,10 +76,10 @@ impl Settings {
 
 /// The batches of a run.
 struct Batches<'a> {
-    set: &'a ImageSet,
+    train: ResidentImages<&'a Images>,
+    test: ResidentImages<&'a Images>,
     data: Fingerprint,
     order: Order,
-    device: &'a Device,
 }
 
 impl Task<Chain> for Batches<'_> {
@@ -88,12 +88,12 @@ impl Task<Chain> for Batches<'_> {
     }
 
     fn batch(&mut self, step: usize) -> Batch {
-        let (input, target) = self.set.train.rows(self.order.rows(step), self.device);
+        let (input, target) = self.train.rows(self.order.rows(step));
         Batch::labelled(input, target)
     }
 
     fn evaluate(&mut self, chain: &Chain) -> dni::Result<BTreeMap<String, f64>> {
-        Ok(measure(chain, &self.set.test, usize::MAX, self.device).named("test"))
+        Ok(measure(chain, &self.test, usize::MAX).named("test"))
     }
 
     fn compare(&mut self, chain: &Chain) -> Vec<Quality> {
@@ -115,9 +115,10 @@ pub struct Figures {
 }
 
 /// How well the first images are told apart, up to `most`.
-fn measure(chain: &Chain, images: &Images, most: usize, device: &Device) -> Measures {
-    Measures::of_images(images.len().min(most), chain.loss(), |rows| {
-        let (input, target) = images.rows(rows, device);
+fn measure(chain: &Chain, images: &ResidentImages<&Images>, most: usize) -> Measures {
+    let count = images.images().len().min(most);
+    Measures::of_images(count, chain.loss(), |rows| {
+        let (input, target) = images.rows(rows);
         let output = chain.predict(input);
         let target = target.to_device(&output.device());
         (output, target)
@@ -197,7 +198,8 @@ impl Experiment for Settings {
             .load(&saved.checkpoint, saved.seed, &settings.images)?;
         let mut chain = settings.chain(saved.method, saved.seed, &set.train, device)?;
         saved.checkpoint.restore(&mut chain)?;
-        Ok(measure(&chain, &set.test, usize::MAX, device).named("test"))
+        let test = ResidentImages::new(&set.test, device);
+        Ok(measure(&chain, &test, usize::MAX).named("test"))
     }
 }
 
@@ -212,10 +214,10 @@ fn train(
     let set = &*sets.of_seed(run.seed)?;
     let mut chain = settings.chain(run.method, run.seed, &set.train, run.device)?;
     let mut batches = Batches {
-        set,
+        train: ResidentImages::new(&set.train, run.device),
+        test: ResidentImages::new(&set.test, run.device),
         data: sets.fingerprint(set),
         order: Order::new(set.train.len(), settings.run.batch_size, Some(run.seed))?,
-        device: run.device,
     };
     let plan = settings.plan(run.method, run.seed)?;
     let (chain, progress, workers) = if settings.workers.are_wanted() {
@@ -230,13 +232,13 @@ fn train(
     };
     let looked_at = settings.run.batch_size.min(set.train.len());
     let rows: Vec<usize> = (0..looked_at).collect();
-    let (input, target) = set.train.rows(&rows, run.device);
-    let test = measure(&chain, &set.test, usize::MAX, run.device);
+    let (input, target) = batches.train.rows(&rows);
+    let test = measure(&chain, &batches.test, usize::MAX);
     Ok(Trained {
         progress,
         in_words: format!("test error {:.2} %", 100.0 * test.error),
         figures: Figures {
-            train: measure(&chain, &set.train, MOST, run.device),
+            train: measure(&chain, &batches.train, MOST),
             test,
             workers,
         },

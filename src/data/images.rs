@@ -86,7 +86,7 @@ impl Images {
     }
 
     /// All values, pixels and classes.
-    fn bytes(&self) -> [&[u8]; 2] {
+    pub(super) fn bytes(&self) -> [&[u8]; 2] {
         [&self.pixels, &self.labels]
     }
 
@@ -98,7 +98,8 @@ impl Images {
     }
 
     /// Some images scaled to `[0, 1]`, `[rows, channels * height * width]`, and their classes
-    /// one-hot, `[rows, classes]`.
+    /// one-hot, `[rows, classes]`. For batch after batch see
+    /// [`ResidentImages`](super::ResidentImages).
     ///
     /// # Panics
     ///

@@ -11,6 +11,7 @@ mod images;
 mod lanes;
 mod language;
 mod library;
+mod resident;
 mod shakespeare;
 mod text;
 
@@ -27,6 +28,7 @@ pub use images::{ImageSet, Images};
 pub use lanes::{Lanes, Reading};
 pub use language::Language;
 pub use library::{ImageLibrary, Places};
+pub use resident::ResidentImages;
 pub use shakespeare::shakespeare;
 pub use text::{Alphabet, Corpus};
 
