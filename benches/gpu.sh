@@ -11,6 +11,10 @@ set -eu
 cd "$(dirname "$0")/.."
 repetitions=${1:-10}
 dni() { cargo run --quiet -- "$@"; }
+large() {
+    DNI_BENCH_LAYERS=7x512 DNI_BENCH_BATCH=1024 DNI_BENCH_BACKEND=$1 \
+        cargo bench --quiet --profile dev --bench images -- backprop
+}
 
 dni backends
 for network in adder images; do
@@ -34,4 +38,8 @@ for round in 1 2 3; do
     else
         echo "python3 has no torch: timed without it (pip install torch)" >&2
     fi
+done
+for backend in flex wgpu; do
+    echo "times: 784-512x7-10, batch 1024, $backend"
+    large $backend
 done

@@ -1,11 +1,12 @@
 //! One training step of the image network 784-256x4-10, batch 256, Adam, batch norm: backprop and
-//! cDNI by several synthesizers, against PyTorch's eager step, taking turns.
+//! cDNI by several synthesizers, against PyTorch's eager step on the CPU, taking turns.
 //!
 //! `cargo bench --profile dev --bench images` prints the median time of a step over the
 //! repetitions, half the distance between the quartiles, and the ratio to the first row of its
 //! block. PyTorch is skipped, with a message, where python3 cannot import it. A word after `--`
 //! restricts the cases to those that have it in their name. `DNI_BENCH_LAYERS` sets hidden layers
-//! and their units (`4x256` by default), `DNI_BENCH_THREADS` the kernel threads of both (1).
+//! and their units (`4x256` by default), `DNI_BENCH_BATCH` the batch size (256), `DNI_BENCH_BACKEND`
+//! our backend (`flex`) and `DNI_BENCH_THREADS` the kernel threads of both (1).
 
 mod common;
 
@@ -14,7 +15,7 @@ use std::time::Instant;
 use burn::tensor::{Device, Distribution, Tensor};
 use dni::data::{Stream, generator};
 use dni::{
-    Batch, Chain, Credit, DenseConfig, Init, Interface, LabelSynthesizerConfig,
+    Backend, Batch, Chain, Credit, DenseConfig, Init, Interface, LabelSynthesizerConfig,
     LeastSquaresSynthesizerConfig, LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig,
     MlpSynthesizerConfig, Optimizer, backend,
 };
@@ -26,7 +27,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const REPETITIONS: usize = 15;
 const STEPS: usize = 20;
-const BATCH: usize = 256;
 const CLASSES: usize = 10;
 const PIXELS: usize = 784;
 
@@ -62,10 +62,17 @@ fn main() {
     let threads = setting("DNI_BENCH_THREADS", "1");
     let layers = setting("DNI_BENCH_LAYERS", "4x256");
     let sizes = sizes(&layers).expect("DNI_BENCH_LAYERS is LAYERSxUNITS, such as 4x256");
+    let examples = setting("DNI_BENCH_BATCH", "256");
+    let name = setting("DNI_BENCH_BACKEND", "flex");
     let count = threads.parse().expect("DNI_BENCH_THREADS is a number");
     backend::set_kernel_threads(count).expect("so many kernel threads are to be had");
-    let device = Device::flex();
-    let batch = batch(&device);
+    let backend = Backend::ALL.into_iter().find(|b| b.name() == name);
+    let backend = backend.expect("DNI_BENCH_BACKEND is a backend");
+    let device = backend.device().expect("the backend runs here");
+    let batch = batch(
+        examples.parse().expect("DNI_BENCH_BATCH is a number"),
+        &device,
+    );
     let asked = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     let mut cases: Vec<(&str, Kind, Chain)> = CASES
         .iter()
@@ -75,7 +82,11 @@ fn main() {
     for (_, kind, chain) in &mut cases {
         time(chain, *kind, &batch, 3);
     }
-    let mut peer = Peer::start_with("torch", "images.py", &[&layers, &threads]);
+    let mut peer = match backend {
+        Backend::Flex => Peer::start_with("torch", "images.py", &[&layers, &threads, &examples]),
+        // `benches/peers/card.py` is the one for a graphics card.
+        _ => None,
+    };
     let mut times = Times::default();
     for _ in 0..REPETITIONS {
         if let Some(peer) = &mut peer {
@@ -84,13 +95,14 @@ fn main() {
         }
         for (name, kind, chain) in &mut cases {
             let steps = if matches!(kind, Kind::Mlp) { 3 } else { STEPS };
-            times.note(format!("{name} flex"), time(chain, *kind, &batch, steps));
+            let time = time(chain, *kind, &batch, steps);
+            times.note(format!("{name} {backend}"), time);
         }
     }
     times.print("backprop ");
     println!();
     for (name, _) in CASES {
-        times.print_against("backprop flex", &format!("{name} flex"));
+        times.print_against(&format!("backprop {backend}"), &format!("{name} {backend}"));
     }
 }
 
@@ -116,6 +128,8 @@ fn time(chain: &mut Chain, kind: Kind, batch: &Batch, steps: usize) -> f64 {
     for _ in 0..steps {
         chain.step(batch.clone(), credit);
     }
+    let synced = batch.input.device().sync();
+    synced.expect("the device works");
     start.elapsed().as_secs_f64() / steps as f64 * 1e6
 }
 
@@ -167,11 +181,11 @@ fn chain(kind: Kind, sizes: &[usize], device: &Device) -> Chain {
     chain
 }
 
-fn batch(device: &Device) -> Batch {
-    let input = Tensor::<2>::random([BATCH, PIXELS], Distribution::Uniform(0.0, 1.0), device);
-    let labels: Vec<f32> = (0..BATCH * CLASSES)
+fn batch(examples: usize, device: &Device) -> Batch {
+    let input = Tensor::<2>::random([examples, PIXELS], Distribution::Uniform(0.0, 1.0), device);
+    let labels: Vec<f32> = (0..examples * CLASSES)
         .map(|i| f32::from(u8::from(i / CLASSES % CLASSES == i % CLASSES)))
         .collect();
-    let target = Tensor::<1>::from_floats(labels.as_slice(), device).reshape([BATCH, CLASSES]);
+    let target = Tensor::<1>::from_floats(labels.as_slice(), device).reshape([examples, CLASSES]);
     Batch::labelled(input, target)
 }

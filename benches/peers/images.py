@@ -1,8 +1,8 @@
-"""PyTorch's eager backprop step of an image network with batch norm, batch 256, fused Adam, timed.
+"""PyTorch's eager backprop step of an image network with batch norm, fused Adam, timed.
 
-Its arguments are hidden layers and their units (`4x256`), and the number of threads. For every line
-on standard input it times 20 steps and prints the microseconds per step as a JSON object, so that
-`benches/images.rs` can let it and dni take turns.
+Its arguments are hidden layers and their units (`4x256`), the number of threads and the batch size.
+For every line on standard input it times 20 steps and prints the microseconds per step as a JSON
+object, so that `benches/images.rs` can let it and dni take turns.
 """
 
 import json
@@ -12,10 +12,10 @@ import time
 import torch
 from torch import nn
 
-layers_and_units, threads = sys.argv[1:]
+layers_and_units, threads, batch = sys.argv[1:]
 torch.set_num_threads(int(threads))
 torch.manual_seed(1)
-BATCH, STEPS = 256, 20
+BATCH, STEPS = int(batch), 20
 count, units = map(int, layers_and_units.split("x"))
 SIZES = [784] + [units] * count
 
