@@ -122,6 +122,12 @@ impl Pool {
     ///
     /// If the size or the stride is zero, or the images are smaller than a window.
     pub fn forward(self, images: Tensor<4>) -> Tensor<4> {
+        let [_, channels, height, width] = images.dims();
+        self.output_shape(ImageShape {
+            channels,
+            height,
+            width,
+        });
         let [size, stride] = [[self.size; 2], [self.stride; 2]];
         match self.kind {
             PoolKind::Max => max_pool2d(images, MaxPoolOptions::new(size).with_stride(stride)),

@@ -126,7 +126,14 @@ impl Init {
     fn values(self, count: usize, bound: f32, rng: &mut impl Rng) -> Vec<f32> {
         match self {
             Self::Normal { mean, std } => {
-                let normal = Normal::new(mean, std).expect("the standard deviation must be finite");
+                let normal = Normal::new(mean, std).ok();
+                let normal = normal.filter(|_| mean.is_finite() && std >= 0.0);
+                let normal = normal.unwrap_or_else(|| {
+                    panic!(
+                        "a normal distribution needs a mean and a standard deviation from 0 on, got \
+                         {mean} and {std}"
+                    )
+                });
                 (0..count).map(|_| normal.sample(rng)).collect()
             }
             _ if bound == 0.0 => vec![0.0; count],
@@ -141,4 +148,24 @@ impl Init {
 fn parameter<const D: usize>(data: TensorData, device: &Device) -> Param<Tensor<D>> {
     let value = Tensor::<D>::from_data(data, &device.clone().autodiff()).require_grad();
     Param::initialized(ParamId::new(), value).valid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Stream, generator};
+
+    #[test]
+    fn a_normal_distribution_without_a_spread_is_refused() {
+        let rng = &mut generator(1, Stream::Parameters);
+        let mut draw = |mean, std| {
+            let drawn =
+                std::panic::AssertUnwindSafe(|| Init::Normal { mean, std }.values(3, 0.0, rng));
+            std::panic::catch_unwind(drawn)
+        };
+        assert!(draw(0.0, -1.0).is_err());
+        assert!(draw(0.0, f32::NAN).is_err());
+        assert!(draw(f32::NAN, 1.0).is_err());
+        assert_eq!(draw(2.0, 0.0).ok(), Some(vec![2.0; 3]));
+    }
 }

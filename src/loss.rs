@@ -3,12 +3,13 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use burn::tensor::{IndexingUpdateOp, Int, Tensor, activation, assert_shape};
+use burn::tensor::{Bool, IndexingUpdateOp, Int, Tensor, activation, assert_shape};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Data};
 #[cfg(feature = "wgpu")]
 use crate::gpu::{self, Buffer, loss};
+use crate::host;
 use crate::message::{cut, receive};
 use crate::place::carry;
 
@@ -104,15 +105,23 @@ impl LossFunction for Loss {
     /// # Panics
     ///
     /// If the shape of the target is not that of the output, or the target has classes where the
-    /// loss compares numbers.
+    /// loss compares numbers, or a class that the output does not have (in host memory; elsewhere the
+    /// loss of its row is NaN).
     fn of_each(&self, output: Tensor<2>, target: Data) -> Tensor<1> {
         let [rows, _] = output.dims();
         let target = match target {
             Data::Numbers(target) => target,
             Data::Integers(classes) => {
                 let classes = self.classes(classes, &output);
+                let unknown = (!host::suits(&output.device())).then(|| unknown(&classes, &output));
                 let log_probabilities = activation::log_softmax(output, 1);
-                return log_probabilities.gather(1, classes).neg().reshape([rows]);
+                let losses = log_probabilities.gather(1, classes).neg();
+                // The next look at the loss finds it.
+                let losses = match unknown {
+                    Some(unknown) => losses.mask_fill(unknown, f32::NAN),
+                    None => losses,
+                };
+                return losses.reshape([rows]);
             }
         };
         assert_same_shape(&output, &target);
@@ -165,15 +174,26 @@ impl LossFunction for Loss {
 }
 
 impl Loss {
-    /// The class of every row of an output, `[rows, 1]`.
+    /// The class of every row of an output, `[rows, 1]`. Host memory is looked at; elsewhere a look
+    /// would wait for the device.
     fn classes(self, classes: Tensor<2, Int>, output: &Tensor<2>) -> Tensor<2, Int> {
         assert!(
             self == Self::CrossEntropy,
             "{self:?} compares numbers, but the target has classes; give it a target of the \
              output's shape, or choose Loss::CrossEntropy"
         );
-        let [rows, _] = output.dims();
-        Data::column(classes, rows)
+        let [rows, features] = output.dims();
+        let classes = Data::column(classes, rows);
+        if host::suits(&output.device()) {
+            let values = classes.clone().inner().into_data();
+            let unknown = values.iter::<i64>().find(|&c| !is_class(c, features));
+            assert!(
+                unknown.is_none(),
+                "the class {} is not among the {features} of the output, which are counted from 0",
+                unknown.unwrap_or_default()
+            );
+        }
+        classes
     }
 
     #[cfg(feature = "wgpu")]
@@ -184,6 +204,18 @@ impl Loss {
             Self::CrossEntropy => loss::Kind::CrossEntropy,
         }
     }
+}
+
+/// Whether an output of so many features has this class.
+fn is_class(class: i64, features: usize) -> bool {
+    usize::try_from(class).is_ok_and(|class| class < features)
+}
+
+/// Which rows have a class that the output does not have, `[rows, 1]`.
+fn unknown(classes: &Tensor<2, Int>, output: &Tensor<2>) -> Tensor<2, Bool> {
+    let [_, features] = output.dims();
+    let negative = classes.clone().lower_elem(0);
+    negative.bool_or(classes.clone().greater_equal_elem(features as i64))
 }
 
 /// Tensors of different shapes would broadcast in silence.

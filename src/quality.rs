@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
 use crate::pass::beside;
@@ -42,7 +42,13 @@ pub enum GradientState {
 
 impl Quality {
     /// Compares `delta_hat` with `delta`, both `[batch, features]`.
+    ///
+    /// # Panics
+    ///
+    /// If the shapes differ.
     pub fn measure(name: String, delta_hat: Tensor<2>, delta: Tensor<2>) -> Self {
+        let [batch, features] = delta.dims();
+        assert_shape!(delta_hat, [batch, features]);
         let delta = beside(delta, &delta_hat);
         let dot = sum(delta_hat.clone() * delta.clone());
         let norm_hat = sum(delta_hat.clone().square()).sqrt();
@@ -138,6 +144,14 @@ fn sum(tensor: Tensor<2>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[should_panic(expected = "delta_hat")]
+    fn gradients_of_other_shapes_are_no_comparison() {
+        let device = burn::tensor::Device::flex();
+        let one = Tensor::<2>::ones([1, 3], &device);
+        Quality::measure("it".to_string(), Tensor::ones([4, 3], &device), one);
+    }
 
     #[test]
     fn a_cosine_counts_as_much_as_its_gradient_is_long() {

@@ -711,7 +711,8 @@ fn a_failed_update_leaves_an_error_and_no_panic() {
     batch.input = random([8, 5], &mut seeded(1), device).into();
     let step = AssertUnwindSafe(|| failing.step(batch, Credit::Backprop));
     assert!(catch_unwind(step).is_err(), "the rule fails");
-    assert!(failing.find_not_finite().is_none(), "nothing is known");
+    let found = failing.find_not_finite().expect("the device works");
+    assert!(found.is_none(), "nothing is known");
     let error = write(&failing).expect_err("there is nothing to write");
     assert!(error.to_string().contains("last checkpoint"), "{error}");
     let checkpoint = Checkpoint::read(&whole).expect("the last one is still there");
@@ -932,7 +933,8 @@ fn nan_is_named_with_its_step_and_leaves_the_last_good_checkpoint() {
         let mut restored = network(Terms::default(), 2, device);
         let progress = checkpoint.restore(&mut restored).expect("it fits");
         assert_eq!(progress.step, saved, "{case}");
-        assert_eq!(restored.find_not_finite(), None, "{case}");
+        let found = restored.find_not_finite().expect("the device works");
+        assert_eq!(found, None, "{case}");
         let finite = prediction(&restored, device).iter().all(|v| v.is_finite());
         assert!(finite, "{case}: the running statistics are good, too");
     }

@@ -151,6 +151,22 @@ fn classes_are_targets() {
     });
 }
 
+/// A class that there is not is no silence: the host refuses it, elsewhere the loss is not a number.
+#[test]
+fn unknown_classes_are_found_everywhere() {
+    on_every_device(|device, checks| {
+        let output = random([2, CLASSES], &mut seeded(5), device);
+        let unknown = Tensor::<1, Int>::from_ints([0, CLASSES as i32], device);
+        let losses = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            values(Loss::CrossEntropy.of_each(output, unknown.into()))
+        }));
+        checks.that(
+            "known and unknown",
+            losses.is_err() || losses.is_ok_and(|l| l[0].is_finite() && l[1].is_nan()),
+        );
+    });
+}
+
 /// What has no weight is not learned from; what has twice the weight counts as two.
 #[test]
 fn weights_say_what_counts() {
@@ -294,6 +310,14 @@ fn what_does_not_fit_is_refused_with_what_to_do() {
     let few = Batch::new(input.clone(), classes(device).narrow(0, 0, 2));
     let few = step(Loss::CrossEntropy, few);
     assert!(few.contains("6 rows needs as many classes, not 2"), "{few}");
+    let [below, beyond] = [-1, CLASSES as i32].map(|class| {
+        let mut classes = [0; BATCH];
+        classes[2] = class;
+        let classes = Tensor::<1, Int>::from_ints(classes, device);
+        step(Loss::CrossEntropy, Batch::new(input.clone(), classes))
+    });
+    assert!(below.contains("the class -1 is not among the 3"), "{below}");
+    assert!(beyond.contains("the class 3 is not among"), "{beyond}");
     let weights = of_classes.with_weights(Tensor::ones([2, 1], device));
     let weights = step(Loss::CrossEntropy, weights);
     assert!(

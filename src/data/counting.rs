@@ -24,13 +24,19 @@ impl<'a> DigitStream<'a> {
     ///
     /// # Errors
     ///
-    /// If the images are not of ten classes, or there are none.
+    /// If the images are not of ten classes, or there are none, or the period or the number of
+    /// streams is zero.
     pub fn new(images: &'a Images, seed: u64, period: usize, streams: usize) -> Result<Self> {
         if images.classes() != 10 || images.is_empty() {
             return Err(Error::Invalid(format!(
                 "a stream of digits needs images of ten classes, got {} of {}",
                 images.len(),
                 images.classes()
+            )));
+        }
+        if period == 0 || streams == 0 {
+            return Err(Error::Invalid(format!(
+                "a stream of digits needs a period and a stream, got {period} and {streams}"
             )));
         }
         Ok(Self {
@@ -205,6 +211,13 @@ mod tests {
         for images in [three, digits().take(0)] {
             let error = DigitStream::new(&images, 1, 4, 5).expect_err("it is no stream of digits");
             assert!(error.to_string().contains("ten classes"), "{error}");
+        }
+        for (period, streams) in [(0, 5), (4, 0)] {
+            let error = DigitStream::new(&digits(), 1, period, streams).expect_err("it is empty");
+            assert!(
+                error.to_string().contains("a period and a stream"),
+                "{error}"
+            );
         }
     }
 }

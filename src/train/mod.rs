@@ -129,9 +129,10 @@ pub enum Outcome {
 ///
 /// # Errors
 ///
-/// If a loss or a parameter is no longer finite or the device fails, both of which leave the last good
-/// checkpoint in place, if a resumed run meets other [data](Task::data), or if the checkpointer, a
-/// listener or an evaluation fails.
+/// If the plan asks for something every zero steps, if a resumed run meets other
+/// [data](Task::data), if a loss or a parameter is no longer finite or the device fails, both of
+/// which leave the last good checkpoint in place, or if the checkpointer, a listener or an
+/// evaluation fails.
 ///
 /// # Panics
 ///
@@ -181,6 +182,7 @@ pub fn train<L: Learner>(
     listeners: &mut [&mut dyn Listener],
     stop: &AtomicBool,
 ) -> Result<Outcome> {
+    plan.check()?;
     checkpointer.set_data(task.data())?;
     if plan.is_done(start) || task.is_done() {
         return Ok(Outcome::Finished(start));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, Result};
 use crate::learner::Chunk;
 use crate::schedule::LrSchedule;
 
@@ -45,6 +46,26 @@ impl<S> Plan<S> {
             compare_every: None,
             check_every: 1,
             save_every: Duration::from_secs(60),
+        }
+    }
+
+    /// Refuses a plan that asks for something every zero steps.
+    ///
+    /// # Errors
+    ///
+    /// With what it is.
+    pub(super) fn check(&self) -> Result<()> {
+        let every = [
+            ("record_every", Some(self.record_every)),
+            ("evaluate_every", self.evaluate_every),
+            ("compare_every", self.compare_every),
+            ("check_every", Some(self.check_every)),
+        ];
+        match every.iter().find(|(_, steps)| *steps == Some(0)) {
+            Some((name, _)) => Err(Error::Invalid(format!(
+                "{name} of a plan is a number of steps from 1 on, got 0"
+            ))),
+            None => Ok(()),
         }
     }
 
@@ -99,4 +120,27 @@ pub struct Progress {
     pub step: usize,
     /// Seconds spent in training.
     pub seconds: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_zero_steps_is_never() {
+        let plan = || Plan::<()>::new(10, ());
+        assert!(plan().check().is_ok());
+        let spoil: [(&str, fn(&mut Plan<()>)); 4] = [
+            ("record_every", |plan| plan.record_every = 0),
+            ("evaluate_every", |plan| plan.evaluate_every = Some(0)),
+            ("compare_every", |plan| plan.compare_every = Some(0)),
+            ("check_every", |plan| plan.check_every = 0),
+        ];
+        for (name, spoil) in spoil {
+            let mut plan = plan();
+            spoil(&mut plan);
+            let error = plan.check().expect_err("it is refused").to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
 }
