@@ -109,6 +109,11 @@ impl LossFunction for Loss {
             Data::Numbers(target) => target,
             Data::Integers(classes) => {
                 let classes = self.classes(classes, &output);
+                #[cfg(feature = "wgpu")]
+                if gpu::suits(&output) {
+                    let [output, classes] = [output, classes.float()].map(Buffer::of);
+                    return loss::of_each(loss::Kind::Class, &output, &classes, rows).into_tensor();
+                }
                 let log_probabilities = activation::log_softmax(output, 1);
                 return log_probabilities.gather(1, classes).neg().reshape([rows]);
             }
@@ -140,6 +145,13 @@ impl LossFunction for Loss {
             // d/dz_j = softmax(z)_j - [j is the class]
             Data::Integers(classes) => {
                 let classes = self.classes(classes, &output);
+                #[cfg(feature = "wgpu")]
+                if gpu::suits(&output) {
+                    let [rows, _] = output.dims();
+                    let [output, classes] = [output, classes.float()].map(Buffer::of);
+                    return loss::gradient_of_each(loss::Kind::Class, &output, &classes, rows)
+                        .into_tensor();
+                }
                 let ones = Tensor::ones(classes.dims(), &output.device());
                 let probabilities = activation::softmax(output, 1);
                 return probabilities.scatter(1, classes, -ones, IndexingUpdateOp::Add);
