@@ -9,13 +9,13 @@ use crate::place::{carry, carry_integers};
 
 /// What a network sees, or should answer: numbers, or integers such as tokens and classes.
 ///
-/// In a batch an example is a row. The [window](crate::Window) of a recurrent network has `Data<3>`, a
-/// matrix or a row of integers for each step.
+/// In a batch an example is a row. Networks through time, such as [`Recurrent`](crate::Recurrent), have
+/// `Data<3>`: a matrix or a row of integers for each step.
 #[derive(Debug, Clone)]
 pub enum Data<const D: usize = 2> {
-    /// `[batch, features]`; in a window `[steps, batch, features]`.
+    /// `[batch, features]`; through time `[steps, batch, features]`.
     Numbers(Tensor<D>),
-    /// `[batch, items]`; in a window `[steps, batch]`.
+    /// `[batch, items]`; through time `[steps, batch]`.
     Integers(Tensor<2, Int>),
 }
 
@@ -106,11 +106,15 @@ impl Data<3> {
 
     /// That of step `t`: numbers `[batch, features]`, or integers `[batch, 1]`.
     pub fn step(&self, t: usize) -> Data {
+        self.narrow(t, 1).into_rows()
+    }
+
+    /// That of so many steps.
+    pub(crate) fn narrow(&self, from: usize, steps: usize) -> Self {
         match self {
-            Self::Numbers(numbers) => Self::Numbers(numbers.clone().narrow(0, t, 1)),
-            Self::Integers(integers) => Self::Integers(integers.clone().narrow(0, t, 1)),
+            Self::Numbers(numbers) => Self::Numbers(numbers.clone().narrow(0, from, steps)),
+            Self::Integers(integers) => Self::Integers(integers.clone().narrow(0, from, steps)),
         }
-        .into_rows()
     }
 
     /// All steps one below the other: numbers `[steps * batch, features]`, or integers

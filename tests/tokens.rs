@@ -1,4 +1,4 @@
-//! Windows of tokens and classes: the same as their one-hot rows, on every backend.
+//! Networks through time on tokens and classes: the same as on their one-hot rows, on every backend.
 
 mod common;
 
@@ -9,8 +9,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor};
 use common::{Checks, differences, floats, on_every_device, random, seeded, tensor, values};
 use dni::{
-    Core, Deltas, DenseConfig, Embedded, Future, GruConfig, Interface, LinearSynthesizerConfig,
-    Loss, LstmConfig, Optimizer, Recurrent, Sequence, Tick, Unrolled, Window,
+    Clocks, Core, Deltas, Dense, DenseConfig, Embedded, FastNetwork, Feedback, Future, GruConfig,
+    Interface, LinearSynthesizerConfig, Loss, LstmConfig, Optimizer, Recurrent, Section, Sequence,
+    SlowNetwork, Span, Tick, Unrolled, Window,
 };
 
 const TOKENS: usize = 12;
@@ -160,6 +161,73 @@ fn unroll<C: Core>(name: &str, core: &C, device: &Device, checks: &mut Checks) {
     checks.all_close(format!("{name}: parameters"), &ours.1, &tape.1, 1e-5);
     let all_move = ours.1.iter().all(|moved| moved.iter().any(|&by| by != 0.0));
     checks.that(format!("{name}: a parameter stays"), all_move);
+}
+
+/// A front end that embeds a token as its one-hot row.
+#[derive(Module, Debug)]
+struct Front {
+    dense: Dense,
+}
+
+impl Section for Front {
+    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
+        tokens.squeeze_dim::<1>(1).one_hot::<2>(TOKENS).float()
+    }
+
+    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        self.dense.forward(input)
+    }
+}
+
+/// Two networks of different clocks see tokens, and are asked for classes, as if both were numbers.
+#[test]
+fn clocks_take_tokens_and_classes() {
+    on_every_device(|device, checks| {
+        let (seen, asked) = (tokens(4, 0, device), tokens(2, 1, device));
+        let at_last = tokens(1, 2, device);
+        let of_tokens = Span {
+            inputs: seen.clone().into(),
+            fast_targets: asked.clone().into(),
+            slow_targets: at_last.clone().reshape([BATCH, 1]).into(),
+            contexts: None,
+        };
+        let of_numbers = Span {
+            inputs: one_hot(&seen).into(),
+            fast_targets: one_hot(&asked).into(),
+            slow_targets: one_hot(&at_last).reshape([BATCH, TOKENS]).into(),
+            contexts: None,
+        };
+        let [ours, expected] = [of_tokens, of_numbers].map(|span| {
+            let mut clocks = clocks(device);
+            let first = clocks.step(span.clone());
+            let (fast, slow, _) = clocks.predict(span.inputs, None);
+            [first.fast_outputs, fast]
+                .map(values)
+                .into_iter()
+                .chain([first.slow_outputs, slow].map(values))
+                .collect::<Vec<_>>()
+        });
+        checks.all_close("clocks", &ours, &expected, 1e-4);
+    });
+}
+
+fn clocks(device: &Device) -> Clocks {
+    let (rng, sgd) = (&mut seeded(2), || Optimizer::sgd(0.5));
+    let mut dense = |inputs, outputs| DenseConfig::new(inputs, outputs).init(rng, device);
+    let front = Front {
+        dense: dense(TOKENS, UNITS),
+    };
+    let (message, answers) = (dense(UNITS, UNITS), [(); 2].map(|()| dense(UNITS, TOKENS)));
+    let [fast, slow] = answers;
+    let gru = || GruConfig::new(UNITS, UNITS).init(&mut seeded(4), device);
+    let fast = FastNetwork::new(
+        (front, sgd()),
+        (gru(), sgd()),
+        (fast, sgd()),
+        (message, sgd()),
+    );
+    let slow = SlowNetwork::new((gru(), sgd()), (slow, sgd()));
+    Clocks::new(Loss::CrossEntropy, 2, fast, slow, Feedback::Coupled)
 }
 
 /// A model of so many words that their one-hot rows would take gigabytes: it learns which follows.

@@ -3,6 +3,7 @@
 use burn::optim::{GradientsParams, StateSink, StateSource};
 use burn::tensor::{Tensor, assert_shape};
 
+use crate::batch::Data;
 use crate::cores::{Core, Deltas, Sequence, Unrolled};
 use crate::error::Result;
 use crate::optimizer::Optimizer;
@@ -108,11 +109,10 @@ impl FastNetwork {
         self.head.as_any().downcast_ref()
     }
 
-    /// The window of these inputs, `[steps, batch, inputs]`, from the state that the last one left.
-    pub(super) fn unroll(&mut self, inputs: Tensor<3>) -> FastWindow {
-        let [steps, batch, features] = inputs.dims();
-        let seen = inputs.reshape([steps * batch, features]);
-        let front = self.front.pass(Input::Data(seen));
+    /// The window of these inputs, from the state that the last one left.
+    pub(super) fn unroll(&mut self, inputs: Data<3>) -> FastWindow {
+        let [steps, _] = inputs.steps();
+        let front = self.front.pass(inputs.into_rows().into());
         let sequence = in_steps(front.output.clone(), steps);
         let state = state_before(&mut self.state, self.core.as_ref(), &sequence);
         let unrolled = self.core.unroll(sequence, state);
@@ -155,12 +155,11 @@ impl FastNetwork {
     /// Answer and message of a window in use, and the state after it; no state is the zero state.
     pub(super) fn predict(
         &self,
-        inputs: Tensor<3>,
+        inputs: Data<3>,
         state: Option<Tensor<2>>,
     ) -> ([Tensor<2>; 2], Tensor<2>) {
-        let [steps, batch, features] = inputs.dims();
-        let seen = inputs.reshape([steps * batch, features]);
-        let sequence = in_steps(self.front.predict(Input::Data(seen)), steps);
+        let [steps, _] = inputs.steps();
+        let sequence = in_steps(self.front.predict(inputs.into_rows().into()), steps);
         let (last, state) = last_of(self.core.as_ref(), &sequence, state);
         let sections = [&self.readout, &self.head];
         (
