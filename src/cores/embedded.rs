@@ -1,6 +1,6 @@
 //! A table of numbers for tokens, below a core.
 
-use burn::module::{Module, ModuleDisplay, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 use rand::Rng;
 
@@ -48,10 +48,7 @@ impl<C: Core> Embedded<C> {
     }
 }
 
-impl<C: Core> Core for Embedded<C>
-where
-    Self: ModuleDisplay,
-{
+impl<C: Core> Core for Embedded<C> {
     fn state_features(&self) -> usize {
         self.core.state_features()
     }
