@@ -130,14 +130,10 @@ fn window(device: &Device) -> Window {
         }
         Tensor::<1>::from_floats(values.as_slice(), device).reshape([steps, BATCH, VOCABULARY])
     };
-    let sequence = |inputs| Sequence {
-        inputs,
-        keep_mask: None,
-    };
     Window {
-        sequence: sequence(one_hot(WINDOW, &character)),
-        targets: one_hot(WINDOW, &|i| (character(i) + 1) % VOCABULARY),
+        sequence: Sequence::new(one_hot(WINDOW, &character)),
+        targets: one_hot(WINDOW, &|i| (character(i) + 1) % VOCABULARY).into(),
         weights: None,
-        next: Some(sequence(one_hot(1, &character))),
+        next: Some(Sequence::new(one_hot(1, &character))),
     }
 }

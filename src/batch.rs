@@ -1,4 +1,4 @@
-//! What a chain learns from in one step.
+//! What a network learns from in one step.
 
 use std::ops::Range;
 
@@ -7,26 +7,21 @@ use burn::tensor::{Device, Int, Tensor};
 use crate::pass::{Input, plain};
 use crate::place::{carry, carry_integers};
 
-/// What a data set holds, an example in each row: numbers, or integers such as tokens and classes.
+/// What a network sees, or should answer: numbers, or integers such as tokens and classes.
+///
+/// In a batch an example is a row. Networks through time, such as [`Recurrent`](crate::Recurrent), have
+/// `Data<3>`: a matrix or a row of integers for each step.
 #[derive(Debug, Clone)]
-pub enum Data {
-    /// `[batch, features]`
-    Numbers(Tensor<2>),
-    /// `[batch, items]`
+pub enum Data<const D: usize = 2> {
+    /// `[batch, features]`; through time `[steps, batch, features]`.
+    Numbers(Tensor<D>),
+    /// `[batch, items]`; through time `[steps, batch]`.
     Integers(Tensor<2, Int>),
 }
 
-impl Data {
-    /// How many examples there are.
-    pub fn examples(&self) -> usize {
-        match self {
-            Self::Numbers(numbers) => numbers.dims()[0],
-            Self::Integers(integers) => integers.dims()[0],
-        }
-    }
-
-    /// The numbers, `[batch, features]`, if it has some.
-    pub fn numbers(&self) -> Option<&Tensor<2>> {
+impl<const D: usize> Data<D> {
+    /// The numbers, if it has some.
+    pub fn numbers(&self) -> Option<&Tensor<D>> {
         match self {
             Self::Numbers(numbers) => Some(numbers),
             Self::Integers(_) => None,
@@ -39,20 +34,6 @@ impl Data {
             Self::Numbers(numbers) => numbers.device(),
             Self::Integers(integers) => integers.device(),
         }
-    }
-
-    /// All integers one below the other, `[rows, 1]`: one for each row of an output.
-    ///
-    /// # Panics
-    ///
-    /// If there are not `rows` of them.
-    pub(crate) fn column(integers: Tensor<2, Int>, rows: usize) -> Tensor<2, Int> {
-        let [batch, items] = integers.dims();
-        assert!(
-            batch * items == rows,
-            "an output of {rows} rows needs as many classes, not {batch} times {items}"
-        );
-        integers.reshape([rows, 1])
     }
 
     /// The same values without a tape, numbers in 32-bit floats.
@@ -69,6 +50,30 @@ impl Data {
             Self::Numbers(numbers) => Self::Numbers(numbers.inner().autodiff()),
             Self::Integers(integers) => Self::Integers(integers.inner().autodiff()),
         }
+    }
+}
+
+impl Data {
+    /// How many examples there are.
+    pub fn examples(&self) -> usize {
+        match self {
+            Self::Numbers(numbers) => numbers.dims()[0],
+            Self::Integers(integers) => integers.dims()[0],
+        }
+    }
+
+    /// All integers one below the other, `[rows, 1]`: one for each row of an output.
+    ///
+    /// # Panics
+    ///
+    /// If there are not `rows` of them.
+    pub(crate) fn column(integers: Tensor<2, Int>, rows: usize) -> Tensor<2, Int> {
+        let [batch, items] = integers.dims();
+        assert!(
+            batch * items == rows,
+            "an output of {rows} rows needs as many classes, not {batch} times {items}"
+        );
+        integers.reshape([rows, 1])
     }
 
     /// The same on a device.
@@ -87,13 +92,52 @@ impl Data {
     }
 }
 
-impl From<Tensor<2>> for Data {
-    fn from(numbers: Tensor<2>) -> Self {
+impl Data<3> {
+    /// `[steps, batch]`
+    pub fn steps(&self) -> [usize; 2] {
+        match self {
+            Self::Numbers(numbers) => {
+                let [steps, batch, _] = numbers.dims();
+                [steps, batch]
+            }
+            Self::Integers(integers) => integers.dims(),
+        }
+    }
+
+    /// That of step `t`: numbers `[batch, features]`, or integers `[batch, 1]`.
+    pub fn step(&self, t: usize) -> Data {
+        self.narrow(t, 1).into_rows()
+    }
+
+    /// That of so many steps.
+    pub(crate) fn narrow(&self, from: usize, steps: usize) -> Self {
+        match self {
+            Self::Numbers(numbers) => Self::Numbers(numbers.clone().narrow(0, from, steps)),
+            Self::Integers(integers) => Self::Integers(integers.clone().narrow(0, from, steps)),
+        }
+    }
+
+    /// All steps one below the other: numbers `[steps * batch, features]`, or integers
+    /// `[steps * batch, 1]`.
+    pub(crate) fn into_rows(self) -> Data {
+        let [steps, batch] = self.steps();
+        match self {
+            Self::Numbers(numbers) => {
+                let [_, _, features] = numbers.dims();
+                Data::Numbers(numbers.reshape([steps * batch, features]))
+            }
+            Self::Integers(integers) => Data::Integers(integers.reshape([steps * batch, 1])),
+        }
+    }
+}
+
+impl<const D: usize> From<Tensor<D>> for Data<D> {
+    fn from(numbers: Tensor<D>) -> Self {
         Self::Numbers(numbers)
     }
 }
 
-impl From<Tensor<2, Int>> for Data {
+impl<const D: usize> From<Tensor<2, Int>> for Data<D> {
     fn from(integers: Tensor<2, Int>) -> Self {
         Self::Integers(integers)
     }

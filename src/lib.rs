@@ -225,8 +225,8 @@ pub use pass::{Input, LocalGradients, Pass};
 pub use place::Place;
 pub use quality::{GradientState, Quality};
 pub use recurrent::{
-    Arrived, Core, Deltas, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence, Tick,
-    Unrolled, View, Window, WindowGradients, WindowStep,
+    Arrived, Core, Deltas, Embedded, Future, Gru, GruConfig, Lstm, LstmConfig, Recurrent, Sequence,
+    Tick, Unrolled, View, Window, WindowGradients, WindowStep,
 };
 pub use schedule::{LrSchedule, Sparse};
 pub use section::{

@@ -106,13 +106,18 @@ impl LossFunction for Loss {
     ///
     /// If the shape of the target is not that of the output, or the target has classes where the
     /// loss compares numbers, or a class that the output does not have (in host memory; elsewhere the
-    /// loss of its row is NaN).
+    /// loss of its row is not finite).
     fn of_each(&self, output: Tensor<2>, target: Data) -> Tensor<1> {
         let [rows, _] = output.dims();
         let target = match target {
             Data::Numbers(target) => target,
             Data::Integers(classes) => {
                 let classes = self.classes(classes, &output);
+                #[cfg(feature = "wgpu")]
+                if gpu::suits(&output) {
+                    let [output, classes] = [output, classes.float()].map(Buffer::of);
+                    return loss::of_each(loss::Kind::Class, &output, &classes, rows).into_tensor();
+                }
                 let unknown = (!host::suits(&output.device())).then(|| unknown(&classes, &output));
                 let log_probabilities = activation::log_softmax(output, 1);
                 let losses = log_probabilities.gather(1, classes).neg();
@@ -151,6 +156,13 @@ impl LossFunction for Loss {
             // d/dz_j = softmax(z)_j - [j is the class]
             Data::Integers(classes) => {
                 let classes = self.classes(classes, &output);
+                #[cfg(feature = "wgpu")]
+                if gpu::suits(&output) {
+                    let [rows, _] = output.dims();
+                    let [output, classes] = [output, classes.float()].map(Buffer::of);
+                    return loss::gradient_of_each(loss::Kind::Class, &output, &classes, rows)
+                        .into_tensor();
+                }
                 let ones = Tensor::ones(classes.dims(), &output.device());
                 let probabilities = activation::softmax(output, 1);
                 return probabilities.scatter(1, classes, -ones, IndexingUpdateOp::Add);

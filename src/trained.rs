@@ -9,7 +9,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_pack::{Reader, Writer};
 
 use crate::backend;
-use crate::cores::{Core, Sequence, Tick, Unrolled, View};
+use crate::cores::{Core, Sequence, Tick, Unrolled, View, advance};
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::pass::{Input, Pass, learning};
@@ -343,7 +343,8 @@ impl<S: Section> AnySection for Trained<S> {
 pub(crate) trait AnyCore: AnyTrained {
     fn state_features(&self) -> usize;
     fn view(&self, state: Tensor<2>) -> View;
-    fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick;
+    /// Step `t` of a sequence, from the state that the one before left.
+    fn step(&self, sequence: &Sequence, t: usize, state: Tensor<2>) -> Tick;
     fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled;
     fn observer(&self) -> Box<dyn AnyCore>;
     fn as_any(&self) -> &dyn Any;
@@ -358,8 +359,9 @@ impl<C: Core> AnyCore for Trained<C> {
         self.module().view(state)
     }
 
-    fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick {
-        self.module().step(input, state)
+    fn step(&self, sequence: &Sequence, t: usize, state: Tensor<2>) -> Tick {
+        let state = sequence.kept(state, t);
+        advance(self.module(), sequence.inputs.step(t), state)
     }
 
     fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled {

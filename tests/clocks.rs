@@ -42,9 +42,9 @@ fn span(period: usize, seed: u64, device: &Device) -> Span {
         values.reshape([rows, BATCH, features])
     };
     Span {
-        inputs: rows(period * period, INPUTS),
-        fast_targets: rows(period, CLASSES),
-        slow_targets: rows(1, CLASSES).reshape([BATCH, CLASSES]),
+        inputs: rows(period * period, INPUTS).into(),
+        fast_targets: rows(period, CLASSES).into(),
+        slow_targets: rows(1, CLASSES).reshape::<2, _>([BATCH, CLASSES]).into(),
         contexts: Some(rows(period, MESSAGE)),
     }
 }

@@ -149,14 +149,11 @@ fn check_recurrent(kind: &str, core: impl Core, device: &Device) {
         let rows = random([STEPS * BATCH, features], &mut seeded(seed), device);
         rows.reshape([STEPS, BATCH, features])
     };
-    let sequence = |seed: u64| Sequence {
-        inputs: random(3, seed),
-        keep_mask: None,
-    };
+    let sequence = |seed: u64| Sequence::new(random(3, seed));
     for seed in 0..10 {
         network.step(Window {
             sequence: sequence(seed),
-            targets: random(2, seed + 100),
+            targets: random(2, seed + 100).into(),
             weights: None,
             next: None,
         });

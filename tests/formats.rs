@@ -110,13 +110,10 @@ impl Kept for Recurrent {
         let (device, rng) = (&Device::flex(), &mut seeded(100 + step as u64));
         let of_steps =
             |steps: usize, rng: &mut _| random([2 * steps, 2], rng, device).reshape([steps, 2, 2]);
-        let sequence = |steps: usize, rng: &mut _| Sequence {
-            inputs: of_steps(steps, rng),
-            keep_mask: None,
-        };
+        let sequence = |steps: usize, rng: &mut _| Sequence::new(of_steps(steps, rng));
         let window = Window {
             sequence: sequence(2, rng),
-            targets: of_steps(2, rng),
+            targets: of_steps(2, rng).into(),
             weights: None,
             next: Some(sequence(1, rng)),
         };

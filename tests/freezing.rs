@@ -199,10 +199,7 @@ fn check_core<C: Core>(name: &str, core: C, device: &Device, checks: &mut Checks
         |features| random([3 * BATCH, features], rng, device).reshape([3, BATCH, features]);
     let (inputs, outputs): (Tensor<3>, Tensor<3>) = (of_steps(2), of_steps(4));
     let gradients = |core: &C| {
-        let sequence = Sequence {
-            inputs: inputs.clone(),
-            keep_mask: None,
-        };
+        let sequence = Sequence::new(inputs.clone());
         let state = Tensor::ones([BATCH, core.state_features()], device) * 0.3;
         let unrolled = core.unroll(sequence, state);
         let deltas = Deltas {

@@ -5,12 +5,14 @@ mod common;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use common::{Checks, differences, floats, on_every_device, random, seeded, tensor, values};
+use common::{
+    Checks, differences, floats, numbers, on_every_device, random, seeded, tensor, values,
+};
 use dni::run::Checkpoint;
 use dni::train::{Notes, Progress};
 use dni::{
-    Core, Deltas, Dense, DenseConfig, Future, GruConfig, Interface, LinearSynthesizerConfig, Loss,
-    Lstm, LstmConfig, Optimizer, Recurrent, Sequence, Synthesizer, Unrolled, Window,
+    Core, Data, Deltas, Dense, DenseConfig, Future, GruConfig, Interface, LinearSynthesizerConfig,
+    Loss, Lstm, LstmConfig, Optimizer, Recurrent, Sequence, Synthesizer, Unrolled, Window,
 };
 
 const INPUTS: usize = 3;
@@ -20,10 +22,7 @@ const BATCH: usize = 4;
 
 fn sequence(steps: usize, seed: u64, device: &Device) -> Sequence {
     let inputs = random([steps * BATCH, INPUTS], &mut seeded(seed), device);
-    Sequence {
-        inputs: inputs.reshape([steps, BATCH, INPUTS]),
-        keep_mask: None,
-    }
+    Sequence::new(inputs.reshape([steps, BATCH, INPUTS]))
 }
 
 fn targets(steps: usize, seed: u64, device: &Device) -> Tensor<3> {
@@ -31,11 +30,16 @@ fn targets(steps: usize, seed: u64, device: &Device) -> Tensor<3> {
     targets.reshape([steps, BATCH, OUTPUTS])
 }
 
+/// Steps `from..to` of a window's numbers.
+fn steps_of(data: &Data<3>, from: usize, to: usize) -> Tensor<3> {
+    numbers(data).narrow(0, from, to - from)
+}
+
 /// Steps `from..to` of a sequence.
 fn part(whole: &Window, from: usize, to: usize) -> Window {
-    let [steps, _, _] = whole.sequence.dims();
+    let [steps, _] = whole.sequence.dims();
     let slice = |from: usize, to: usize| Sequence {
-        inputs: whole.sequence.inputs.clone().narrow(0, from, to - from),
+        inputs: steps_of(&whole.sequence.inputs, from, to).into(),
         keep_mask: whole
             .sequence
             .keep_mask
@@ -44,7 +48,7 @@ fn part(whole: &Window, from: usize, to: usize) -> Window {
     };
     Window {
         sequence: slice(from, to),
-        targets: whole.targets.clone().narrow(0, from, to - from),
+        targets: steps_of(&whole.targets, from, to).into(),
         weights: whole
             .weights
             .clone()
@@ -56,7 +60,7 @@ fn part(whole: &Window, from: usize, to: usize) -> Window {
 fn whole(steps: usize, device: &Device) -> Window {
     Window {
         sequence: sequence(steps, 11, device),
-        targets: targets(steps, 12, device),
+        targets: targets(steps, 12, device).into(),
         weights: None,
         next: None,
     }
@@ -148,7 +152,7 @@ fn exact_future(network: &Recurrent, second: &Window, state: Tensor<2>) -> Tenso
     let unrolled = core.unroll(second.sequence.clone(), state);
     let outputs = unrolled.outputs.clone().reshape([steps * BATCH, UNITS]);
     let read = dni::Section::pass(readout, dni::Input::Message(outputs));
-    let target = second.targets.clone().reshape([steps * BATCH, OUTPUTS]);
+    let target = numbers(&second.targets).reshape([steps * BATCH, OUTPUTS]);
     let delta = (read.output.clone() - target) / BATCH as f32;
     let outputs = read.back(delta).input.expect("it was a message");
     let (_, state) = unrolled.back(Deltas {
@@ -162,7 +166,7 @@ fn exact_future(network: &Recurrent, second: &Window, state: Tensor<2>) -> Tenso
 /// What an interface's answer is multiplied by at the beginning of this window.
 fn slope(network: &Recurrent, window: &Window, state: Tensor<2>) -> Tensor<2> {
     let core = network.core::<Lstm>().expect("it is an LSTM");
-    let tick = core.step(window.sequence.input(0), state);
+    let tick = core.step(numbers(&window.sequence.inputs.step(0)), state);
     let view = core.view(tick.state);
     view.slope.expect("an LSTM's cell is squashed")
 }
@@ -310,7 +314,7 @@ fn measuring_the_quality_changes_nothing() {
 /// The loss of a window, summed over its steps and averaged over the batch, in f64.
 fn loss(network: &Recurrent, window: &Window) -> f64 {
     let (outputs, _) = network.predict(&window.sequence, network.state().cloned());
-    let errors = values((outputs - window.targets.clone()).square());
+    let errors = values((outputs - numbers(&window.targets)).square());
     let weights = match &window.weights {
         Some(weights) => values(weights.clone()),
         None => vec![1.0; errors.len() / OUTPUTS],
@@ -546,7 +550,7 @@ fn differentiate<C: Core>(name: &str, core: &C, device: &Device, checks: &mut Ch
     let weights = random([STEPS * BATCH, UNITS], rng, device).reshape([STEPS, BATCH, UNITS]);
     let unrolled = |inputs: Tensor<3>| {
         let sequence = Sequence {
-            inputs,
+            inputs: inputs.into(),
             keep_mask: sequence.keep_mask.clone(),
         };
         core.unroll(sequence, state.clone())
@@ -565,7 +569,7 @@ fn differentiate<C: Core>(name: &str, core: &C, device: &Device, checks: &mut Ch
         first: None,
         last: Some(last.clone()),
     };
-    let inputs = sequence.inputs.clone();
+    let inputs = numbers(&sequence.inputs);
     let gradients = unrolled(inputs.clone()).back_to_inputs(deltas());
     let (_, at_state) = unrolled(inputs.clone()).back(deltas());
     checks.all_same(
@@ -662,11 +666,7 @@ fn delayed_bits(steps: usize, device: &Device) -> (Sequence, Vec<f32>) {
     let bits = random([steps, STREAMS], &mut seeded(2), device);
     let bits = bits.greater_elem(0.0).float();
     let inputs = bits.clone().reshape([steps, STREAMS, 1]);
-    let sequence = Sequence {
-        inputs,
-        keep_mask: None,
-    };
-    (sequence, values(bits))
+    (Sequence::new(inputs), values(bits))
 }
 
 const STREAMS: usize = 128;
@@ -687,14 +687,11 @@ fn answers_beyond_the_window(future: Option<f64>, device: &Device) -> f64 {
     let (sequence, bits) = delayed_bits(STEPS + 3, device);
     let (mut right, mut asked) = (0, 0);
     for from in (2..STEPS + 2).step_by(2) {
-        let inputs = |from: usize, to: usize| Sequence {
-            inputs: sequence.inputs.clone().narrow(0, from, to - from),
-            keep_mask: None,
-        };
+        let inputs = |from: usize, to: usize| Sequence::new(steps_of(&sequence.inputs, from, to));
         let targets = &bits[(from - 2) * STREAMS..from * STREAMS];
         let window = Window {
             sequence: inputs(from, from + 2),
-            targets: tensor(targets.to_vec(), [2, STREAMS, 1], device),
+            targets: tensor(targets.to_vec(), [2, STREAMS, 1], device).into(),
             weights: None,
             next: Some(inputs(from + 2, from + 3)),
         };

@@ -183,14 +183,8 @@ fn bits(network: &Recurrent, reading: &Reading, device: &Device) -> f64 {
     for window in reading.windows(device) {
         let (outputs, after) = network.predict(&window.sequence, state);
         state = Some(after);
-        let [steps, lanes, features] = outputs.dims();
-        let rows = [steps * lanes, features];
-        let losses = network
-            .loss()
-            .of_each(outputs.reshape(rows), window.targets.reshape(rows).into());
-        let weights = window.weights.expect("a reading weighs its places");
-        let sum = (losses * weights.reshape([steps * lanes])).sum();
-        nats += f64::from(sum.into_scalar::<f32>());
+        let losses = network.losses(outputs, &window).sum();
+        nats += f64::from(losses.into_scalar::<f32>());
     }
     nats / reading.targets() as f64 / std::f64::consts::LN_2
 }

@@ -236,15 +236,11 @@ impl Characters {
 
 impl Task<Recurrent> for Characters {
     fn batch(&mut self, _step: usize) -> Window {
-        let sequence = |inputs| Sequence {
-            inputs,
-            keep_mask: None,
-        };
         Window {
-            sequence: sequence(self.one_hot(STEPS, 0)),
-            targets: self.one_hot(STEPS, 1),
+            sequence: Sequence::new(self.one_hot(STEPS, 0)),
+            targets: self.one_hot(STEPS, 1).into(),
             weights: None,
-            next: Some(sequence(self.one_hot(1, 0))),
+            next: Some(Sequence::new(self.one_hot(1, 0))),
         }
     }
 }

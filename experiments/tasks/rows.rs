@@ -68,18 +68,15 @@ fn window(images: &Images, which: &[usize], rows: Range<usize>, device: &Device)
     let images = images.reshape([batch, shape.channels, shape.height, shape.width]);
     let images = images.permute([2, 0, 1, 3]);
     let images = images.reshape([shape.height, batch, pixels]);
-    let next = || Sequence {
-        inputs: images.clone().narrow(0, end, 1),
-        keep_mask: None,
-    };
+    let next = || Sequence::new(images.clone().narrow(0, end, 1));
     let asks = Tensor::zeros([steps, batch], device);
     Window {
         next: (!is_last).then(next),
         sequence: Sequence {
             keep_mask: (rows.start == 0).then(|| Sequence::beginning([steps, batch], device)),
-            inputs: images.clone().narrow(0, rows.start, steps),
+            inputs: images.clone().narrow(0, rows.start, steps).into(),
         },
-        targets: classes.unsqueeze::<3>().repeat_dim(0, steps),
+        targets: classes.unsqueeze::<3>().repeat_dim(0, steps).into(),
         weights: Some(match is_last {
             true => asks.slice_fill(steps - 1..steps, 1.0),
             false => asks,
@@ -136,7 +133,8 @@ fn measure(network: &Recurrent, images: &Images, device: &Device) -> Measures {
         let whole = window(images, some, 0..height, device);
         let (outputs, _) = network.predict(&whole.sequence, None);
         let last = |steps: Tensor<3>| steps.narrow(0, height - 1, 1).squeeze_dim(0);
-        (last(outputs), last(whole.targets))
+        let targets = whole.targets.numbers().expect("they are one-hot");
+        (last(outputs), last(targets.clone()))
     })
 }
 

@@ -17,11 +17,11 @@ impl Learner for Clocks {
 
     /// The loss is the mean of the fast network's over its answers plus that of the slow one.
     fn learn(&mut self, span: Span, (): &(), _step: usize) -> Vec<(Figure, Tensor<1>)> {
-        let fast_targets = span.fast_targets.clone().inner();
-        let slow_targets = span.slow_targets.clone().inner();
+        let fast_targets = span.fast_targets.clone().off_tape().into_rows();
+        let slow_targets = span.slow_targets.clone().off_tape();
         let done = self.step(span);
-        let mean = |output, target: Tensor<2>| self.loss.of_each(output, target.into()).mean();
-        let fast_loss = mean(in_rows(done.fast_outputs.clone()), in_rows(fast_targets));
+        let mean = |output, target| self.loss.of_each(output, target).mean();
+        let fast_loss = mean(in_rows(done.fast_outputs.clone()), fast_targets);
         let slow_loss = mean(done.slow_outputs.clone(), slow_targets);
         let mut figures = vec![
             (Figure::Loss, fast_loss + slow_loss),

@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Tensor, assert_shape};
 
+use crate::batch::Data;
 use crate::interface::{Interface, Prediction};
 use crate::loss::{LossFunction, Reduction};
 use crate::pass::plain;
@@ -44,13 +45,15 @@ use networks::FastDeltas;
 /// `T^2` steps of several streams side by side.
 #[derive(Debug, Clone)]
 pub struct Span {
-    /// The input at every step, `[T^2, batch, inputs]`.
-    pub inputs: Tensor<3>,
-    /// The targets of the fast network at the end of every window, `[T, batch, classes]`, as the
-    /// [loss](LossFunction) takes them.
-    pub fast_targets: Tensor<3>,
-    /// The target of the slow network at the end, `[batch, classes]`.
-    pub slow_targets: Tensor<2>,
+    /// The input at every step: numbers, `[T^2, batch, inputs]`, or tokens, `[T^2, batch]`, which the
+    /// front end of the fast network [embeds](crate::Section::embed).
+    pub inputs: Data<3>,
+    /// The targets of the fast network at the end of every window, as the [loss](LossFunction)
+    /// takes them: `[T, batch, classes]`, or the number of the class, `[T, batch]`.
+    pub fast_targets: Data<3>,
+    /// The target of the slow network at the end, `[batch, classes]`, or the number of the class,
+    /// `[batch, 1]`.
+    pub slow_targets: Data,
     /// What a conditional synthesizer sees beside the message of every window,
     /// `[T, batch, contexts]`; other feedback ignores it.
     pub contexts: Option<Tensor<3>>,
@@ -224,7 +227,7 @@ impl Clocks {
 
     /// At the answer to window `k`, `[batch, classes]`.
     fn fast_loss_gradient(&self, answer: &Tensor<2>, span: &Span, k: usize) -> Tensor<2> {
-        self.loss_gradient(answer, at(&span.fast_targets, k))
+        self.loss_gradient(answer, span.fast_targets.step(k))
     }
 
     /// At the answer to the span, `[batch, classes]`.
@@ -232,30 +235,30 @@ impl Clocks {
         self.loss_gradient(answer, span.slow_targets.clone())
     }
 
-    fn loss_gradient(&self, answer: &Tensor<2>, target: Tensor<2>) -> Tensor<2> {
-        let gradient = self.loss.gradient_of_each(answer.clone(), target.into());
+    fn loss_gradient(&self, answer: &Tensor<2>, target: Data) -> Tensor<2> {
+        let gradient = self.loss.gradient_of_each(answer.clone(), target);
         Reduction::Mean.apply(gradient)
     }
 
-    /// The answers to a span of inputs, `[T^2, batch, inputs]`, at inference: those of the fast
-    /// network, `[T, batch, classes]`, and of the slow one, `[batch, classes]`, and the states
-    /// after them. Nothing learns, and the networks keep their own states. `None` for `states`
-    /// means zero states.
+    /// The answers to the inputs of a span, at inference: those of the fast network,
+    /// `[T, batch, classes]`, and of the slow one, `[batch, classes]`, and the states after them.
+    /// Nothing learns, and the networks keep their own states. `None` for `states` means zero
+    /// states.
     ///
     /// # Panics
     ///
     /// If a shape does not fit.
     pub fn predict(
         &self,
-        inputs: Tensor<3>,
+        inputs: impl Into<Data<3>>,
         states: Option<ClockStates>,
     ) -> (Tensor<3>, Tensor<2>, ClockStates) {
-        let (steps, inputs) = (self.period * self.period, plain(inputs));
-        assert_shape!(inputs, [steps, _, _]);
+        let inputs = inputs.into().off_tape();
+        assert_steps(&inputs, self.period);
         let (mut fast, slow) = states.map(|s| (plain(s.fast), plain(s.slow))).unzip();
         let [mut answers, mut messages] = [(); 2].map(|()| Vec::with_capacity(self.period));
         for k in 0..self.period {
-            let window = inputs.clone().narrow(0, k * self.period, self.period);
+            let window = inputs.narrow(k * self.period, self.period);
             let ([answer, message], after) = self.fast.predict(window, fast);
             answers.push(answer);
             messages.push(message);
@@ -301,9 +304,9 @@ impl Feedback {
 }
 
 impl Span {
-    /// The inputs of window `k`, `[T, batch, inputs]`.
-    fn window(&self, k: usize, period: usize) -> Tensor<3> {
-        self.inputs.clone().narrow(0, k * period, period)
+    /// The inputs of window `k`, of `T` steps.
+    fn window(&self, k: usize, period: usize) -> Data<3> {
+        self.inputs.narrow(k * period, period)
     }
 
     /// The context of window `k`, `[batch, contexts]`, if there is one.
@@ -318,25 +321,36 @@ impl Span {
     /// If it is not a span of this period.
     fn off_tape(self, period: usize) -> Self {
         let span = Self {
-            inputs: plain(self.inputs),
-            fast_targets: plain(self.fast_targets),
-            slow_targets: plain(self.slow_targets),
+            inputs: self.inputs.off_tape(),
+            fast_targets: self.fast_targets.off_tape(),
+            slow_targets: self.slow_targets.off_tape(),
             contexts: self.contexts.map(plain),
         };
-        let [steps, batch, _] = span.inputs.dims();
+        assert_steps(&span.inputs, period);
+        let [_, batch] = span.inputs.steps();
+        let targets = (span.fast_targets.steps(), span.slow_targets.examples());
         assert!(
-            steps == period * period,
-            "a span of period {period} has {} steps, got {steps}",
-            period * period
+            targets == ([period, batch], batch),
+            "a span of {batch} streams of period {period} has a target for each of them at every end, \
+             not {targets:?}"
         );
-        let (fast_targets, slow_targets) = (&span.fast_targets, &span.slow_targets);
-        assert_shape!(fast_targets, [period, batch, _]);
-        assert_shape!(slow_targets, [batch, _]);
         if let Some(contexts) = &span.contexts {
             assert_shape!(contexts, [period, batch, _]);
         }
         span
     }
+}
+
+/// # Panics
+///
+/// If these are not the inputs of a span of this period.
+fn assert_steps(inputs: &Data<3>, period: usize) {
+    let [steps, _] = inputs.steps();
+    assert!(
+        steps == period * period,
+        "a span of period {period} has {} steps, got {steps}",
+        period * period
+    );
 }
 
 /// Row `k` of `[rows, batch, features]`.

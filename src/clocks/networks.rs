@@ -3,6 +3,7 @@
 use burn::optim::{GradientsParams, StateSink, StateSource};
 use burn::tensor::{Tensor, assert_shape};
 
+use crate::batch::Data;
 use crate::cores::{Core, Deltas, Sequence, Unrolled};
 use crate::error::Result;
 use crate::optimizer::Optimizer;
@@ -108,15 +109,13 @@ impl FastNetwork {
         self.head.as_any().downcast_ref()
     }
 
-    /// The window of these inputs, `[steps, batch, inputs]`, from the state that the last one left.
-    pub(super) fn unroll(&mut self, inputs: Tensor<3>) -> FastWindow {
-        let [steps, batch, features] = inputs.dims();
-        let state = state_before(&mut self.state, self.core.as_ref(), &inputs);
-        let seen = inputs.reshape([steps * batch, features]);
-        let front = self.front.pass(Input::Data(seen));
-        let unrolled = self
-            .core
-            .unroll(in_steps(front.output.clone(), steps), state);
+    /// The window of these inputs, from the state that the last one left.
+    pub(super) fn unroll(&mut self, inputs: Data<3>) -> FastWindow {
+        let [steps, _] = inputs.steps();
+        let front = self.front.pass(inputs.into_rows().into());
+        let sequence = in_steps(front.output.clone(), steps);
+        let state = state_before(&mut self.state, self.core.as_ref(), &sequence);
+        let unrolled = self.core.unroll(sequence, state);
         self.state = Some(unrolled.last.clone());
         let last = last_output(&unrolled.outputs);
         FastWindow {
@@ -156,12 +155,11 @@ impl FastNetwork {
     /// Answer and message of a window in use, and the state after it; no state is the zero state.
     pub(super) fn predict(
         &self,
-        inputs: Tensor<3>,
+        inputs: Data<3>,
         state: Option<Tensor<2>>,
     ) -> ([Tensor<2>; 2], Tensor<2>) {
-        let [steps, batch, features] = inputs.dims();
-        let seen = inputs.reshape([steps * batch, features]);
-        let sequence = in_steps(self.front.predict(Input::Data(seen)), steps);
+        let [steps, _] = inputs.steps();
+        let sequence = in_steps(self.front.predict(inputs.into_rows().into()), steps);
         let (last, state) = last_of(self.core.as_ref(), &sequence, state);
         let sections = [&self.readout, &self.head];
         (
@@ -267,8 +265,9 @@ impl SlowNetwork {
     /// The span of these messages, `[ticks, batch, message]`, from the state that the last one
     /// left.
     pub(super) fn unroll(&mut self, messages: Tensor<3>) -> SlowSpan {
-        let state = state_before(&mut self.state, self.core.as_ref(), &messages);
-        let unrolled = self.core.unroll(sequence(messages), state);
+        let sequence = Sequence::new(messages);
+        let state = state_before(&mut self.state, self.core.as_ref(), &sequence);
+        let unrolled = self.core.unroll(sequence, state);
         self.state = Some(unrolled.last.clone());
         let last = last_output(&unrolled.outputs);
         SlowSpan {
@@ -298,7 +297,7 @@ impl SlowNetwork {
         messages: Tensor<3>,
         state: Option<Tensor<2>>,
     ) -> (Tensor<2>, Tensor<2>) {
-        let (last, state) = last_of(self.core.as_ref(), &sequence(messages), state);
+        let (last, state) = last_of(self.core.as_ref(), &Sequence::new(messages), state);
         (self.readout.predict(Input::Message(last)), state)
     }
 
@@ -358,26 +357,22 @@ impl LocalGradients {
     }
 }
 
-/// What goes into a window in which no sequence begins.
-fn sequence(inputs: Tensor<3>) -> Sequence {
-    Sequence {
-        inputs,
-        keep_mask: None,
-    }
-}
-
 /// The rows of all steps, `[steps * batch, features]`, as a window.
 fn in_steps(rows: Tensor<2>, steps: usize) -> Sequence {
     let [count, features] = rows.dims();
-    sequence(rows.reshape([steps, count / steps, features]))
+    Sequence::new(rows.reshape([steps, count / steps, features]))
 }
 
-/// The state that a window of these inputs goes on from, `[batch, state]`.
-fn state_before(kept: &mut Option<Tensor<2>>, core: &dyn AnyCore, inputs: &Tensor<3>) -> Tensor<2> {
-    let ([_, batch, _], features) = (inputs.dims(), core.state_features());
+/// The state that a window goes on from, `[batch, state]`.
+fn state_before(
+    kept: &mut Option<Tensor<2>>,
+    core: &dyn AnyCore,
+    sequence: &Sequence,
+) -> Tensor<2> {
+    let ([_, batch], features) = (sequence.dims(), core.state_features());
     let state = kept
         .take()
-        .unwrap_or_else(|| Tensor::zeros([batch, features], &inputs.device()));
+        .unwrap_or_else(|| Tensor::zeros([batch, features], &sequence.inputs.device()));
     assert_shape!(state, [batch, features]);
     state
 }
@@ -403,11 +398,11 @@ fn last_of(
     sequence: &Sequence,
     mut state: Option<Tensor<2>>,
 ) -> (Tensor<2>, Tensor<2>) {
-    let [steps, _, _] = sequence.dims();
+    let [steps, _] = sequence.dims();
     let mut last = None;
     for t in 0..steps {
-        let before = state_before(&mut state, core, &sequence.inputs);
-        let tick = core.step(sequence.input(t), before);
+        let before = state_before(&mut state, core, sequence);
+        let tick = core.step(sequence, t, before);
         (last, state) = (Some(tick.output), Some(tick.state));
     }
     last.zip(state).expect("a window has a step")

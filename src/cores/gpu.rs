@@ -2,7 +2,9 @@
 
 use burn::tensor::{Tensor, assert_shape};
 
+use super::inputs::{gradient, sent};
 use super::{Arrived, Deltas, Lstm, Sequence, Tick, Unrolled, View};
+use crate::batch::Data;
 use crate::gpu::lstm::{self, Steps};
 use crate::gpu::{Buffer, finish};
 
@@ -15,13 +17,9 @@ impl Lstm {
         }
     }
 
-    pub(super) fn gpu_step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick {
-        let [batch, inputs] = input.dims();
-        let sequence = Sequence {
-            inputs: input.reshape([1, batch, inputs]),
-            keep_mask: None,
-        };
-        let steps = self.gpu_steps(&sequence, state);
+    pub(super) fn gpu_step(&self, input: Data, state: Tensor<2>) -> Tick {
+        let batch = input.examples();
+        let steps = self.gpu_steps(input, [1, batch], None, state);
         Tick {
             state: steps.state(0),
             output: steps
@@ -34,12 +32,13 @@ impl Lstm {
     /// What the inputs send into the gates is one product for all steps, and so are the gradients of
     /// both weights.
     pub(super) fn gpu_unroll(&self, sequence: &Sequence, state: Tensor<2>) -> Unrolled {
-        let ([count, batch, inputs], units) = (sequence.dims(), self.units());
-        let steps = self.gpu_steps(sequence, state);
+        let ([count, batch], inputs, units) = (sequence.dims(), self.inputs(), self.units());
+        let x = sequence.inputs.clone().into_rows();
+        let keep_mask = sequence.keep_mask.clone();
+        let steps = self.gpu_steps(x.clone(), [count, batch], keep_mask, state);
         let states = [steps.state(0), steps.state(1)];
         let outputs = steps.outputs.clone().into_tensor();
 
-        let x = sequence.inputs.clone().reshape([count * batch, inputs]);
         let [input_weight, state_weight] =
             [&self.input_weight, &self.state_weight].map(|weight| weight.val().inner());
         let ids = [self.input_weight.id, self.state_weight.id, self.bias.id];
@@ -66,13 +65,14 @@ impl Lstm {
             let dz = dz.reshape([count * batch, 4 * units]);
             let h = rows_up_to(&steps.h, [count + 1, batch, units], count);
             let sums = finish::column_sums(&Buffer::of(dz.clone()), 4 * units);
-            parameters.register(ids[0], x.transpose().matmul(dz.clone()));
+            let are_numbers = x.numbers().is_some();
+            parameters.register(ids[0], gradient(x, dz.clone(), inputs));
             parameters.register(ids[1], h.transpose().matmul(dz.clone()));
             parameters.register(ids[2], sums.into_tensor::<1>());
             Arrived {
                 state: steps.arrived(&dh, &dc).into_tensor(),
                 // dL/dx_t = dz_t W^T, one product for all steps.
-                inputs: wants_inputs.then(|| {
+                inputs: (wants_inputs && are_numbers).then(|| {
                     let delta = dz.matmul(input_weight.transpose());
                     delta.reshape([count, batch, inputs])
                 }),
@@ -80,21 +80,26 @@ impl Lstm {
         })
     }
 
-    /// All steps forward.
-    fn gpu_steps(&self, sequence: &Sequence, state: Tensor<2>) -> Steps {
-        let ([count, batch, inputs], units) = (sequence.dims(), self.units());
+    /// All steps forward, from the inputs of all of them, one below the other.
+    fn gpu_steps(
+        &self,
+        x: Data,
+        [count, batch]: [usize; 2],
+        keep_mask: Option<Tensor<2>>,
+        state: Tensor<2>,
+    ) -> Steps {
+        let units = self.units();
         assert_shape!(state, [batch, 2 * units]);
         assert!(count > 0, "a window needs a step");
-        let x = sequence.inputs.clone().reshape([count * batch, inputs]);
         let [input_weight, state_weight] =
             [&self.input_weight, &self.state_weight].map(|weight| weight.val().inner());
         let bias = Buffer::of(self.bias.val().inner());
-        let gates: Tensor<3> = x.matmul(input_weight).reshape([count, batch, 4 * units]);
+        let gates: Tensor<3> = sent(x, input_weight).reshape([count, batch, 4 * units]);
         let steps = Steps::new(
             Buffer::owned(gates),
             &Buffer::of(state),
             units,
-            sequence.keep_mask.clone().map(Buffer::of),
+            keep_mask.map(Buffer::of),
         );
         for t in 0..count {
             let h = rows(&steps.h, [count + 1, batch, units], t);

@@ -1,17 +1,19 @@
 //! The gated recurrent unit.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Int, Tensor, activation};
 use rand::Rng;
 
+use super::inputs::sent;
 use super::lstm::gate_weights;
 use super::{Core, Tick};
+use crate::batch::Data;
 use crate::init::Init;
 
 /// How to build a [`Gru`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GruConfig {
-    /// Features of the input.
+    /// Features of the input, or how many tokens there are.
     pub inputs: usize,
     /// Units: features of the output, which is the state.
     pub units: usize,
@@ -46,7 +48,8 @@ impl GruConfig {
 /// the reset gate after the product, so that all gates come from one (Cho et al., 2014, as in
 /// cuDNN).
 ///
-/// Output and state are `h`.
+/// Output and state are `h`. A token stands for its one-hot `x`, so that `x W` is a row of `W`; of very
+/// many, most of which are rare, see [`Embedded`](super::Embedded).
 #[derive(Module, Debug)]
 pub struct Gru {
     /// `W`, `[inputs, 3 * units]`, for r, z and n.
@@ -65,8 +68,18 @@ impl Core for Gru {
     }
 
     fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick {
+        self.advance(input.into(), state)
+    }
+
+    fn step_tokens(&self, tokens: Tensor<1, Int>, state: Tensor<2>) -> Tick {
+        self.advance(tokens.into(), state)
+    }
+}
+
+impl Gru {
+    fn advance(&self, input: Data, state: Tensor<2>) -> Tick {
         let [batch, units] = state.dims();
-        let from_input = input.matmul(self.input_weight.val()) + self.bias.val().unsqueeze();
+        let from_input = sent(input, self.input_weight.val()) + self.bias.val().unsqueeze();
         let from_state = state.clone().matmul(self.state_weight.val());
         let gate =
             |z: &Tensor<2>, k: usize| z.clone().slice([0..batch, k * units..(k + 1) * units]);

@@ -1,22 +1,23 @@
 //! The long short-term memory.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, activation, assert_shape};
+use burn::tensor::{Device, Int, Tensor, activation, assert_shape};
 use rand::Rng;
 
+use super::inputs::{HostInputs, sent};
 use super::{Arrived, Core, Deltas, Sequence, Tick, Unrolled, View};
+use crate::batch::Data;
 #[cfg(feature = "wgpu")]
 use crate::gpu;
 use crate::host::lstm::{self, Backward, Forward};
 use crate::host::product::{Matrix, accumulate, product};
-use crate::host::sparse;
 use crate::host::{self, Values};
 use crate::init::Init;
 
 /// How to build an [`Lstm`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct LstmConfig {
-    /// Features of the input.
+    /// Features of the input, or how many tokens there are.
     pub inputs: usize,
     /// Units: features of the output, and of each of the two parts of the state.
     pub units: usize,
@@ -85,7 +86,8 @@ pub(super) fn gate_weights(
 /// `h_t = o tanh(c_t)`, all gates from one product (Hochreiter and Schmidhuber, 1997; Gers et al.,
 /// 2000).
 ///
-/// The output is `h`, the state `[h; c]`.
+/// The output is `h`, the state `[h; c]`. A token stands for its one-hot `x`, so that `x W` is a row of
+/// `W`; of very many, most of which are rare, see [`Embedded`](super::Embedded).
 #[derive(Module, Debug)]
 pub struct Lstm {
     /// `W`, `[inputs, 4 * units]`, for the gates i, f, g and o.
@@ -97,6 +99,11 @@ pub struct Lstm {
 }
 
 impl Lstm {
+    /// Features of the input, or how many tokens it knows.
+    pub fn inputs(&self) -> usize {
+        self.input_weight.dims()[0]
+    }
+
     /// Units: features of the output, and of each of the two parts of the state.
     pub fn units(&self) -> usize {
         self.state_weight.dims()[0]
@@ -128,31 +135,11 @@ impl Core for Lstm {
     }
 
     fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick {
-        let weight = self.state_weight.val();
-        let on_tape = [&input, &state, &weight].iter().any(|t| t.is_autodiff());
-        if host::suits(&state.device()) && !on_tape {
-            return self.host_step(input, state);
-        }
-        #[cfg(feature = "wgpu")]
-        if gpu::suits(&state) && !on_tape {
-            return self.gpu_step(input, state);
-        }
-        let units = self.units();
-        let [before, cell] = halves(state, units);
-        let z = input.matmul(self.input_weight.val())
-            + before.matmul(weight)
-            + self.bias.val().unsqueeze();
-        let gate = |k: usize| {
-            z.clone()
-                .slice([0..z.dims()[0], k * units..(k + 1) * units])
-        };
-        let [i, f, o] = [0, 1, 3].map(|k| activation::sigmoid(gate(k)));
-        let cell = f * cell + i * gate(2).tanh();
-        let output = o * cell.clone().tanh();
-        Tick {
-            state: Tensor::cat(vec![output.clone(), cell], 1),
-            output,
-        }
+        self.advance(input.into(), state)
+    }
+
+    fn step_tokens(&self, tokens: Tensor<1, Int>, state: Tensor<2>) -> Tick {
+        self.advance(tokens.into(), state)
     }
 
     fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled {
@@ -169,6 +156,35 @@ impl Core for Lstm {
 }
 
 impl Lstm {
+    fn advance(&self, input: Data, state: Tensor<2>) -> Tick {
+        let weight = self.state_weight.val();
+        let at_input = input.numbers().is_some_and(Tensor::is_autodiff);
+        let on_tape = at_input || state.is_autodiff() || weight.is_autodiff();
+        if host::suits(&state.device()) && !on_tape {
+            return self.host_step(input, state);
+        }
+        #[cfg(feature = "wgpu")]
+        if gpu::suits(&state) && !on_tape {
+            return self.gpu_step(input, state);
+        }
+        let units = self.units();
+        let [before, cell] = halves(state, units);
+        let z = sent(input, self.input_weight.val())
+            + before.matmul(weight)
+            + self.bias.val().unsqueeze();
+        let gate = |k: usize| {
+            z.clone()
+                .slice([0..z.dims()[0], k * units..(k + 1) * units])
+        };
+        let [i, f, o] = [0, 1, 3].map(|k| activation::sigmoid(gate(k)));
+        let cell = f * cell + i * gate(2).tanh();
+        let output = o * cell.clone().tanh();
+        Tick {
+            state: Tensor::cat(vec![output.clone(), cell], 1),
+            output,
+        }
+    }
+
     fn host_view(&self, state: Tensor<2>) -> View {
         let (dims, device) = (state.dims(), state.device());
         let mut message = Values::of(state);
@@ -187,23 +203,16 @@ impl Lstm {
 
     /// `x W + b`, the part of the sums into the gates that comes from the inputs, for many steps
     /// at once.
-    fn host_inputs(&self, x: &[f32], inputs: usize) -> Vec<f32> {
+    fn host_sent(&self, x: &HostInputs) -> Vec<f32> {
         let weight = Values::of(self.input_weight.val().inner());
         let bias = Values::of(self.bias.val().inner());
-        let mut gates = bias.as_slice().repeat(x.len() / inputs);
-        if sparse::is_sparse(x) {
-            sparse::accumulate(&mut gates, x, inputs, weight.as_slice());
-        } else {
-            let weight = Matrix::new(weight.as_slice(), 4 * self.units());
-            accumulate(&mut gates, Matrix::new(x, inputs), weight);
-        }
-        gates
+        x.sent(weight.as_slice(), bias.as_slice())
     }
 
-    fn host_step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick {
-        let ([batch, inputs], units, device) = (input.dims(), self.units(), input.device());
+    fn host_step(&self, input: Data, state: Tensor<2>) -> Tick {
+        let (batch, units, device) = (input.examples(), self.units(), state.device());
         assert_shape!(state, [batch, 2 * units]);
-        let mut gates = self.host_inputs(Values::of(input).as_slice(), inputs);
+        let mut gates = self.host_sent(&HostInputs::of(input, self.inputs()));
         let weight = Values::of(self.state_weight.val().inner());
         let [h, before] = parts(Values::of(state).as_slice(), units);
         let u = Matrix::new(weight.as_slice(), 4 * units);
@@ -227,19 +236,19 @@ impl Lstm {
     /// On the host: what the inputs send into the gates is one product for all steps, and so are
     /// the gradients of both weights.
     fn host_unroll(&self, sequence: &Sequence, state: Tensor<2>) -> Unrolled {
-        let ([steps, batch, inputs], units) = (sequence.dims(), self.units());
+        let ([steps, batch], inputs, units) = (sequence.dims(), self.inputs(), self.units());
         assert_shape!(state, [batch, 2 * units]);
         assert!(steps > 0, "a window needs a step");
         let device = state.device();
         let size = batch * units;
-        let x = Values::of(sequence.inputs.clone());
+        let x = HostInputs::of(sequence.inputs.clone().into_rows(), inputs);
         let keep_mask = sequence.keep_mask.clone().map(Values::of);
         let keep_mask = keep_mask.as_ref().map(Values::as_slice);
         let [input_weight, state_weight] =
             [&self.input_weight, &self.state_weight].map(|weight| Values::of(weight.val().inner()));
 
         // The sums into the gates, which become the gates.
-        let mut gates = self.host_inputs(x.as_slice(), inputs);
+        let mut gates = self.host_sent(&x);
         let u = Matrix::new(state_weight.as_slice(), 4 * units);
         let [mut outputs, mut cells, mut squashed] = [(); 3].map(|()| vec![0.0; steps * size]);
         let [mut h_before, mut c_before] = [(); 2].map(|()| vec![0.0; steps * size]);
@@ -330,11 +339,7 @@ impl Lstm {
                 }
             }
             let dz = Matrix::new(&gates, 4 * units);
-            let input_gradient = if sparse::is_sparse(x.as_slice()) {
-                sparse::transposed_product(x.as_slice(), inputs, &gates)
-            } else {
-                product(Matrix::new(x.as_slice(), inputs).transposed(), dz)
-            };
+            let input_gradient = x.gradient(&gates, 4 * units);
             let state_gradient = product(Matrix::new(&h_before, units).transposed(), dz);
             for (id, gradient, rows) in [
                 (ids[0], input_gradient, inputs),
@@ -350,7 +355,7 @@ impl Lstm {
             Arrived {
                 state: host::tensor(joined([&dh, &dc], units), [batch, 2 * units], &device),
                 // dL/dx_t = dz_t W^T, one product for all steps.
-                inputs: wants_inputs.then(|| {
+                inputs: (wants_inputs && x.are_numbers()).then(|| {
                     let weight = Matrix::new(input_weight.as_slice(), 4 * units);
                     let delta = product(dz, weight.transposed());
                     host::tensor(delta, [steps, batch, inputs], &device)

@@ -1,17 +1,21 @@
 //! Recurrent cores: one network, applied to itself through time.
 
+mod embedded;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod gru;
+mod inputs;
 mod lstm;
 
+pub use embedded::Embedded;
 pub use gru::{Gru, GruConfig};
 pub use lstm::{Lstm, LstmConfig};
 
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Device, Int, Tensor, assert_shape};
 
+use crate::batch::Data;
 use crate::message::{cut, inject_all, receive};
 use crate::pass::{collect, plain, tracked};
 
@@ -37,12 +41,34 @@ pub trait Core: Module + ModuleDisplay + 'static {
     /// and state.
     fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick;
 
+    /// One step where the window has tokens, `[batch]`, in place of numbers.
+    ///
+    /// # Panics
+    ///
+    /// By default, as a core takes numbers.
+    fn step_tokens(&self, _tokens: Tensor<1, Int>, _state: Tensor<2>) -> Tick {
+        panic!("{NO_TOKENS}")
+    }
+
     /// All steps of a window, remembered so that gradients can go back through time.
     ///
     /// By default autodiff does it. Override it only where a closed form is cheaper, and test it
     /// against [`Unrolled::on_tape`].
     fn unroll(&self, sequence: Sequence, state: Tensor<2>) -> Unrolled {
         Unrolled::on_tape(self, sequence, state)
+    }
+}
+
+/// What becomes of tokens where a core takes numbers.
+const NO_TOKENS: &str = "this core takes numbers, but the window has integers; put it into Embedded, which \
+                         has a row of numbers for each token, or say what it does with them \
+                         (Core::step_tokens)";
+
+/// One step of a core on what it sees, numbers `[batch, inputs]` or tokens `[batch, 1]`.
+pub(crate) fn advance(core: &impl Core, input: Data, state: Tensor<2>) -> Tick {
+    match input {
+        Data::Numbers(numbers) => core.step(numbers, state),
+        Data::Integers(tokens) => core.step_tokens(tokens.squeeze_dim(1), state),
     }
 }
 
@@ -67,24 +93,25 @@ pub struct View {
 /// What goes into the steps of a window.
 #[derive(Debug, Clone)]
 pub struct Sequence {
-    /// `x_t`, `[steps, batch, inputs]`
-    pub inputs: Tensor<3>,
+    /// `x_t`: numbers, `[steps, batch, inputs]`, or tokens, `[steps, batch]`.
+    pub inputs: Data<3>,
     /// Before each step one for a sequence that goes on and zero for one that begins, which
     /// starts from the zero state: `[steps, batch]`. None if none begins.
     pub keep_mask: Option<Tensor<2>>,
 }
 
 impl Sequence {
-    /// `[steps, batch, inputs]`
-    pub fn dims(&self) -> [usize; 3] {
-        self.inputs.dims()
+    /// Sequences of which none begins: numbers, `[steps, batch, inputs]`, or tokens, `[steps, batch]`.
+    pub fn new(inputs: impl Into<Data<3>>) -> Self {
+        Self {
+            inputs: inputs.into(),
+            keep_mask: None,
+        }
     }
 
-    /// `x_t`, `[batch, inputs]`.
-    pub fn input(&self, t: usize) -> Tensor<2> {
-        let [_, batch, features] = self.dims();
-        let input = self.inputs.clone().narrow(0, t, 1);
-        input.reshape([batch, features])
+    /// `[steps, batch]`
+    pub fn dims(&self) -> [usize; 2] {
+        self.inputs.steps()
     }
 
     /// The [`keep_mask`](Self::keep_mask) of sequences that all begin with the window, `[steps, batch]`.
@@ -106,7 +133,7 @@ impl Sequence {
     /// The same values without a tape.
     pub(crate) fn off_tape(self) -> Self {
         Self {
-            inputs: plain(self.inputs),
+            inputs: self.inputs.off_tape(),
             keep_mask: self.keep_mask.map(plain),
         }
     }
@@ -115,7 +142,7 @@ impl Sequence {
     pub fn kept(&self, state: Tensor<2>, t: usize) -> Tensor<2> {
         match &self.keep_mask {
             Some(keep_mask) => {
-                let [_, batch, _] = self.dims();
+                let [_, batch] = self.dims();
                 let keep = keep_mask.clone().narrow(0, t, 1).reshape([batch, 1]);
                 state * keep
             }
@@ -148,7 +175,7 @@ pub struct WindowGradients {
 pub struct Arrived {
     /// At the state before the first step, `[batch, state]`.
     pub state: Tensor<2>,
-    /// At every input, `[steps, batch, inputs]`, if it was wanted.
+    /// At every input, `[steps, batch, inputs]`, if it was wanted; tokens have none.
     pub inputs: Option<Tensor<3>>,
 }
 
@@ -193,21 +220,21 @@ impl Unrolled {
     pub fn on_tape<C: Core>(core: &C, sequence: Sequence, state: Tensor<2>) -> Self {
         let core = tracked(core);
         let sequence = Sequence {
-            inputs: sequence.inputs.inner(),
+            inputs: sequence.inputs.on_tape(),
             keep_mask: sequence
                 .keep_mask
                 .map(|keep_mask| keep_mask.inner().autodiff()),
         };
         let before = cut(state);
-        let [steps, batch, _] = sequence.dims();
+        let [steps, batch] = sequence.dims();
         assert!(steps > 0, "a window needs a step");
         // The tape has one product a step more for them; whether they are wanted it learns too
         // late.
-        let inputs: Vec<_> = (0..steps).map(|t| cut(sequence.input(t))).collect();
+        let inputs: Vec<_> = (0..steps).map(|t| leaf(sequence.inputs.step(t))).collect();
         let (mut outputs, mut states) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
         for (t, input) in inputs.iter().enumerate() {
             let state = states.last().unwrap_or(&before).clone();
-            let tick = core.step(input.clone(), sequence.kept(state, t));
+            let tick = advance(&core, input.clone(), sequence.kept(state, t));
             outputs.push(tick.output);
             states.push(tick.state);
         }
@@ -228,9 +255,11 @@ impl Unrolled {
                     let delta = receive(&at, &mut gradients);
                     delta.unwrap_or_else(|| at.inner().zeros_like())
                 };
+                let numbers = inputs.iter().filter_map(Data::numbers).cloned();
+                let numbers: Vec<_> = numbers.filter(|_| wants_inputs).collect();
                 let arrived = Arrived {
-                    inputs: wants_inputs
-                        .then(|| Tensor::stack(inputs.into_iter().map(&mut arrived).collect(), 0)),
+                    inputs: (!numbers.is_empty())
+                        .then(|| Tensor::stack(numbers.into_iter().map(&mut arrived).collect(), 0)),
                     state: arrived(before),
                 };
                 collect(&core, &mut gradients, parameters);
@@ -254,14 +283,14 @@ impl Unrolled {
     ///
     /// # Panics
     ///
-    /// As [`back`](Self::back) does.
+    /// As [`back`](Self::back) does, and if the inputs are tokens.
     pub fn back_to_inputs(self, deltas: Deltas) -> WindowGradients {
         let (parameters, arrived) = self.send_back(deltas, true);
         let inputs = arrived.inputs;
         WindowGradients {
             parameters,
             state: arrived.state,
-            inputs: inputs.expect("gradients at the inputs are wanted"),
+            inputs: inputs.expect("the inputs are numbers, as tokens have no gradient"),
         }
     }
 
@@ -276,5 +305,13 @@ impl Unrolled {
         let mut parameters = GradientsParams::new();
         let arrived = (self.back)(deltas, wants_inputs, &mut parameters);
         (parameters, arrived)
+    }
+}
+
+/// Numbers as a new leaf of the tape; tokens as they are.
+fn leaf(input: Data) -> Data {
+    match input {
+        Data::Numbers(numbers) => Data::Numbers(cut(numbers)),
+        tokens => tokens,
     }
 }

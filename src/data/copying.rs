@@ -116,15 +116,14 @@ impl CopyEpisodes {
         let inputs = |steps| self.rows(steps, Self::INPUTS, Self::set_input, device);
         Window {
             sequence: Sequence {
-                inputs: inputs(from..to),
+                inputs: inputs(from..to).into(),
                 keep_mask: (from == 0).then(|| Sequence::beginning([to, self.batch], device)),
             },
-            targets: self.rows(from..to, Self::OUTPUTS, Self::set_target, device),
+            targets: self
+                .rows(from..to, Self::OUTPUTS, Self::set_target, device)
+                .into(),
             weights: Some(Tensor::from_data(weights, device)),
-            next: (to < end).then(|| Sequence {
-                inputs: inputs(to..to + 1),
-                keep_mask: None,
-            }),
+            next: (to < end).then(|| Sequence::new(inputs(to..to + 1))),
         }
     }
 
@@ -191,12 +190,14 @@ fn set_bits(bits: &[bool], row: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Data;
     use rand::SeedableRng;
     use rand::rngs::ChaCha8Rng;
 
-    fn read(tensor: Tensor<3>) -> Vec<Vec<f32>> {
-        let [_, _, features] = tensor.dims();
-        let values: Vec<f32> = tensor.into_data().try_into_vec().expect("they are f32");
+    fn read(window: &Data<3>) -> Vec<Vec<f32>> {
+        let numbers = window.numbers().expect("they are numbers");
+        let [_, _, features] = numbers.dims();
+        let values: Vec<f32> = numbers.to_data().try_into_vec().expect("they are f32");
         values.chunks_exact(features).map(<[f32]>::to_vec).collect()
     }
 
@@ -209,8 +210,7 @@ mod tests {
         let device = Device::flex();
         let episodes = CopyEpisodes::draw(level, 1, &mut ChaCha8Rng::seed_from_u64(1));
         let window = episodes.window(0, 100, &device);
-        let inputs = read(window.sequence.inputs.clone());
-        let targets = read(window.targets.clone());
+        let [inputs, targets] = [&window.sequence.inputs, &window.targets].map(read);
         assert_eq!([inputs.len(), targets.len()], [level.steps(); 2]);
         assert_eq!(level.steps(), 11);
         let symbols = [1, 2].map(|t| inputs[t][..BITS].to_vec());
@@ -244,21 +244,17 @@ mod tests {
             .step_by(4)
             .map(|t| episodes.window(t, 4, &device))
             .collect();
-        let joined = |part: fn(&Window) -> Tensor<3>| {
-            read(Tensor::cat(windows.iter().map(part).collect(), 0))
-        };
-        assert_eq!(
-            joined(|w| w.sequence.inputs.clone()),
-            read(whole.sequence.inputs.clone())
-        );
-        assert_eq!(joined(|w| w.targets.clone()), read(whole.targets));
-        assert_eq!(windows[2].sequence.dims(), [1, 2, CopyEpisodes::INPUTS]);
+        let joined =
+            |part: fn(&Window) -> &Data<3>| windows.iter().flat_map(|w| read(part(w))).collect();
+        let inputs: Vec<_> = joined(|w| &w.sequence.inputs);
+        let targets: Vec<_> = joined(|w| &w.targets);
+        assert_eq!(inputs, read(&whole.sequence.inputs));
+        assert_eq!(targets, read(&whole.targets));
+        assert_eq!(windows[2].sequence.dims(), [1, 2]);
         for (window, following) in windows.iter().zip(&windows[1..]) {
             let next = window.next.as_ref().expect("the episodes go on");
-            assert_eq!(
-                read(next.inputs.clone()),
-                read(following.sequence.inputs.clone().narrow(0, 0, 1))
-            );
+            let following = read(&following.sequence.inputs);
+            assert_eq!(read(&next.inputs), following[..2]);
         }
         let begins: Vec<bool> = windows
             .iter()

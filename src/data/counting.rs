@@ -92,12 +92,15 @@ impl<'a> DigitStream<'a> {
         );
         let of_windows = |rows: TensorData| {
             let [_, features] = rows.shape().dims();
-            Tensor::<2>::from_data(rows, device).reshape([period, streams, features])
+            let rows = Tensor::<2>::from_data(rows, device);
+            rows.reshape::<3, _>([period, streams, features])
         };
         Span {
-            inputs: inputs.reshape([steps, streams, self.images.shape().len()]),
-            fast_targets: of_windows(odd),
-            slow_targets: Tensor::from_data(all_threes, device),
+            inputs: inputs
+                .reshape([steps, streams, self.images.shape().len()])
+                .into(),
+            fast_targets: of_windows(odd).into(),
+            slow_targets: Tensor::<2>::from_data(all_threes, device).into(),
             contexts: Some(of_windows(threes)),
         }
     }
@@ -129,10 +132,13 @@ fn counts(digits: &[usize], streams: usize, does_count: fn(usize) -> bool) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Data;
     use crate::data::{ImageShape, glyphs};
 
-    fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-        tensor.into_data().try_into_vec().expect("they are f32")
+    fn read<const D: usize>(data: impl Into<Data<D>>) -> Vec<f32> {
+        let data = data.into();
+        let numbers = data.numbers().expect("they are numbers");
+        numbers.to_data().try_into_vec().expect("they are f32")
     }
 
     /// The class of every row.
@@ -163,7 +169,7 @@ mod tests {
         let images = digits();
         let stream = DigitStream::new(&images, 1, PERIOD, STREAMS).expect("there are digits");
         let span = stream.span(0, &Device::flex());
-        assert_eq!(span.inputs.dims(), [9, STREAMS, 1]);
+        assert_eq!(span.inputs.steps(), [9, STREAMS]);
         let seen = read(span.inputs.clone()).into_iter();
         let seen: Vec<usize> = seen.map(|pixel| (pixel * 255.0).round() as usize).collect();
         let in_stream = |i: usize, steps: std::ops::Range<usize>| {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 use crate::recurrent::{Sequence, Window};
@@ -72,17 +72,14 @@ impl Lanes {
         self.batch * self.steps
     }
 
-    /// The window of a step, counted from 0, whatever was read before: inputs and targets one-hot,
-    /// `[steps, batch, alphabet]`.
+    /// The window of a step, counted from 0, whatever was read before: inputs and targets are codes,
+    /// `[steps, batch]`.
     pub fn window(&self, step: usize, device: &Device) -> Window {
         let window = step % self.windows_per_pass();
         let first = window * self.steps;
         let is_last = window + 1 == self.windows_per_pass();
-        let inputs = |from, steps| self.one_hot(from, steps, device);
-        let next = (!is_last).then(|| Sequence {
-            inputs: inputs(first + self.steps, 1),
-            keep_mask: None,
-        });
+        let codes = |from, steps| self.codes(from, steps, device);
+        let next = (!is_last).then(|| Sequence::new(codes(first + self.steps, 1)));
         let keep_mask = (window == 0).then(|| {
             let mut keep_mask = vec![1.0; self.characters_per_window()];
             keep_mask[..self.batch].fill(0.0);
@@ -90,19 +87,19 @@ impl Lanes {
         });
         Window {
             sequence: Sequence {
-                inputs: inputs(first, self.steps),
+                inputs: codes(first, self.steps).into(),
                 keep_mask,
             },
-            targets: inputs(first + 1, self.steps),
+            targets: codes(first + 1, self.steps).into(),
             weights: None,
             next,
         }
     }
 
-    /// The characters from a place on in every lane, `[steps, batch, alphabet]`.
-    fn one_hot(&self, from: usize, steps: usize, device: &Device) -> Tensor<3> {
+    /// The characters from a place on in every lane, `[steps, batch]`.
+    fn codes(&self, from: usize, steps: usize, device: &Device) -> Tensor<2, Int> {
         let place = |step, lane| Some(lane * self.stride + from + step);
-        self.text.one_hot([steps, self.batch], place, device)
+        self.text.codes([steps, self.batch], place, device)
     }
 }
 
@@ -167,8 +164,9 @@ impl Reading {
         self.text.targets()
     }
 
-    /// The windows, in order: inputs and targets one-hot, `[steps, lanes, alphabet]`, the last
-    /// window with the steps that remain. Where a lane is not within the text both are zero.
+    /// The windows, in order: inputs and targets are codes, `[steps, lanes]`, the last window with the
+    /// steps that remain. Where a lane is not within the text both are code 0; no target that has a
+    /// weight hears of it.
     ///
     /// The state is that of the window before; it begins as zero.
     pub fn windows(&self, device: &Device) -> impl Iterator<Item = Window> {
@@ -192,10 +190,10 @@ impl Reading {
         let begins = |step, lane| first + step == 0 || input(step, lane) == Some(0);
         Window {
             sequence: Sequence {
-                inputs: self.text.one_hot(size, input, device),
+                inputs: self.text.codes(size, input, device).into(),
                 keep_mask: Some(flags(&|step, lane| !begins(step, lane))),
             },
-            targets: self.text.one_hot(size, target, device),
+            targets: self.text.codes(size, target, device).into(),
             weights: Some(flags(&|step, lane| target(step, lane).is_some())),
             next: None,
         }
@@ -224,20 +222,22 @@ fn first_of_lane(characters: usize, lanes: usize, lane: usize) -> usize {
     lane * each + lane.min(rest)
 }
 
-/// The codes of a text, below the number of characters there are.
+/// The codes of a text.
 #[derive(Debug, Clone)]
 struct Text {
     codes: Arc<[u16]>,
-    alphabet: usize,
 }
 
 impl Text {
+    /// # Panics
+    ///
+    /// If a code is not below `alphabet`.
     fn new(codes: Arc<[u16]>, alphabet: usize) -> Self {
         assert!(
             codes.iter().all(|&code| usize::from(code) < alphabet),
             "a code is not of this alphabet of {alphabet} characters"
         );
-        Self { codes, alphabet }
+        Self { codes }
     }
 
     /// How many characters follow on another one.
@@ -245,21 +245,18 @@ impl Text {
         self.codes.len().saturating_sub(1)
     }
 
-    /// The characters at the places of some steps and lanes, zeros where there is no place:
-    /// `[steps, lanes, alphabet]`.
-    fn one_hot(
+    /// The characters at the places of some steps and lanes, `[steps, lanes]`; where there is no place,
+    /// code 0.
+    fn codes(
         &self,
         [steps, lanes]: [usize; 2],
         place: impl Fn(usize, usize) -> Option<usize>,
         device: &Device,
-    ) -> Tensor<3> {
-        let mut values = vec![0.0; steps * lanes * self.alphabet];
-        for (row, values) in values.chunks_exact_mut(self.alphabet).enumerate() {
-            if let Some(place) = place(row / lanes, row % lanes) {
-                values[usize::from(self.codes[place])] = 1.0;
-            }
-        }
-        tensor(values, [steps, lanes, self.alphabet], device)
+    ) -> Tensor<2, Int> {
+        let places = (0..steps * lanes).map(|row| place(row / lanes, row % lanes));
+        let codes = places.map(|place| place.map_or(0, |place| i32::from(self.codes[place])));
+        let codes = TensorData::new(codes.collect(), [steps, lanes]);
+        Tensor::from_data(codes, device)
     }
 }
 
@@ -270,16 +267,19 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Data;
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.into_data().try_to_vec().expect("they are f32")
     }
 
-    /// The code in every place, none where there is a row of zeros.
-    fn codes(one_hot: Tensor<3>) -> Vec<Option<usize>> {
-        let [_, _, alphabet] = one_hot.dims();
-        let code = |row: &[f32]| row.iter().position(|&value| value == 1.0);
-        values(one_hot).chunks(alphabet).map(code).collect()
+    /// The code in every place.
+    fn codes(window: &Data<3>) -> Vec<usize> {
+        let Data::Integers(codes) = window else {
+            panic!("they are codes, not numbers");
+        };
+        let codes = codes.to_data();
+        codes.iter::<i64>().map(|code| code as usize).collect()
     }
 
     fn text(characters: u16) -> Vec<u16> {
@@ -293,20 +293,19 @@ mod tests {
         assert_eq!(lanes.windows_per_pass(), 2);
         assert_eq!(lanes.characters_per_window(), 4);
         let device = Device::flex();
-        let some = |places: &[usize]| places.iter().copied().map(Some).collect::<Vec<_>>();
         for step in [0, 2] {
             let window = lanes.window(step, &device);
-            assert_eq!(codes(window.sequence.inputs), some(&[0, 5, 1, 6]));
-            assert_eq!(codes(window.targets), some(&[1, 6, 2, 7]));
+            assert_eq!(codes(&window.sequence.inputs), [0, 5, 1, 6]);
+            assert_eq!(codes(&window.targets), [1, 6, 2, 7]);
             let keep_mask = window.sequence.keep_mask.expect("the pass begins");
             assert_eq!(values(keep_mask), [0.0, 0.0, 1.0, 1.0]);
             let next = window.next.expect("there is another");
-            assert_eq!(next.dims(), [1, 2, 12]);
-            assert_eq!(codes(next.inputs), some(&[2, 7]));
+            assert_eq!(next.dims(), [1, 2]);
+            assert_eq!(codes(&next.inputs), [2, 7]);
         }
         let last = lanes.window(3, &device);
-        assert_eq!(codes(last.sequence.inputs), some(&[2, 7, 3, 8]));
-        assert_eq!(codes(last.targets), some(&[3, 8, 4, 9]));
+        assert_eq!(codes(&last.sequence.inputs), [2, 7, 3, 8]);
+        assert_eq!(codes(&last.targets), [3, 8, 4, 9]);
         assert!(last.sequence.keep_mask.is_none() && last.next.is_none());
     }
 
@@ -345,21 +344,21 @@ mod tests {
             // What every lane read since it began.
             let mut read = vec![Vec::new(); lanes.min(reading.targets())];
             for window in reading.windows(&device) {
-                let [length, lanes, _] = window.sequence.dims();
+                let [length, lanes] = window.sequence.dims();
                 assert!(length <= steps && lanes == read.len());
                 let keep_mask = values(window.sequence.keep_mask.expect("some lane may begin"));
                 let weights = values(window.weights.expect("some places have none"));
-                let inputs = codes(window.sequence.inputs);
-                let targets = codes(window.targets);
+                let inputs = codes(&window.sequence.inputs);
+                let targets = codes(&window.targets);
                 for place in 0..length * lanes {
                     let lane = &mut read[place % lanes];
                     if keep_mask[place] == 0.0 {
                         lane.clear();
                     }
-                    lane.extend(inputs[place]);
-                    assert_eq!(targets[place].is_some(), weights[place] == 1.0);
-                    if let Some(target) = targets[place] {
-                        assert_eq!(inputs[place], Some(target - 1));
+                    lane.push(inputs[place]);
+                    if weights[place] == 1.0 {
+                        let target = targets[place];
+                        assert_eq!(inputs[place], target - 1);
                         // The warm-up, or all that there is before.
                         assert!(lane.len() > warm_up.min(target - 1));
                         assert!(lane.is_sorted() && lane.len() <= target);

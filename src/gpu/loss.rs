@@ -1,4 +1,4 @@
-//! Losses and their gradients, for outputs and targets `[rows, features]`.
+//! Losses and their gradients, for outputs and targets `[rows, features]`, or classes `[rows]`.
 
 use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     SquaredError,
     BinaryCrossEntropy,
     CrossEntropy,
+    /// Cross-entropy by the number of the class, a whole number in a float.
+    Class,
 }
 
 /// The loss of each row, `[rows]`.
@@ -87,7 +89,17 @@ fn loss_kernel(
     }
     let start = ABSOLUTE_POS * features;
     let mut loss = 0.0f32;
-    if comptime!(kind == Kind::CrossEntropy) {
+    if comptime!(kind == Kind::Class) {
+        let (largest, sum) = largest_and_sum(output, start, features);
+        let normaliser = largest + sum.ln();
+        // Found by looking at all: a class that there is not must not be read. Its loss is infinite,
+        // as this overflows, and the next look at the losses finds it.
+        loss = 3e38f32 * (sum + 2.0);
+        for k in 0..features {
+            let is_class = f32::cast_from(k) == target[ABSOLUTE_POS];
+            loss = select(is_class, normaliser - output[start + k], loss);
+        }
+    } else if comptime!(kind == Kind::CrossEntropy) {
         let (largest, sum) = largest_and_sum(output, start, features);
         let normaliser = largest + sum.ln();
         for k in 0..features {
@@ -122,7 +134,15 @@ fn loss_gradient_kernel(
         terminate!();
     }
     let start = ABSOLUTE_POS * features;
-    if comptime!(kind == Kind::CrossEntropy) {
+    if comptime!(kind == Kind::Class) {
+        let (largest, sum) = largest_and_sum(output, start, features);
+        let scale = 1.0 / sum;
+        for k in 0..features {
+            let is_class = f32::cast_from(k) == target[ABSOLUTE_POS];
+            let probability = scale * (output[start + k] - largest).exp();
+            gradient[start + k] = probability - select(is_class, 1.0, 0.0);
+        }
+    } else if comptime!(kind == Kind::CrossEntropy) {
         let (largest, sum) = largest_and_sum(output, start, features);
         let mut of_targets = 0.0f32;
         for k in 0..features {

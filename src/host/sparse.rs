@@ -1,5 +1,5 @@
 //! Products with a left factor that is mostly zero, as one-hot characters are: rows of the other
-//! factor, added up.
+//! factor, added up. Where the left factor is one-hot for sure, the places of the ones will do.
 
 use pulp::{Simd, WithSimd};
 
@@ -57,6 +57,33 @@ pub(crate) fn accumulate_transposed(out: &mut [f32], a: &[f32], inputs: usize, b
             add_row(&mut out[k * columns..(k + 1) * columns], entry, b);
         }
     }
+}
+
+/// `out <- out + A B` for one-hot rows of `A`, of which only the places of the ones are given.
+///
+/// # Panics
+///
+/// If the sizes do not fit, or `B` has no such row.
+pub(crate) fn accumulate_rows(out: &mut [f32], places: &[usize], b: &[f32]) {
+    let columns = out.len() / places.len();
+    for (out, &k) in out.chunks_exact_mut(columns).zip(places) {
+        add_row(out, 1.0, &b[k * columns..(k + 1) * columns]);
+    }
+}
+
+/// `A^T B` for one-hot rows of `A`, of `inputs` columns, of which only the places of the ones are
+/// given.
+///
+/// # Panics
+///
+/// If the sizes do not fit, or `A` has no such column.
+pub(crate) fn transposed_rows(places: &[usize], inputs: usize, b: &[f32]) -> Vec<f32> {
+    let columns = b.len() / places.len();
+    let mut out = vec![0.0; inputs * columns];
+    for (&k, b) in places.iter().zip(b.chunks_exact(columns)) {
+        add_row(&mut out[k * columns..(k + 1) * columns], 1.0, b);
+    }
+    out
 }
 
 /// What is not zero, with its place.
@@ -120,6 +147,30 @@ mod tests {
         assert_eq!(
             transposed_product(&a, inputs, &dz),
             product::product(a_matrix.transposed(), Matrix::new(&dz, columns))
+        );
+    }
+
+    #[test]
+    fn places_of_ones_are_one_hot_rows() {
+        in_all_instructions(|_| check_places());
+    }
+
+    fn check_places() {
+        let (places, inputs, columns) = ([3, 0, 3, 11], 12, 33);
+        let mut a = vec![0.0; places.len() * inputs];
+        for (row, place) in a.chunks_exact_mut(inputs).zip(places) {
+            row[place] = 1.0;
+        }
+        let thirds = |i: usize| i as f32 / 3.0;
+        let b: Vec<f32> = (0..inputs * columns).map(thirds).collect();
+        let dz: Vec<f32> = (0..places.len() * columns).map(thirds).collect();
+        let [mut by_places, mut by_rows] = [dz.clone(), dz.clone()];
+        accumulate_rows(&mut by_places, &places, &b);
+        accumulate(&mut by_rows, &a, inputs, &b);
+        assert_eq!(by_places, by_rows);
+        assert_eq!(
+            transposed_rows(&places, inputs, &dz),
+            transposed_product(&a, inputs, &dz)
         );
     }
 

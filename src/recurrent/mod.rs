@@ -15,8 +15,8 @@ mod learn;
 mod quality;
 
 pub use crate::cores::{
-    Arrived, Core, Deltas, Gru, GruConfig, Lstm, LstmConfig, Sequence, Tick, Unrolled, View,
-    WindowGradients,
+    Arrived, Core, Deltas, Embedded, Gru, GruConfig, Lstm, LstmConfig, Sequence, Tick, Unrolled,
+    View, WindowGradients,
 };
 
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use std::sync::Arc;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, assert_shape};
 
+use crate::batch::Data;
 use crate::interface::{Contract, FutureTerms, Interface};
 use crate::loss::{LossFunction, Reduction};
 use crate::optimizer::Optimizer;
@@ -36,8 +37,9 @@ use crate::trained::{AnyCore, AnySection, Trained};
 pub struct Window {
     /// The inputs, and where sequences begin.
     pub sequence: Sequence,
-    /// What should be answered, `[steps, batch, outputs]`, as the [loss](LossFunction) wants it.
-    pub targets: Tensor<3>,
+    /// What should be answered, as the [loss](LossFunction) wants it: numbers, `[steps, batch, outputs]`,
+    /// or classes, `[steps, batch]`.
+    pub targets: Data<3>,
     /// The weight of each answer in the loss, `[steps, batch]`: zero where none is required. None if
     /// all count alike.
     pub weights: Option<Tensor<2>>,
@@ -129,8 +131,7 @@ impl Future {
 
     /// `delta_hat` at the state after a window, zero for sequences that end there.
     fn predict(&self, core: &dyn AnyCore, state: &Tensor<2>, next: &Sequence) -> Tensor<2> {
-        let entering = next.kept(state.clone(), 0);
-        let tick = core.step(next.input(0), entering);
+        let tick = core.step(next, 0, state.clone());
         let delta_hat = self
             .interface
             .predict_view(core.view(tick.state), None)
@@ -226,7 +227,7 @@ impl Recurrent {
     /// If the window has no step or a shape does not fit.
     pub fn step(&mut self, window: Window) -> WindowStep {
         let window = window.off_tape();
-        let [_, batch, _] = window.sequence.dims();
+        let [_, batch] = window.sequence.dims();
         let device = window.sequence.inputs.device();
         let state = match self.state.take() {
             Some(state) => state,
@@ -314,12 +315,9 @@ impl Recurrent {
     /// The gradient at the outputs, `[steps * batch, outputs]`, of the weighted losses, summed over
     /// the steps and averaged over the batch.
     fn loss_gradient(&self, outputs: Tensor<2>, window: &Window) -> Tensor<2> {
-        let [steps, batch, _] = window.sequence.dims();
-        let [_, features] = outputs.dims();
-        let targets = &window.targets;
-        assert_shape!(targets, [steps, batch, features]);
-        let targets = window.targets.clone().reshape([steps * batch, features]);
-        let gradient = self.loss.gradient_of_each(outputs, targets.into());
+        let [steps, batch] = window.sequence.dims();
+        let targets = window.asked([steps, batch]);
+        let gradient = self.loss.gradient_of_each(outputs, targets);
         let gradient = gradient.mul_scalar(Reduction::Mean.weight(batch));
         match &window.weights {
             Some(weights) => {
@@ -337,9 +335,9 @@ impl Recurrent {
     /// If a shape does not fit.
     pub fn losses(&self, outputs: Tensor<3>, window: &Window) -> Tensor<2> {
         let [steps, batch, features] = outputs.dims();
-        let [outputs, targets] = [outputs, plain(window.targets.clone())]
-            .map(|tensor| tensor.reshape([steps * batch, features]));
-        let losses = self.loss.of_each(outputs, targets.into());
+        let targets = window.asked([steps, batch]).off_tape();
+        let outputs = outputs.reshape([steps * batch, features]);
+        let losses = self.loss.of_each(outputs, targets);
         let losses = losses.reshape([steps, batch]);
         match &window.weights {
             Some(weights) => {
@@ -358,14 +356,14 @@ impl Recurrent {
     /// If a shape does not fit.
     pub fn predict(&self, sequence: &Sequence, state: Option<Tensor<2>>) -> (Tensor<3>, Tensor<2>) {
         let sequence = sequence.clone().off_tape();
-        let [steps, batch, _] = sequence.dims();
+        let [steps, batch] = sequence.dims();
         let mut state = match state {
             Some(state) => plain(state),
             None => self.zero_state(batch, &sequence.inputs.device()),
         };
         let mut outputs = Vec::with_capacity(steps);
         for t in 0..steps {
-            let tick = self.core.step(sequence.input(t), sequence.kept(state, t));
+            let tick = self.core.step(&sequence, t, state);
             outputs.push(tick.output);
             state = tick.state;
         }
@@ -404,11 +402,25 @@ impl Future {
 }
 
 impl Window {
+    /// The targets of outputs of so many steps and sequences, one below the other.
+    ///
+    /// # Panics
+    ///
+    /// If they are of others.
+    fn asked(&self, outputs: [usize; 2]) -> Data {
+        let targets = self.targets.steps();
+        assert!(
+            targets == outputs,
+            "the outputs of a window, [steps, batch] = {outputs:?}, need as many targets, not {targets:?}"
+        );
+        self.targets.clone().into_rows()
+    }
+
     /// The same values without a tape, should the caller's tensors have one.
     fn off_tape(self) -> Self {
         Self {
             sequence: self.sequence.off_tape(),
-            targets: plain(self.targets),
+            targets: self.targets.off_tape(),
             weights: self.weights.map(plain),
             next: self.next.map(Sequence::off_tape),
         }

@@ -28,7 +28,7 @@ impl Recurrent {
         let future = observer.future.as_ref()?;
         let windows: Vec<Window> = windows.iter().cloned().map(Window::off_tape).collect();
         let first = windows.first()?;
-        let ([_, batch, _], features) = (first.sequence.dims(), observer.core.state_features());
+        let ([_, batch], features) = (first.sequence.dims(), observer.core.state_features());
         assert_shape!(state, [batch, features]);
         let state = plain(state);
         let delta_hat = future.predict(observer.core.as_ref(), &state, &first.sequence);

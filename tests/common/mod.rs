@@ -184,7 +184,7 @@ pub fn differences(a: &[Vec<f32>], b: &[Vec<f32>]) -> Vec<Vec<f32>> {
 }
 
 /// What a batch holds that is known to hold numbers.
-pub fn numbers(data: &Data) -> Tensor<2> {
+pub fn numbers<const D: usize>(data: &Data<D>) -> Tensor<D> {
     data.numbers().expect("the batch has numbers").clone()
 }
 

@@ -67,8 +67,14 @@ pub fn measure(clocks: &Clocks, test: &DigitStream, device: &Device) -> Figures 
         states = Some(after);
         let [windows, streams, classes] = fast_outputs.dims();
         let rows = |tensor: Tensor<3>| tensor.reshape([windows * streams, classes]);
-        fast.add(clocks.loss(), rows(fast_outputs), rows(span.fast_targets));
-        slow.add(clocks.loss(), slow_outputs, span.slow_targets);
+        let targets = span.fast_targets.numbers().zip(span.slow_targets.numbers());
+        let (fast_targets, slow_targets) = targets.expect("they are one-hot");
+        fast.add(
+            clocks.loss(),
+            rows(fast_outputs),
+            rows(fast_targets.clone()),
+        );
+        slow.add(clocks.loss(), slow_outputs, slow_targets.clone());
     }
     let [fast, slow] = [fast, slow].map(|tally| Measures {
         error: tally.error(),

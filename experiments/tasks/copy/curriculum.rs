@@ -148,7 +148,7 @@ impl Task<Recurrent> for Curriculum {
             .episodes
             .get_or_insert_with(|| CopyEpisodes::draw(level, batch, &mut generator(seed, stream)));
         let window = episodes.window(self.at, self.unroll, &self.device);
-        let [steps, _, _] = window.sequence.dims();
+        let [steps, _] = window.sequence.dims();
         self.at += steps;
         let is_last = window.next.is_none();
         self.asked.push_back(Asked {

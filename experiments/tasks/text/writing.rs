@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Int, Tensor, activation};
 use dni::data::{Alphabet, Fingerprint, Stream, generator};
 use dni::run::Checkpoint;
 use dni::{Recurrent, Sequence};
@@ -33,14 +33,8 @@ pub fn write(
     let mut code = alphabet.encode("\n", "it").map_or(0, |codes| codes[0]);
     let (mut state, mut text) = (None, String::with_capacity(length));
     for _ in 0..length {
-        let mut input = vec![0.0; alphabet.len()];
-        input[usize::from(code)] = 1.0;
-        let input = TensorData::new(input, [1, 1, alphabet.len()]);
-        let sequence = Sequence {
-            inputs: Tensor::from_data(input, device),
-            keep_mask: None,
-        };
-        let (output, after) = network.predict(&sequence, state);
+        let input = Tensor::<2, Int>::from_ints([[i32::from(code)]], device);
+        let (output, after) = network.predict(&Sequence::new(input), state);
         let output: Tensor<2> = output.reshape([1, alphabet.len()]);
         let probabilities = activation::softmax(output, 1).into_data();
         let probabilities: Vec<f32> = probabilities.try_into_vec().expect("they are f32");
