@@ -35,8 +35,14 @@ pub trait Settings: Clone + PartialEq + Serialize + DeserializeOwned + Sync {
     /// The ways to train that it compares.
     type Method: Copy + PartialEq + Display + Sync;
 
+    /// The one by which others are measured: that of true gradients.
+    const REFERENCE: &'static str = "backprop";
+
     /// The flags of its command, [`CallArgs`] among them.
     type Args: Args;
+
+    /// The one that says how long its runs are.
+    const LENGTH: &'static str = "--steps";
 
     /// `base`, or else the preset or the default, changed by the flags that were given.
     fn from_args(base: Option<&Self>, args: &Self::Args) -> Self;
