@@ -76,12 +76,12 @@ fn step_time(folder: &Path) -> Option<Duration> {
     const POINTS: usize = 1_000;
     let record = Record::read(folder, POINTS).ok()?;
     let (_, losses) = record.curves.first()?;
-    usual_step(losses.points().map(|point| (point.step, point.seconds)))
+    mean_step(losses.points().map(|point| (point.step, point.seconds)))
 }
 
-/// The usual time of a step, by steps and the seconds until then: one with an evaluation is none. Workers
-/// leave a single record in a short run, which then counts from the start.
-fn usual_step(records: impl Iterator<Item = (f64, f64)>) -> Option<Duration> {
+/// The mean time of a step, by steps and the seconds until then. The slowest twentieth is left out, as
+/// evaluations are in it. Workers leave a single record in a short run, which then counts from the start.
+fn mean_step(records: impl Iterator<Item = (f64, f64)>) -> Option<Duration> {
     let mut records: Vec<(f64, f64)> = records.collect();
     if records.len() == 1 {
         records.insert(0, (0.0, 0.0));
@@ -90,7 +90,10 @@ fn usual_step(records: impl Iterator<Item = (f64, f64)>) -> Option<Duration> {
         let [(step, seconds), (next_step, next_seconds)] = [pair[0], pair[1]];
         (next_seconds - seconds) / (next_step - step)
     });
-    Duration::try_from_secs_f64(stats::median(&steps.collect::<Vec<_>>())).ok()
+    let mut steps: Vec<f64> = steps.collect();
+    steps.sort_by(f64::total_cmp);
+    steps.truncate(steps.len() - steps.len() / 20);
+    Duration::try_from_secs_f64(stats::mean(&steps)).ok()
 }
 
 /// The time of a step of one method, by training it for about half a second.
@@ -145,15 +148,15 @@ mod tests {
         // It comes after step 50.
         let seconds = |step: f64| 0.1 * step + if step > 50.0 { 9.0 } else { 0.0 };
         let records = (1..=101).map(|step| (f64::from(step), seconds(f64::from(step))));
-        let time = usual_step(records).unwrap();
+        let time = mean_step(records).unwrap();
         assert!((time.as_secs_f64() - 0.1).abs() < 1e-9, "{time:?}");
     }
 
     #[test]
     fn a_single_record_counts_from_the_start() {
-        let time = usual_step([(4.0, 0.5)].into_iter());
+        let time = mean_step([(4.0, 0.5)].into_iter());
         assert_eq!(time, Some(Duration::from_millis(125)));
-        assert_eq!(usual_step([].into_iter()), None);
+        assert_eq!(mean_step([].into_iter()), None);
     }
 
     #[test]
