@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use dni::data::{Corpus, Fingerprint, Language, shakespeare};
+use dni::data::{Corpus, Fingerprint, Lanes, Language, Reading, shakespeare};
 use dni::run::is_of_a_process;
 use serde::{Deserialize, Serialize};
 
@@ -154,8 +154,20 @@ impl Texts {
         }
     }
 
+    /// Refuses a text of which a part is too short to learn from in so many lanes, so many characters at
+    /// a time, or to measure on.
+    pub fn check(&self, lanes: usize, steps: usize) -> anyhow::Result<()> {
+        let [train, valid, test] = self.lengths().map(|length| vec![0; length]);
+        Lanes::new(train, 1, lanes, steps).context("cannot cut the training text into windows")?;
+        for (name, part) in [("validation", valid), ("test", test)] {
+            Reading::new(part, 1, 1, 1, 0)
+                .with_context(|| format!("cannot measure on the {name} text"))?;
+        }
+        Ok(())
+    }
+
     /// Characters to train, to validate and to test with.
-    pub fn lengths(&self) -> [usize; 3] {
+    fn lengths(&self) -> [usize; 3] {
         match &self.common {
             Some(corpus) => [&corpus.train, &corpus.valid, &corpus.test].map(Vec::len),
             None => self.text.lengths(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use clap::{ArgMatches, FromArgMatches};
+use dni::data::ImageSet;
 use dni::quality::WeightedCosine;
 use dni::report::{Measure, Record};
 use dni::run::Checkpoint;
@@ -26,17 +27,11 @@ pub trait Experiment: Settings {
     /// What its command does, in the list of commands.
     const ABOUT: &'static str;
 
-    /// The flag that says how long its runs are.
-    const LENGTH: &'static str = "--steps";
-
     /// Flags that leave little to load and to look at, where only the time of a step is wanted.
     const TRIAL: &'static [(&'static str, usize)] = &[];
 
     /// Steps after which the time of a step can be told, as evaluations in between take little of it.
     const TRIAL_STEPS: usize = 8;
-
-    /// The method by which others are measured: that of true gradients.
-    const REFERENCE: &'static str = "backprop";
 
     /// What the runs of a call share.
     type Shared: Sync;
@@ -112,6 +107,13 @@ pub struct Saved<'a, S: Settings> {
     /// Other images, if they are wished.
     pub data: &'a TestDataArgs,
     pub device: &'a Device,
+}
+
+impl<S: Settings> Saved<'_, S> {
+    /// The images to measure its network with, which was trained on `own` ones.
+    pub fn images(&self, own: &ImageData) -> anyhow::Result<ImageSet> {
+        self.data.load(&self.checkpoint, self.seed, own)
+    }
 }
 
 /// All results of a call.

@@ -1,11 +1,13 @@
 //! The experiments as the rest of the program sees them: commands with a name.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
 
 use burn::tensor::Device;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
-use dni::run::Checkpoint;
+use dni::run::{Checkpoint, RunFolder};
 use serde_json::Value;
 
 use crate::experiment::{self, Experiment, Outline};
@@ -51,6 +53,22 @@ impl Entry {
         (self.command)()
     }
 
+    /// Trains in a folder what words of the command line ask for, or goes on with it there, one run at a
+    /// time; the results.
+    pub fn results_in(
+        &self,
+        folder: &Path,
+        words: impl Iterator<Item = OsString>,
+        quiet: bool,
+    ) -> anyhow::Result<Value> {
+        let is_begun = folder.join(RunFolder::SETTINGS).exists();
+        let place = if is_begun { "--resume" } else { "--run-dir" };
+        let own = [place.into(), folder.into(), "--jobs=1".into()].into_iter();
+        let own = own.chain(quiet.then(|| "--quiet".into()));
+        let flags = self.command().try_get_matches_from(words.chain(own))?;
+        (self.results)(&flags)
+    }
+
     /// The experiment of this name.
     pub fn find(name: &str) -> Option<&'static Self> {
         tasks::ALL.iter().find(|entry| entry.name == name)
@@ -65,18 +83,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call with flags of the experiment's command.
-    pub fn new(entry: &'static Entry, flags: ArgMatches) -> Self {
-        Self { entry, flags }
-    }
-
     pub fn run(&self) -> anyhow::Result<()> {
         (self.entry.run)(&self.flags)
-    }
-
-    /// Trains what the flags ask for, and prints nothing on stdout.
-    pub fn results(&self) -> anyhow::Result<Value> {
-        (self.entry.results)(&self.flags)
     }
 }
 
@@ -85,7 +93,7 @@ impl FromArgMatches for Call {
         let given = matches.subcommand();
         let given = given.and_then(|(name, flags)| Some((Entry::find(name)?, flags.clone())));
         match given {
-            Some((entry, flags)) => Ok(Self::new(entry, flags)),
+            Some((entry, flags)) => Ok(Self { entry, flags }),
             None => Err(Error::raw(
                 ErrorKind::InvalidSubcommand,
                 "this is no experiment",

@@ -6,6 +6,9 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::output;
 
 /// What a run, and a call of several, has in its folder when it has come to its end: the object that
 /// `--format json` prints of it.
@@ -18,6 +21,23 @@ pub fn write(folder: &Path, report: &impl Serialize) -> anyhow::Result<()> {
         &folder.join(FILE),
         text.as_bytes(),
     )?)
+}
+
+/// Reads those of a run, or of a call, from its folder; none if there are none.
+pub fn read(folder: &Path) -> anyhow::Result<Option<Value>> {
+    let path = folder.join(FILE);
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        text => text.with_context(|| format!("cannot read '{}'", path.display()))?,
+    };
+    let report = serde_json::from_str(&text);
+    report.with_context(|| format!("'{}' is damaged; remove it", path.display()))
+}
+
+/// Those of a call that has failed as a whole.
+pub fn failed(call: &str, error: &anyhow::Error) -> Value {
+    let failure = json!({"run": call, "error": output::told(error)});
+    json!({"results": [], "failures": [failure]})
 }
 
 /// Removes those of before, which are not those of a run that begins or goes on.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::{CallArgs, Misuse, set};
 use crate::budget::{Budget, BudgetArgs};
 use crate::comparison::{self, Common};
-use crate::flags::Flags;
+use crate::flags::{self, Flags};
 use crate::recurrent::{RecurrentMethod, RecurrentNetwork, TrainingArgs};
 
 /// What an experiment with a recurrent network is about: its own settings, and those that it begins with.
@@ -80,12 +80,12 @@ pub struct SequenceArgs<T: SequenceTask> {
 
 impl<T: SequenceTask> Settings<T> {
     /// Runs of all methods for so many steps, with so many sequences side by side.
-    pub fn new(task: T, steps: usize, batch_size: usize, network: RecurrentNetwork) -> Self {
+    pub fn new(steps: usize, batch_size: usize, network: RecurrentNetwork) -> Self {
         let methods = RecurrentMethod::ALL.to_vec();
         Self {
             run: Common::new(T::NAME, methods, steps, batch_size),
             budget: Budget::Steps(steps),
-            task,
+            task: flags::standard(),
             network,
         }
     }
@@ -105,6 +105,8 @@ impl<T: SequenceTask> Settings<T> {
 
 impl<T: SequenceTask> comparison::Settings for Settings<T> {
     const NAME: &'static str = T::NAME;
+    const REFERENCE: &'static str = "bptt";
+    const LENGTH: &'static str = "--budget";
 
     type Method = RecurrentMethod;
     type Args = SequenceArgs<T>;

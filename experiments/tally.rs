@@ -7,6 +7,7 @@ use dni::LossFunction;
 use dni::report::Measure;
 use serde::Serialize;
 
+use crate::experiment::Column;
 use crate::source::Source;
 
 /// Answers, each one class of several, summed up.
@@ -86,18 +87,6 @@ impl Measures {
         tally.into()
     }
 
-    /// The error as the measure of a run, beside the classes guessed.
-    pub fn measure(&self, name: &str) -> Measure {
-        Measure {
-            name: name.to_string(),
-            value: self.error,
-            guessing: Source::GUESSING,
-            best: Some(0.0),
-            less_is_better: true,
-            is_share: true,
-        }
-    }
-
     /// Error and loss, as they are called of a part of the data.
     pub fn named(&self, part: &str) -> BTreeMap<String, f64> {
         let figures = [("error", self.error), ("loss", self.loss)];
@@ -113,5 +102,38 @@ impl From<Tally> for Measures {
             loss: tally.loss(),
             examples: tally.answers,
         }
+    }
+}
+
+/// What is measured of a network that tells images apart.
+#[derive(Debug, Serialize)]
+pub struct Tested {
+    /// On all test images.
+    pub test: Measures,
+}
+
+impl Tested {
+    pub fn in_words(&self) -> String {
+        format!("test error {:.2} %", 100.0 * self.test.error)
+    }
+
+    /// The error as the measure of a run, beside the classes guessed.
+    pub fn measure(&self) -> Measure {
+        Measure {
+            name: "of the test images wrong".to_string(),
+            value: self.test.error,
+            guessing: Source::GUESSING,
+            best: Some(0.0),
+            less_is_better: true,
+            is_share: true,
+        }
+    }
+
+    /// Columns of error and loss, in a table of figures that have these among them.
+    pub fn columns<F: 'static>(of: fn(&F) -> &Self) -> [Column<F>; 2] {
+        [
+            Column::percent("test error", move |r| Some(of(&r.figures).test.error)),
+            Column::new("test loss", 4, move |r| Some(of(&r.figures).test.loss)),
+        ]
     }
 }

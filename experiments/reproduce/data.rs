@@ -1,14 +1,14 @@
-//! What tables.toml says, and the table that it makes under a budget.
+//! What tables.toml says under a budget, and the calls, rows and claims that it stands for.
 
+use std::mem;
 use std::sync::LazyLock;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde::Deserialize;
 
-use super::call::{Call, Work};
-use super::claim::Claim;
-use super::scope::{PerScope, Scope};
-use super::study::{Cell, Figure, Row, Study};
+use super::call::Call;
+use super::scope::Scope;
+use super::study::{Figure, Study};
 use super::track::{Races, Track};
 
 /// The whole file.
@@ -20,264 +20,214 @@ struct File {
 }
 
 /// A table of experiments/README.md, or one that belongs there.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Table {
     /// As it is called on the command line and in the comments of a page.
     pub name: String,
     about: String,
-    #[serde(default)]
-    network: PerScope<String>,
-    #[serde(default)]
-    seeds: PerScope<usize>,
-    #[serde(default)]
+    network: String,
+    pub seeds: usize,
     pub corner: String,
-    #[serde(default)]
-    digits: usize,
-    figure: Option<String>,
+    pub digits: usize,
+    figure: String,
     /// Whether figures are shares.
-    #[serde(default)]
     percent: bool,
     /// Whether the figures of all seeds are told, which are few and whole.
-    #[serde(default)]
     pub each_seed: bool,
-    /// What there are several of.
-    #[serde(default = "seed")]
-    pub sample: String,
+    /// What there are several of; seeds if it does not say.
+    pub sample: Option<String>,
     /// The head of published figures, if there are any.
     pub published: Option<String>,
-    #[serde(default)]
-    note: PerScope<String>,
+    /// What else is to be known about the figures, as sentences.
+    pub note: String,
     race: Option<Track>,
-    #[serde(default)]
     calls: Vec<Calls>,
-    #[serde(default)]
-    columns: Vec<Line>,
-    #[serde(default)]
-    rows: Vec<Line>,
-    #[serde(default)]
-    claims: Vec<Vec<String>>,
-}
-
-fn seed() -> String {
-    "seed".to_string()
+    pub columns: Vec<Line>,
+    pub rows: Vec<Line>,
+    /// Of each its text, and what must hold.
+    pub claims: Vec<Vec<String>>,
 }
 
 /// Calls that differ in a word.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Calls {
     folder: String,
     row: Option<String>,
+    #[serde(default = "once")]
+    each: Vec<String>,
+    line: String,
     #[serde(default)]
-    each: PerScope<Vec<String>>,
-    line: PerScope<String>,
-    #[serde(flatten)]
-    lasts: Lasts,
+    methods: Vec<String>,
+    #[serde(default)]
+    steps: Vec<usize>,
+    seconds: Option<f64>,
 }
 
-/// How long they last.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Lasts {
-    Training {
-        methods: Vec<String>,
-        steps: PerScope<Vec<usize>>,
-    },
-    Timing {
-        cases: usize,
-        repetitions: PerScope<usize>,
-    },
+fn once() -> Vec<String> {
+    vec![String::new()]
 }
 
 /// A row or a column.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Line {
     key: Option<String>,
     name: Option<String>,
     method: Option<String>,
     backend: Option<String>,
-    figure: Option<String>,
-    digits: Option<usize>,
-    #[serde(default)]
+    pub figure: Option<String>,
+    /// Digits after the point.
+    pub digits: Option<usize>,
+    /// One for each column, if there are any.
     published: Vec<String>,
 }
 
-/// A claim as it is written: a text, and what must hold.
-pub type Says = [String];
+/// All tables under a budget, in the order of the help, and what races have in common.
+fn read(scope: Scope) -> File {
+    let all = toml::from_str(include_str!("tables.toml"));
+    let file = all.and_then(|all| scope.of(all).try_into());
+    file.expect("a test reads the tables of the program")
+}
 
-static FILE: LazyLock<File> = LazyLock::new(|| {
-    toml::from_str(include_str!("tables.toml")).expect("a test reads the tables of the program")
-});
+/// All tables as they are without a budget.
+static STANDARD: LazyLock<File> = LazyLock::new(|| read(Scope::Standard));
 
-/// All tables, in the order of the help.
-pub fn tables() -> &'static [Table] {
-    &FILE.table
+/// The names of all tables, and what they are about.
+pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let tables = STANDARD.table.iter();
+    tables.map(|table| (&*table.name, &*table.about))
 }
 
 /// Reads the name of a table.
-pub fn parser() -> impl TypedValueParser<Value = &'static Table> {
-    let names = tables().iter();
-    let names = names.map(|table| PossibleValue::new(&*table.name).help(&*table.about));
-    PossibleValuesParser::new(names).map(|name| {
-        let found = tables().iter().find(|table| table.name == name);
-        found.expect("no other name is possible")
-    })
+pub fn parser() -> PossibleValuesParser {
+    let values = names().map(|(name, about)| PossibleValue::new(name).help(about));
+    PossibleValuesParser::new(values)
+}
+
+/// The table of a name under a budget.
+///
+/// # Panics
+///
+/// If there is none, which [`parser`] refuses.
+pub fn study(name: &str, scope: Scope) -> Study {
+    let File { table, races } = read(scope);
+    let mut tables = table.into_iter();
+    let found = tables.find(|table| table.name == name);
+    let mut table = found.expect("no other name is possible");
+    let Some(track) = &table.race else {
+        return table.study(scope);
+    };
+    let of_network = |text: String| text.replace("{}", &track.title);
+    let claims = races.claims.iter().cloned();
+    let claims = claims.map(|claim| claim.into_iter().map(of_network).collect());
+    table.claims = claims.collect();
+    let (calls, figures);
+    (table.rows, calls, figures) = track.runs(&races, table.seeds);
+    table.columns = races.columns;
+    Study {
+        table,
+        scope,
+        calls,
+        figures,
+    }
 }
 
 impl Table {
-    /// The table under a budget.
-    pub fn study(&self, scope: Scope) -> Study<'_> {
-        match &self.race {
-            Some(track) => {
-                let races = &FILE.races;
-                let (calls, rows) = track.runs(&races.racers, self.digits, scope);
-                self.made(
-                    scope,
-                    calls,
-                    rows,
-                    (&races.columns, &races.claims, &track.title),
-                )
-            }
-            None => {
-                let (calls, rows) = self.runs(scope);
-                self.made(scope, calls, rows, (&self.columns, &self.claims, ""))
-            }
-        }
-    }
-
-    fn made(
-        &self,
-        scope: Scope,
-        calls: Vec<Call>,
-        rows: Vec<Row>,
-        (columns, claims, name): (&[Line], &[Vec<String>], &str),
-    ) -> Study<'_> {
-        let keys: Vec<&str> = columns.iter().map(Line::key).collect();
-        let claims = claims.iter();
-        Study {
-            table: self,
-            calls,
-            columns: columns
-                .iter()
-                .map(|column| column.name().to_string())
-                .collect(),
-            claims: claims
-                .map(|says| Claim::new(says, name, &keys, &rows))
-                .collect(),
-            rows,
-            note: self.note.of(scope),
-        }
-    }
-
-    /// Its calls, and the rows of their figures.
-    fn runs(&self, scope: Scope) -> (Vec<Call>, Vec<Row>) {
-        let (rows_of, calls): (Vec<_>, Vec<_>) = self.calls(scope).into_iter().unzip();
-        let rows = self.rows.iter().map(|row| {
-            let is_own =
-                |call: &usize| rows_of[*call].as_deref().is_none_or(|own| own == row.key());
-            let own: Vec<usize> = (0..calls.len()).filter(is_own).collect();
-            Row {
-                key: row.key().to_string(),
-                name: row.name().to_string(),
-                digits: row.digits.unwrap_or(self.digits),
-                cells: self.cells(row, &own, &calls),
-            }
+    /// The table under a budget, which is no race.
+    pub fn study(mut self, scope: Scope) -> Study {
+        let (rows_of, calls): (Vec<_>, Vec<_>) = self.calls().unzip();
+        let rows = mem::take(&mut self.rows).into_iter().map(|row| {
+            let is_own = |of: &Option<String>| of.as_deref().is_none_or(|own| own == row.key());
+            let own = (0..calls.len()).filter(|&call| is_own(&rows_of[call]));
+            let own: Vec<usize> = own.collect();
+            let columns = self.columns.iter();
+            let figures = columns.map(|column| self.figure(&row, column, &own, &calls));
+            let figures: Vec<_> = figures.collect();
+            (row, figures)
         });
         // A budget may have nothing for some of them.
-        let has_figures = |row: &Row| row.cells.iter().any(|cell| cell.figure.is_some());
-        let rows = rows.filter(has_figures).collect();
-        (calls, rows)
+        let rows = rows.filter(|(_, figures)| figures.iter().any(Option::is_some));
+        let (rows, figures) = rows.unzip();
+        self.rows = rows;
+        Study {
+            table: self,
+            scope,
+            calls,
+            figures,
+        }
     }
 
     /// All calls, with the rows that their results belong to.
-    fn calls(&self, scope: Scope) -> Vec<(Option<String>, Call)> {
-        let mut all = Vec::new();
-        for calls in &self.calls {
-            let once = [String::new()];
-            let each = match &calls.each.of(scope)[..] {
-                [] => &once,
-                each => each,
-            };
-            for (i, word) in each.iter().enumerate() {
-                let fill = |text: &str| text.replace("{}", word);
-                let line = calls
-                    .line
-                    .of(scope)
-                    .replace("{network}", self.network.of(scope));
-                let call = Call {
-                    name: fill(&calls.folder),
-                    line: fill(&line),
-                    work: self.work(&calls.lasts, i, scope),
-                };
-                all.push((calls.row.as_deref().map(fill), call));
-            }
-        }
-        all
-    }
-
-    /// What the call of number `i` of some does.
-    fn work(&self, lasts: &Lasts, i: usize, scope: Scope) -> Work {
-        match lasts {
-            Lasts::Training { methods, steps } => {
-                let steps = steps.of(scope);
-                Work::Training {
-                    methods: methods.clone(),
-                    steps: steps[i.min(steps.len() - 1)],
-                    seeds: *self.seeds.of(scope),
-                }
-            }
-            Lasts::Timing { cases, repetitions } => Work::Timing {
-                repetitions: *repetitions.of(scope),
-                cases: *cases,
-            },
-        }
-    }
-
-    /// The cells of a row, whose results some of the calls have.
-    fn cells(&self, row: &Line, own: &[usize], calls: &[Call]) -> Vec<Cell> {
-        let cells = self.columns.iter().enumerate().map(|(i, column)| {
-            let of: Vec<_> = column.of().chain(row.of()).collect();
-            let trains = |call: &usize| match &calls[*call].work {
-                Work::Training { methods, .. } => of.iter().all(|[_, name]| methods.contains(name)),
-                _ => true,
-            };
-            let calls: Vec<usize> = own.iter().copied().filter(trains).collect();
-            let pointer = row.figure.as_ref().or(column.figure.as_ref());
-            let pointer = pointer.or(self.figure.as_ref());
-            Cell {
-                figure: (!calls.is_empty()).then(|| Figure {
-                    calls,
-                    of,
-                    pointer: pointer.cloned().unwrap_or_default(),
-                    times: if self.percent { 100.0 } else { 1.0 },
-                    race: None,
-                }),
-                published: row.published.get(i).cloned().unwrap_or_default(),
-            }
+    fn calls(&self) -> impl Iterator<Item = (Option<String>, Call)> {
+        let each = self.calls.iter().flat_map(|calls| {
+            let words = calls.each.iter().enumerate();
+            words.map(move |(i, word)| (calls, i, word))
         });
-        cells.collect()
+        each.map(|(calls, i, word)| {
+            let fill = |text: &str| text.replace("{}", word);
+            let call = Call {
+                name: fill(&calls.folder),
+                line: fill(&calls.line.replace("{network}", &self.network)),
+                methods: calls.methods.clone(),
+                steps: *calls.steps.get(i).or(calls.steps.last()).unwrap_or(&0),
+                seeds: self.seeds,
+                seconds: calls.seconds,
+            };
+            (calls.row.as_deref().map(fill), call)
+        })
+    }
+
+    /// What stands in a row and a column, if any of the row's calls has it.
+    fn figure(&self, row: &Line, column: &Line, own: &[usize], calls: &[Call]) -> Option<Figure> {
+        let of: Vec<_> = column.of().chain(row.of()).collect();
+        let trains = |call: &usize| {
+            let methods = &calls[*call].methods;
+            methods.is_empty() || of.iter().all(|[_, name]| methods.contains(name))
+        };
+        let own: Vec<usize> = own.iter().copied().filter(trains).collect();
+        let pointer = row.figure.as_ref().or(column.figure.as_ref());
+        (!own.is_empty()).then(|| Figure {
+            calls: own,
+            pointer: pointer.unwrap_or(&self.figure).clone(),
+            times: if self.percent { 100.0 } else { 1.0 },
+            of,
+            race: None,
+        })
     }
 }
 
 impl Line {
+    pub fn new(key: &str, name: &str) -> Self {
+        Self {
+            key: Some(key.to_string()),
+            name: Some(name.to_string()),
+            ..Self::default()
+        }
+    }
+
     /// What it is called in claims.
-    fn key(&self) -> &str {
+    pub fn key(&self) -> &str {
         let key = self.key.as_deref().or(self.method.as_deref());
         key.or(self.backend.as_deref())
             .unwrap_or_else(|| self.name())
     }
 
     /// What it is called in the table.
-    fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         let name = self.name.as_deref().or(self.method.as_deref());
         name.or(self.backend.as_deref()).unwrap_or_default()
     }
 
+    /// The published figure in a column, empty if there is none.
+    pub fn published(&self, column: usize) -> &str {
+        self.published.get(column).map_or("", String::as_str)
+    }
+
     /// What the results of its figures say of themselves.
     fn of(&self) -> impl Iterator<Item = [String; 2]> {
-        let method = self.method.iter().map(|method| ["method", method]);
-        let of = method.chain(self.backend.iter().map(|backend| ["backend", backend]));
-        of.map(|of| of.map(str::to_string))
+        let of = [("method", &self.method), ("backend", &self.backend)].into_iter();
+        of.filter_map(|(key, name)| Some([key.to_string(), name.clone()?]))
     }
 }

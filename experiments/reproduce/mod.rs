@@ -19,7 +19,7 @@ mod track;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -31,7 +31,7 @@ use crate::output;
 use crate::progress::Busy;
 use crate::session::{self, Interrupted};
 use crate::shell::{self, quoted_path};
-use data::Table;
+use call::Call;
 use scope::Scope;
 use study::Study;
 
@@ -44,7 +44,7 @@ use study::Study;
 pub struct ReproduceArgs {
     /// The table
     #[arg(value_parser = data::parser())]
-    table: &'static Table,
+    table: String,
 
     /// The length of the runs, and how many there are
     #[arg(long, value_enum, default_value_t)]
@@ -81,59 +81,35 @@ pub struct ReproduceArgs {
 /// `dni reproduce`.
 pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
     args.check_destination()?;
-    let study = args.table.study(args.budget);
-    let folder = args.folder();
-    let say = |text: &str| {
-        if !args.quiet {
-            output::say(text);
-        }
-    };
+    let study = data::study(&args.table, args.budget);
     let stop = session::asked_to_stop(args.quiet)?;
     if args.plan {
-        return output::print(&args.plan(&study, &folder)?);
+        return output::print(&args.plan(&study)?);
     }
     // Two at work on one table would spoil each other's runs.
-    let _lock = session::take(&folder)?;
+    let _lock = session::take(&args.folder())?;
     if !args.quiet {
-        say("timing a step of each kind that has not run yet");
-        say(args.plan(&study, &folder)?.trim_end());
+        output::say("timing a step of each kind that has not run yet");
+        output::say(args.plan(&study)?.trim_end());
     }
-    let mut reports = Vec::with_capacity(study.calls.len());
-    for (i, call) in study.calls.iter().enumerate() {
-        let number = format!("{} of {}", i + 1, study.calls.len());
-        if stop.load(Ordering::Relaxed) {
-            return Err(args.interrupted(number, &folder).into());
-        }
-        if study.can_do_without(i, &reports) {
-            say(&format!("{number}: not needed, dni {call}"));
-            reports.push(Value::Null);
-            continue;
-        }
-        say(&format!("{number}: dni {call}"));
-        // Our own runs say how far they are.
-        let wait = || Busy::new(format!("waiting for dni {call}"), args.quiet);
-        let _busy = call.is_peer().then(wait);
-        reports.push(match call.results(&folder.join(&call.name), args.quiet) {
-            // What a run met is its own; the others may get on.
-            Err(error) if error.is::<dni::Error>() => call::failed_report(call, &error),
-            // Another program may have been stopped by the same Ctrl-C.
-            Err(_) if call.is_peer() && stop.load(Ordering::Relaxed) => {
-                return Err(args.interrupted(number, &folder).into());
-            }
-            report => report.map_err(|error| args.explained(error, &folder))?,
-        });
-    }
-    args.deliver(&study.to_markdown(args.budget, &reports)?)?;
+    let reports = args.reports(&study, stop)?;
+    args.deliver(&study.to_markdown(&reports)?)?;
     match reports.iter().flat_map(call::failures).count() {
         0 => Ok(()),
         failed => bail!("{failed} runs failed; the table says which, and why"),
     }
 }
 
+/// The calls of a table with their numbers, as people count.
+fn numbered(study: &Study) -> impl Iterator<Item = (String, &Call)> {
+    let calls = study.calls.iter().enumerate();
+    calls.map(|(i, call)| (format!("{} of {}", i + 1, study.calls.len()), call))
+}
+
 impl ReproduceArgs {
     fn folder(&self) -> PathBuf {
         self.run_dir.clone().unwrap_or_else(|| {
-            let (table, budget) = (&self.table.name, self.budget.name());
+            let (table, budget) = (&self.table, self.budget.name());
             Path::new("runs").join(format!("reproduce-{table}-{budget}"))
         })
     }
@@ -144,41 +120,35 @@ impl ReproduceArgs {
             output::check_file(path)?;
         }
         if let Some(path) = &self.update {
-            block::find(&read_page(path)?, &self.table.name)
+            block::find(&read_page(path)?, &self.table)
                 .map_err(|error| Misuse(format!("cannot update '{}': {error}", path.display())))?;
         }
         Ok(())
     }
 
     /// What is to run, and how long it takes.
-    fn plan(&self, study: &Study<'_>, folder: &Path) -> anyhow::Result<String> {
-        let (mut runs, mut time) = (0, Duration::ZERO);
-        let mut text = format!(
-            "{}, budget {}, in '{}':\n",
-            self.table.name,
-            self.budget.name(),
-            folder.display()
-        );
-        let mut trials = estimate::Trials::new();
+    fn plan(&self, study: &Study) -> anyhow::Result<String> {
+        let (table, budget, folder) = (&self.table, self.budget.name(), self.folder());
+        let mut text = format!("{table}, budget {budget}, in '{}':\n", folder.display());
+        let (mut all, mut time) = (0, Duration::ZERO);
+        let mut known = estimate::StepTimes::new();
         let busy = Busy::new("timing steps", self.quiet);
-        for (i, call) in study.calls.iter().enumerate() {
-            let number = format!("{} of {}", i + 1, study.calls.len());
+        for (number, call) in numbered(study) {
             busy.set(format!("timing a step of {number}: dni {call}"));
-            let left = estimate::left(call, &folder.join(&call.name), &mut trials);
-            let left = left.map_err(|error| self.explained(error, folder))?;
-            let how_long = match left.runs {
+            let left = estimate::left(call, &folder.join(&call.name), &mut known);
+            let (runs, own) = left.map_err(|error| self.explained(error))?;
+            let how_long = match runs {
                 0 => "done".to_string(),
-                runs => format!("{}, {}", counted(runs), estimate::in_words(left.time)),
+                runs => format!("{}, {}", counted(runs), estimate::in_words(own)),
             };
             writeln!(text, "  dni {call}\n    {how_long}")?;
-            runs += left.runs;
-            time += left.time;
+            (all, time) = (all + runs, time + own);
         }
         writeln!(
             text,
             "in all {}, about {} (the steps that are left, times what a step took here in a trial \
              or in a run that has begun; without loading and evaluating{})",
-            counted(runs),
+            counted(all),
             estimate::in_words(time),
             match study.is_race() {
                 true => "; at most: what is decided is not run",
@@ -188,22 +158,58 @@ impl ReproduceArgs {
         Ok(text)
     }
 
+    /// The reports of all calls, which run one after another; null of those that nothing depends on.
+    fn reports(&self, study: &Study, stop: &AtomicBool) -> anyhow::Result<Vec<Value>> {
+        let say = |text: String| {
+            if !self.quiet {
+                output::say(&text);
+            }
+        };
+        let is_to_stop = || stop.load(Ordering::Relaxed);
+        let mut reports = Vec::with_capacity(study.calls.len());
+        for (number, call) in numbered(study) {
+            if is_to_stop() {
+                return Err(self.interrupted(number).into());
+            }
+            if study.can_do_without(reports.len(), &reports) {
+                say(format!("{number}: not needed, dni {call}"));
+                reports.push(Value::Null);
+                continue;
+            }
+            say(format!("{number}: dni {call}"));
+            // Our own runs say how far they are.
+            let wait = || Busy::new(format!("waiting for dni {call}"), self.quiet);
+            let _busy = call.is_peer().then(wait);
+            let report = call.results(&self.folder().join(&call.name), self.quiet);
+            reports.push(
+                report.map_err(|error| match call.is_peer() && is_to_stop() {
+                    // The same Ctrl-C may have stopped the other program.
+                    true => self.interrupted(number).into(),
+                    false => self.explained(error),
+                })?,
+            );
+        }
+        Ok(reports)
+    }
+
     /// An error as one of this command: an interrupted run goes on by it.
-    fn explained(&self, error: anyhow::Error, folder: &Path) -> anyhow::Error {
+    fn explained(&self, error: anyhow::Error) -> anyhow::Error {
         match error.downcast::<Interrupted>() {
-            Ok(Interrupted { at, .. }) => self.interrupted(at, folder).into(),
+            Ok(Interrupted { at, .. }) => self.interrupted(at).into(),
             Err(error) => error,
         }
     }
 
     /// It was asked to stop, and goes on when it is called again.
-    fn interrupted(&self, at: String, folder: &Path) -> Interrupted {
-        let (table, budget) = (&self.table.name, self.budget.name());
-        let folder = quoted_path(folder);
-        let program = shell::program();
-        let mut command =
-            format!("{program} reproduce {table} --budget {budget} --run-dir {folder}");
-        for (flag, path) in [("--output", &self.output), ("--update", &self.update)] {
+    fn interrupted(&self, at: String) -> Interrupted {
+        let (table, budget) = (&self.table, self.budget.name());
+        let mut command = format!("{} reproduce {table} --budget {budget}", shell::program());
+        let folder = Some(self.folder());
+        for (flag, path) in [
+            ("--run-dir", &folder),
+            ("--output", &self.output),
+            ("--update", &self.update),
+        ] {
             if let Some(path) = path {
                 command += &format!(" {flag} {}", quoted_path(path));
             }
@@ -213,19 +219,13 @@ impl ReproduceArgs {
 
     /// Brings the table to where it was asked for.
     fn deliver(&self, table: &str) -> anyhow::Result<()> {
-        let written = match (&self.output, &self.update) {
-            (Some(path), _) => {
-                dni::run::write_atomically(path, table.as_bytes())?;
-                path
-            }
-            (None, Some(path)) => {
-                let page = block::replace(&read_page(path)?, &self.table.name, table)?;
-                dni::run::write_atomically(path, page.as_bytes())?;
-                path
-            }
+        let (path, text) = match (&self.output, &self.update) {
+            (Some(path), _) => (path, table.to_string()),
+            (None, Some(path)) => (path, block::replace(&read_page(path)?, &self.table, table)?),
             (None, None) => return output::print(table),
         };
-        output::print(&format!("table: {}\n", written.display()))
+        dni::run::write_atomically(path, text.as_bytes())?;
+        output::print(&format!("table: {}\n", path.display()))
     }
 }
 
@@ -235,8 +235,5 @@ fn read_page(path: &Path) -> anyhow::Result<String> {
 }
 
 fn counted(runs: usize) -> String {
-    match runs {
-        1 => "1 run".to_string(),
-        runs => format!("{runs} runs"),
-    }
+    format!("{runs} {}", if runs == 1 { "run" } else { "runs" })
 }

@@ -1,11 +1,9 @@
 //! Races: how long a method takes to an error, at its own best of a grid of settings.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::call::Call;
-use super::study::{Figure, Study};
+use super::study::Figure;
 use crate::stats;
 
 /// Where a result has the time of its training, and its error.
@@ -14,7 +12,7 @@ pub const ERROR: &str = "/test/error";
 
 /// What makes the figure of a cell one of a race: its calls are a grid, in which each trains the same
 /// method in another way, shorter ones first.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Race {
     /// The mean error on the test images, in percent, that counts as arrived.
     pub limit: f64,
@@ -25,113 +23,80 @@ pub struct Race {
     pub nearer: Option<Vec<usize>>,
 }
 
-/// The results of a call, if it has any.
-struct Attempt<'a>(Vec<&'a Value>);
-
-impl<'a> Attempt<'a> {
-    fn of(report: &'a Value, figure: &Figure) -> Option<Self> {
-        let results = figure.results([report].into_iter());
-        (!results.is_empty()).then_some(Self(results))
-    }
-
-    fn mean(&self, pointer: &str) -> f64 {
-        stats::mean(&self.each(pointer))
-    }
-
-    fn each(&self, pointer: &str) -> Vec<f64> {
-        let value = |result: &&'a Value| result.pointer(pointer).and_then(Value::as_f64);
-        let values = self.0.iter().map(value);
-        values.map(|value| value.unwrap_or(f64::NAN)).collect()
-    }
-
-    fn arrives(&self, race: &Race) -> bool {
-        100.0 * self.mean(ERROR) <= race.limit
-    }
-}
-
 impl Race {
-    /// What the best call of a grid has at a pointer, for each seed: that with the least time of those
-    /// that arrive. Infinite if none does; nothing if none has run.
+    /// What the best call of a grid has, for each seed: that with the least time of those that arrive.
+    /// Infinite if none does; nothing if none has run.
     pub fn values(&self, figure: &Figure, reports: &[Value]) -> Vec<f64> {
-        let calls = figure.calls.iter();
-        let mut attempts = calls
-            .filter_map(|&call| Attempt::of(&reports[call], figure))
-            .peekable();
-        if attempts.peek().is_none() && self.nearer.is_none() {
+        let attempts = figure
+            .calls
+            .iter()
+            .map(|&call| figure.results(&reports[call]));
+        let attempts: Vec<_> = attempts.filter(|results| !results.is_empty()).collect();
+        if attempts.is_empty() && self.nearer.is_none() {
             return Vec::new();
         }
-        let arrived = attempts.filter(|attempt| attempt.arrives(self));
-        let best = arrived.min_by(|a, b| a.mean(SECONDS).total_cmp(&b.mean(SECONDS)));
+        let arrived = attempts
+            .into_iter()
+            .filter(|results| self.is_won_by(results));
+        let best = arrived.min_by(|a, b| mean(a, SECONDS).total_cmp(&mean(b, SECONDS)));
         let Some(best) = best else {
             return vec![f64::INFINITY];
         };
-        let pace = self.pace.filter(|_| figure.pointer == SECONDS);
-        let Some(pace) = pace else {
-            return best.each(&figure.pointer);
+        let Some(pace) = self.pace else {
+            let values = each(&best, &figure.pointer).into_iter();
+            return values.map(|value| figure.times * value).collect();
         };
-        let pace = Attempt::of(&reports[pace], figure);
-        let values = pace.map(|pace| {
-            let pace = pace.mean("/steps_per_second");
-            let steps = best.each("/steps").into_iter();
-            steps.map(|steps| steps / pace).collect()
-        });
-        values.unwrap_or_default()
+        match &figure.results(&reports[pace])[..] {
+            [] => Vec::new(),
+            pace => {
+                let pace = mean(pace, "/steps_per_second");
+                let steps = each(&best, "/steps").into_iter();
+                steps.map(|steps| steps / pace).collect()
+            }
+        }
     }
 
-    /// Whether one of some calls arrives.
-    fn is_won(&self, figure: &Figure, calls: &[usize], reports: &[Value]) -> bool {
-        let mut reports = calls.iter().filter_map(|&call| reports.get(call));
-        let attempt = |report| Attempt::of(report, figure);
-        reports.any(|report| attempt(report).is_some_and(|attempt| attempt.arrives(self)))
+    fn is_won_by(&self, results: &[&Value]) -> bool {
+        100.0 * mean(results, ERROR) <= self.limit
     }
 
-    /// Whether nothing depends on a call that has not run, by the reports of those before.
-    fn is_decided_without(
+    /// Whether its figure does not depend on a call that has not run, by the reports of those before: it is
+    /// no part of it, or would come too late.
+    pub fn can_do_without(
         &self,
-        figure: &Figure,
         call: usize,
+        figure: &Figure,
         calls: &[Call],
         reports: &[Value],
     ) -> bool {
+        let is_won = |grid: &[usize]| {
+            let mut reports = grid.iter().filter_map(|&call| reports.get(call));
+            reports.any(|report| self.is_won_by(&figure.results(report)))
+        };
         if self.pace == Some(call) {
-            return !self.is_won(figure, &figure.calls, reports);
+            return !is_won(&figure.calls);
         }
-        let nearer = self.nearer.as_ref();
-        if nearer.is_some_and(|nearer| !self.is_won(figure, nearer, reports)) {
+        if !figure.calls.contains(&call) || self.nearer.as_deref().is_some_and(|near| !is_won(near))
+        {
             return true;
         }
-        let mut grid = figure.calls.iter().filter(|other| **other < call);
-        grid.any(|&other| {
-            let is_shorter = calls[other].steps() < calls[call].steps();
-            is_shorter && self.is_won(figure, &[other], reports)
-        })
+        let steps = |call: usize| calls[call].steps;
+        let mut earlier = figure.calls.iter().filter(|other| **other < call);
+        earlier.any(|&other| steps(other) < steps(call) && is_won(&[other]))
     }
 }
 
-impl Figure {
-    /// The calls that it may be taken from.
-    pub fn depends_on(&self) -> BTreeSet<usize> {
-        let pace = self.race.as_ref().and_then(|race| race.pace);
-        self.calls.iter().copied().chain(pace).collect()
-    }
+/// The values of some results, not a number for those that have none.
+fn each(results: &[&Value], pointer: &str) -> Vec<f64> {
+    let values = results
+        .iter()
+        .map(|result| result.pointer(pointer)?.as_f64());
+    values.map(|value| value.unwrap_or(f64::NAN)).collect()
 }
 
-impl Study<'_> {
-    /// Whether there are races in it.
-    pub fn is_race(&self) -> bool {
-        self.figures().any(|figure| figure.race.is_some())
-    }
-
-    /// Whether no figure depends on a call any more, by the reports of those before: in every race that
-    /// it is a part of it would come too late.
-    pub fn can_do_without(&self, call: usize, reports: &[Value]) -> bool {
-        let mut figures = self.figures();
-        figures.all(|figure| {
-            let is_decided =
-                |race: &Race| race.is_decided_without(figure, call, &self.calls, reports);
-            !figure.depends_on().contains(&call) || figure.race.as_ref().is_some_and(is_decided)
-        })
-    }
+/// Not a number if there are none.
+fn mean(results: &[&Value], pointer: &str) -> f64 {
+    stats::mean(&each(results, pointer))
 }
 
 #[cfg(test)]
@@ -139,30 +104,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::reproduce::call::Work;
-    use crate::reproduce::data::tables;
+    use crate::reproduce::data;
     use crate::reproduce::scope::Scope;
+    use crate::reproduce::study::Study;
 
-    /// The dense race, to 60 % in 20 or 40 steps.
-    fn study() -> Study<'static> {
-        let table = tables().iter().find(|table| table.name == "race");
-        table.expect("it is there").study(Scope::Quick)
-    }
+    /// Name, error in percent on average, seconds and steps.
+    type Ran<'a> = (&'a str, f64, f64, usize);
 
-    /// Reports of two seeds: name, error in percent on average, seconds and steps. The other calls have
-    /// none.
-    fn reports(study: &Study, given: &[(&str, f64, f64, usize)]) -> Vec<Value> {
+    /// The dense race, to 60 % in 20 or 40 steps, and its reports of two seeds. Other calls have none.
+    fn race(ran: &[Ran]) -> (Study, Vec<Value>) {
+        let study = data::study("race", Scope::Quick);
         let report = |call: &Call| {
-            let found = given
-                .iter()
-                .find(|(name, ..)| call.name == format!("fcn-{name}"));
-            let (_, error, seconds, steps) = *found?;
-            let Work::Training { methods, .. } = &call.work else {
-                return None;
-            };
+            let mut ran = ran.iter();
+            let ran = ran.find(|(name, ..)| call.name == format!("fcn-{name}"));
+            let (_, error, seconds, steps) = *ran?;
             let result = |more: f64| {
                 json!({
-                    "method": methods[0],
+                    "method": call.methods[0],
                     "seconds": seconds + more,
                     "steps": steps,
                     "steps_per_second": steps as f64 / seconds,
@@ -171,26 +129,26 @@ mod tests {
             };
             Some(json!({"results": [result(-0.1), result(0.1)]}))
         };
-        let calls = study.calls.iter();
-        calls.map(|call| report(call).unwrap_or_default()).collect()
+        let reports = study
+            .calls
+            .iter()
+            .map(|call| report(call).unwrap_or_default());
+        let reports = reports.collect();
+        (study, reports)
     }
 
-    /// The cells of a row, with such reports.
-    fn row(name: &str, given: &[(&str, f64, f64, usize)]) -> String {
-        let study = study();
-        let table = study.to_markdown(Scope::Quick, &reports(&study, given));
-        let table = table.expect("figures may be missing");
+    /// The cells of a row.
+    fn row(name: &str, ran: &[Ran]) -> String {
+        let (study, reports) = race(ran);
+        let table = study.to_markdown(&reports).expect("figures may be missing");
         let row = table.lines().find(|line| line.contains(name));
-        let row = row
-            .expect("there is one")
-            .split_whitespace()
-            .collect::<Vec<_>>();
-        row.join(" ")
+        let words: Vec<&str> = row.expect("there is one").split_whitespace().collect();
+        words.join(" ")
     }
 
     #[test]
     fn the_best_is_the_first_to_arrive() {
-        let near = [
+        let ran = [
             ("backprop-near/lr0.002-steps20", 60.5, 1.0, 20),
             ("backprop-near/lr0.002-steps40", 59.0, 3.0, 40),
             ("kernel-threads-near/pace", 90.0, 1.0, 2),
@@ -199,12 +157,12 @@ mod tests {
             ("cdni-20ms/lr0.002-steps40", 58.0, 6.0, 40),
         ];
         let alone = "| backprop, one thread | 3.00 ± 0.14 | 40.00 ± 0.00 | 59.00 ± 0.14 | | |";
-        assert_eq!(row("one thread", &near), alone);
+        assert_eq!(row("one thread", &ran), alone);
         // Its steps at its pace.
         let paced = "kernel threads | 20.00 ± 0.00 | 40.00 ± 0.00 | 59.00 ± 0.14 | | |";
-        assert!(row("kernel threads", &near).ends_with(paced));
+        assert!(row("kernel threads", &ran).ends_with(paced));
         let far = "| 4.00 ± 0.14 | 20.00 ± 0.00 | 59.00 ± 0.14 | 6.00 ± 0.14 | not reached |";
-        assert!(row("cDNI", &near).ends_with(far));
+        assert!(row("cDNI", &ran).ends_with(far));
     }
 
     #[test]
@@ -217,21 +175,20 @@ mod tests {
 
     #[test]
     fn longer_runs_and_those_far_apart_are_left_out_when_nothing_depends_on_them() {
-        let study = study();
-        let without = |name: &str, given: &[(&str, f64, f64, usize)]| {
+        let without = |name: &str, ran: &[Ran]| {
+            let (study, reports) = race(ran);
             let mut calls = study.calls.iter();
             let call = calls.position(|call| call.name == format!("fcn-{name}"));
             let call = call.expect("there is one");
-            study.can_do_without(call, &reports(&study, given)[..call])
+            study.can_do_without(call, &reports[..call])
         };
         let short = "backprop-near/lr0.002-steps20";
-        let (lost, won) = ([(short, 90.0, 1.0, 20)], [(short, 50.0, 1.0, 20)]);
         assert!(!without(short, &[]));
-        for (given, is_needless) in [(&lost, false), (&won, true)] {
-            let longer = "backprop-near/lr0.002-steps40";
-            assert_eq!(without(longer, given), is_needless);
+        for (error, is_needless) in [(90.0, false), (50.0, true)] {
+            let ran = [(short, error, 1.0, 20)];
+            assert_eq!(without("backprop-near/lr0.002-steps40", &ran), is_needless);
             // Nobody asks for the pace of what does not arrive.
-            assert_eq!(without("kernel-threads-near/pace", given), !is_needless);
+            assert_eq!(without("kernel-threads-near/pace", &ran), !is_needless);
         }
         let far = "cdni-20ms/lr0.002-steps20";
         assert!(without(far, &[]), "it did not arrive nearby");

@@ -1,7 +1,7 @@
 //! How much the runs of a table may cost.
 
 use clap::ValueEnum;
-use serde::Deserialize;
+use toml::Value;
 
 /// The length of the runs, and how many there are of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -23,43 +23,22 @@ impl Scope {
             Self::Paper => "paper",
         }
     }
-}
 
-/// A value for each budget, or the same for all.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum PerScope<T> {
-    Each {
-        quick: Option<T>,
-        standard: T,
-        paper: Option<T>,
-    },
-    Same(T),
-}
-
-impl<T> PerScope<T> {
-    pub fn of(&self, scope: Scope) -> &T {
-        match (self, scope) {
-            (Self::Same(value), _) => value,
-            (
-                Self::Each {
-                    quick, standard, ..
-                },
-                Scope::Quick,
-            ) => quick.as_ref().unwrap_or(standard),
-            (Self::Each { standard, .. }, Scope::Standard) => standard,
-            (
-                Self::Each {
-                    standard, paper, ..
-                },
-                Scope::Paper,
-            ) => paper.as_ref().unwrap_or(standard),
+    /// What a value of tables.toml is under this budget, in which others may have several, by its name.
+    pub fn of(self, value: Value) -> Value {
+        match value {
+            Value::Table(mut each) if each.contains_key("standard") => {
+                let own = each.remove(self.name());
+                own.unwrap_or_else(|| each.remove("standard").expect("it is there"))
+            }
+            Value::Table(table) => {
+                let values = table.into_iter().map(|(key, value)| (key, self.of(value)));
+                Value::Table(values.collect())
+            }
+            Value::Array(values) => {
+                Value::Array(values.into_iter().map(|value| self.of(value)).collect())
+            }
+            value => value,
         }
-    }
-}
-
-impl<T: Default> Default for PerScope<T> {
-    fn default() -> Self {
-        Self::Same(T::default())
     }
 }

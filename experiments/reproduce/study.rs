@@ -4,45 +4,24 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use super::call::{self, Call};
-use super::claim::{Claim, Place};
-use super::data::Table;
+use super::claim::{self, Place};
+use super::data::{Line, Table};
 use super::race::Race;
 use super::scope::Scope;
 use crate::{stats, table};
 
 /// A table under a budget.
 #[derive(Debug)]
-pub struct Study<'a> {
-    pub table: &'a Table,
+pub struct Study {
+    pub table: Table,
+    pub scope: Scope,
     pub calls: Vec<Call>,
-    pub columns: Vec<String>,
-    pub rows: Vec<Row>,
-    pub claims: Vec<Claim>,
-    /// What else is to be known about the figures, as sentences.
-    pub note: &'a str,
-}
-
-/// A row of figures.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// What it is called in claims.
-    pub key: String,
-    pub name: String,
-    /// Digits after the point.
-    pub digits: usize,
-    /// One for each column.
-    pub cells: Vec<Cell>,
-}
-
-/// A figure of ours and the published one.
-#[derive(Debug, Clone, Default)]
-pub struct Cell {
-    pub figure: Option<Figure>,
-    pub published: String,
+    /// Of each row and column, if there is one.
+    pub figures: Vec<Vec<Option<Figure>>>,
 }
 
 /// Where a figure is found.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Figure {
     /// The calls whose results have it.
     pub calls: Vec<usize>,
@@ -63,41 +42,51 @@ pub const NOT_REACHED: &str = "not reached";
 pub type Samples = Vec<Vec<Option<Vec<f64>>>>;
 
 impl Figure {
-    /// Its results in some reports.
-    pub fn results<'a>(&self, reports: impl Iterator<Item = &'a Value>) -> Vec<&'a Value> {
-        let results = reports.filter_map(|report| report["results"].as_array());
-        let is_wanted = |result: &&Value| self.of.iter().all(|[key, name]| result[key] == **name);
-        results.flatten().filter(is_wanted).collect()
+    /// Its results in a report.
+    pub fn results<'a>(&self, report: &'a Value) -> Vec<&'a Value> {
+        let results = report["results"].as_array().into_iter().flatten();
+        let is_own = |result: &&Value| self.of.iter().all(|[key, name]| result[key] == **name);
+        results.filter(is_own).collect()
     }
 
     /// Its values, one for each result that has it.
     fn values(&self, reports: &[Value]) -> anyhow::Result<Vec<f64>> {
         if let Some(race) = &self.race {
-            let values = race.values(self, reports).into_iter();
-            return Ok(values.map(|value| self.times * value).collect());
+            return Ok(race.values(self, reports));
         }
         let reports = self.calls.iter().map(|call| &reports[*call]);
-        let has_failures = reports
-            .clone()
-            .any(|report| !call::failures(report).is_empty());
-        let values = self.results(reports).into_iter().map(|result| {
+        let results = reports.clone().flat_map(|report| self.results(report));
+        let values = results.map(|result| {
             let value = result.pointer(&self.pointer).and_then(Value::as_f64);
             let value = value.with_context(|| format!("a result has no {}", self.pointer))?;
             Ok(self.times * value)
         });
         let values: Vec<f64> = values.collect::<anyhow::Result<_>>()?;
-        if values.is_empty() && !has_failures {
+        if values.is_empty() && reports.flat_map(call::failures).next().is_none() {
             bail!("there are no results of {:?}", self.of);
         }
         Ok(values)
     }
 }
 
-impl Study<'_> {
+impl Study {
     /// All figures.
     pub fn figures(&self) -> impl Iterator<Item = &Figure> {
-        let cells = self.rows.iter().flat_map(|row| &row.cells);
-        cells.filter_map(|cell| cell.figure.as_ref())
+        self.figures.iter().flatten().flatten()
+    }
+
+    /// Whether there are races in it.
+    pub fn is_race(&self) -> bool {
+        self.figures().any(|figure| figure.race.is_some())
+    }
+
+    /// Whether no figure depends on a call any more, by the reports of those before.
+    pub fn can_do_without(&self, call: usize, reports: &[Value]) -> bool {
+        let mut figures = self.figures();
+        figures.all(|figure| match &figure.race {
+            Some(race) => race.can_do_without(call, figure, &self.calls, reports),
+            None => !figure.calls.contains(&call),
+        })
     }
 
     /// The table, how much there is of it and whether its claims are reached, in Markdown.
@@ -105,14 +94,14 @@ impl Study<'_> {
     /// # Errors
     ///
     /// If results lack a figure.
-    pub fn to_markdown(&self, scope: Scope, reports: &[Value]) -> anyhow::Result<String> {
-        let values = |cell: &Cell| -> anyhow::Result<Option<Vec<f64>>> {
-            let figure = cell.figure.as_ref();
+    pub fn to_markdown(&self, reports: &[Value]) -> anyhow::Result<String> {
+        let values = |figure: &Option<Figure>| {
+            let figure = figure.as_ref();
             figure.map(|figure| figure.values(reports)).transpose()
         };
-        let rows = self.rows.iter();
-        let samples = rows.map(|row| row.cells.iter().map(values).collect());
-        let mut text = self.render(scope, &samples.collect::<anyhow::Result<_>>()?);
+        let rows = self.figures.iter();
+        let samples = rows.map(|row| row.iter().map(values).collect());
+        let mut text = self.render(&samples.collect::<anyhow::Result<_>>()?);
         for failure in reports.iter().flat_map(call::failures) {
             text += &format!("- Failed: {failure}\n");
         }
@@ -120,36 +109,42 @@ impl Study<'_> {
     }
 
     /// The same of figures that have been found.
-    pub fn render(&self, scope: Scope, samples: &Samples) -> String {
-        let mut text = self.rendered(samples).to_markdown();
-        text += &format!("\n{}\n\n", self.caption(scope, samples));
-        for claim in &self.claims {
-            text += &format!("- {}\n", self.verdict(claim, scope, samples));
+    pub fn render(&self, samples: &Samples) -> String {
+        let Table {
+            corner,
+            columns,
+            rows,
+            published,
+            claims,
+            ..
+        } = &self.table;
+        // Ours, and the published one beside it.
+        let pair = |ours: String, other: &str| {
+            let other = published.as_ref().map(|_| other.to_string());
+            [Some(ours)].into_iter().chain([other]).flatten()
+        };
+        let head = published.as_deref().unwrap_or_default();
+        let heads = columns.iter().map(Line::name);
+        let heads = heads.flat_map(|name| pair(name.to_string(), head));
+        let mut table = table::Table::new([corner.clone()].into_iter().chain(heads));
+        for (i, (row, samples)) in rows.iter().zip(samples).enumerate() {
+            let cells = samples.iter().enumerate().flat_map(|(column, values)| {
+                let values = values.as_ref();
+                let ours = values.map(|values| self.summary(values, self.digits(i)));
+                pair(ours.unwrap_or_default(), row.published(column))
+            });
+            table.add([row.name().to_string()].into_iter().chain(cells));
+        }
+        let mut text = format!("{}\n{}\n\n", table.to_markdown(), self.caption(samples));
+        for claim in claims {
+            text += &format!("- {}\n", self.verdict(claim, samples));
         }
         text
     }
 
-    fn rendered(&self, samples: &Samples) -> table::Table {
-        let heads = self
-            .columns
-            .iter()
-            .flat_map(|name| [Some(name), self.table.published.as_ref()]);
-        let mut table = table::Table::new([&self.table.corner].into_iter().chain(heads.flatten()));
-        for (row, samples) in self.rows.iter().zip(samples) {
-            let mut line = vec![row.name.clone()];
-            for (cell, values) in row.cells.iter().zip(samples) {
-                let values = values.as_ref();
-                line.push(values.map_or(String::new(), |values| self.summary(values, row.digits)));
-                line.extend(
-                    self.table
-                        .published
-                        .as_ref()
-                        .map(|_| cell.published.clone()),
-                );
-            }
-            table.add(line);
-        }
-        table
+    /// Digits after the point in a row.
+    fn digits(&self, row: usize) -> usize {
+        self.table.rows[row].digits.unwrap_or(self.table.digits)
     }
 
     /// The mean of some figures and their spread.
@@ -166,55 +161,57 @@ impl Study<'_> {
     }
 
     /// The budget, and how many figures each is a mean of.
-    fn caption(&self, scope: Scope, samples: &Samples) -> String {
+    fn caption(&self, samples: &Samples) -> String {
         let arrived = samples.iter().flatten().flatten();
         let arrived = arrived.filter(|values| values.iter().all(|value| value.is_finite()));
         let counts = arrived.map(Vec::len).filter(|count| *count > 0);
-        let (least, most) = (counts.clone().min(), counts.max());
-        let (least, most) = (least.unwrap_or(0), most.unwrap_or(0));
-        let sample = &self.table.sample;
+        let least = counts.clone().min().unwrap_or(0);
+        let most = counts.max().unwrap_or(0);
+        let sample = self.table.sample.as_deref().unwrap_or("seed");
         let of = match (least == most, most) {
-            (true, 1) => format!("n = 1 {sample}"),
-            (true, _) => format!("n = {most} {sample}s"),
-            (false, _) => format!("n = {least} to {most} {sample}s"),
+            (true, 1) => format!("1 {sample}"),
+            (true, _) => format!("{most} {sample}s"),
+            (false, _) => format!("{least} to {most} {sample}s"),
         };
         let spread = match self.table.each_seed {
             _ if most < 2 => "",
             true => ", each in brackets",
             false => ", ± their standard deviation",
         };
-        let caption = format!("Budget {}: {of}{spread}. {}", scope.name(), self.note);
+        let (budget, note) = (self.scope.name(), &self.table.note);
+        let caption = format!("Budget {budget}: n = {of}{spread}. {note}");
         caption.trim_end().to_string()
     }
 
     /// A claim, whether it is reached, and the figures that are in its way.
-    fn verdict(&self, claim: &Claim, scope: Scope, samples: &Samples) -> String {
+    fn verdict(&self, claim: &[String], samples: &Samples) -> String {
+        let (text, comparisons) = claim.split_first().expect("a claim has a text");
         // As it is printed, so that a reader comes to the same verdict.
-        let figure = |(row, column): Place| {
+        let printed = |(row, column): Place| {
             let values = samples[row][column].as_deref().unwrap_or_default();
-            let digits = self.rows[row].digits;
-            let printed = format!("{:.digits$}", stats::mean(values));
-            printed.parse().unwrap_or(f64::NAN)
+            format!("{:.*}", self.digits(row), stats::mean(values))
         };
-        let failures = claim.failures(figure).into_iter().map(|(row, column)| {
-            let Row { name, digits, .. } = &self.rows[row];
-            let is_number = name.parse::<f64>().is_ok();
-            let what = if is_number { &self.table.corner } else { "" };
-            let (name, value) = (format!("{what} {name}"), figure((row, column)));
-            let column = &self.columns[column];
-            format!("{}, {column}: {value:.digits$}", name.trim_start())
+        let figure = |place| printed(place).parse().unwrap_or(f64::NAN);
+        let failures = claim::failures(comparisons, self, figure).into_iter();
+        let failures = failures.map(|(row, column)| {
+            let name = self.table.rows[row].name();
+            let name = match name.parse::<f64>() {
+                Ok(_) => format!("{} {name}", self.table.corner),
+                Err(_) => name.to_string(),
+            };
+            let title = self.table.columns[column].name();
+            format!("{name}, {title}: {}", printed((row, column)))
         });
         let failures: Vec<String> = failures.collect();
         let verdict = match failures[..] {
             [] => "**reached**".to_string(),
             _ => format!("**not reached** ({})", failures.join("; ")),
         };
-        let how = if scope == Scope::Quick {
-            ", on the quick budget"
-        } else {
-            ""
+        let how = match self.scope {
+            Scope::Quick => ", on the quick budget",
+            _ => "",
         };
-        format!("{}: {verdict}{how}.", claim.text)
+        format!("{text}: {verdict}{how}.")
     }
 }
 
@@ -225,8 +222,6 @@ mod tests {
     use super::*;
 
     const TABLE: &str = r#"
-        name = "test"
-        about = ""
         corner = "method"
         digits = 2
         figure = "/test/error"
@@ -246,31 +241,25 @@ mod tests {
         ]
     "#;
 
-    fn table() -> Table {
-        toml::from_str(TABLE).unwrap()
+    fn study(table: &str, scope: Scope) -> Study {
+        toml::from_str::<Table>(table).unwrap().study(scope)
     }
 
     /// Results of two seeds, beside those of another method. The mean of DNI is 2.524, which stands there
     /// as 2.52, and so it is judged.
-    fn report() -> Value {
-        let result = |method: &str, seed: u64, error: f64| json!({"method": method, "seed": seed, "test": {"error": error}});
-        json!({"results": [
-            result("backprop", 1, 0.0150),
-            result("backprop", 2, 0.0170),
-            result("dni", 1, 0.0100),
-            result("dni", 2, 0.04048),
-            result("cdni", 1, 0.5),
-        ]})
-    }
-
     #[test]
     fn results_make_a_table_with_verdicts() {
-        let text = table()
-            .study(Scope::Standard)
-            .to_markdown(Scope::Standard, &[report()])
-            .unwrap();
+        let result = |method: &str, error: f64| json!({"method": method, "test": {"error": error}});
+        let report = json!({"results": [
+            result("backprop", 0.0150),
+            result("backprop", 0.0170),
+            result("dni", 0.0100),
+            result("dni", 0.04048),
+            result("cdni", 0.5),
+        ]});
+        let text = study(TABLE, Scope::Standard).to_markdown(&[report.clone()]);
         assert_eq!(
-            text,
+            text.unwrap(),
             "\
 | method    |     error % | paper |
 | --------- | ----------: | ----: |
@@ -284,34 +273,27 @@ Budget standard: n = 2 seeds, ± their standard deviation. So much for that.
 - It is 2.52: **reached**.
 "
         );
-    }
-
-    #[test]
-    fn verdicts_of_a_quick_budget_say_so() {
-        let text = table()
-            .study(Scope::Quick)
-            .to_markdown(Scope::Quick, &[report()])
-            .unwrap();
+        let text = study(TABLE, Scope::Quick).to_markdown(&[report]).unwrap();
         assert!(text.contains("Budget quick: n = 2 seeds"), "{text}");
-        let verdicts = text.lines().filter(|line| line.starts_with("- "));
-        let of_quick = verdicts.filter(|line| line.ends_with(", on the quick budget."));
-        assert_eq!(of_quick.count(), 3, "{text}");
+        assert_eq!(
+            text.matches(", on the quick budget.\n").count(),
+            3,
+            "{text}"
+        );
     }
 
     #[test]
     fn whole_figures_are_all_told() {
-        let table = toml::from_str::<Table>(&TABLE.replace("percent", "each_seed")).unwrap();
-        let study = table.study(Scope::Standard);
+        let study = study(&TABLE.replace("percent", "each_seed"), Scope::Standard);
         assert_eq!(study.summary(&[1.0, 1.0, 2.0], 1), "1.3 (1, 1, 2)");
     }
 
     #[test]
     fn results_that_lack_a_figure_are_an_error() {
-        let table = table();
-        for results in [json!([]), json!([{"method": "backprop", "seed": 1}])] {
+        for results in [json!([]), json!([{"method": "backprop"}])] {
             let report = json!({"results": results});
-            let study = table.study(Scope::Standard);
-            assert!(study.to_markdown(Scope::Standard, &[report]).is_err());
+            let text = study(TABLE, Scope::Standard).to_markdown(&[report]);
+            assert!(text.is_err());
         }
     }
 }

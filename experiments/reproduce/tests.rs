@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use clap::Parser;
 
 use super::block;
-use super::call::{Call, Work};
+use super::call::Call;
 use super::claim::Place;
-use super::data::tables;
+use super::data;
 use super::scope::Scope;
-use super::study::{Cell, Figure, NOT_REACHED, Samples, Study};
+use super::study::{NOT_REACHED, Samples, Study};
 use crate::Cli;
 
 const SCOPES: [Scope; 3] = [Scope::Quick, Scope::Standard, Scope::Paper];
@@ -17,46 +17,41 @@ const PAGE: &str = include_str!("../README.md");
 
 #[test]
 fn every_table_is_whole() {
-    for (table, scope) in tables().iter().flat_map(|table| SCOPES.map(|s| (table, s))) {
-        let (study, about) = (table.study(scope), format!("{}, {scope:?}", table.name));
+    for study in data::names().flat_map(|(name, _)| SCOPES.map(|scope| data::study(name, scope))) {
+        let about = format!("{}, {:?}", study.table.name, study.scope);
         let folders: BTreeSet<&str> = study.calls.iter().map(|c| c.name.as_str()).collect();
         assert_eq!(folders.len(), study.calls.len(), "{about}");
-        for call in &study.calls {
-            let trial = match &call.work {
-                Work::Training { methods, .. } => Some(call.trial(&methods[0], 8)),
-                Work::Timing { .. } => None,
-                // It has flags of its own.
-                Work::Peer { .. } => continue,
-            };
-            for call in [Some(call), trial.as_ref()].into_iter().flatten() {
+        // Another program has flags of its own.
+        for call in study.calls.iter().filter(|call| !call.is_peer()) {
+            let trial = call.methods.first().map(|method| call.trial(method, 8));
+            for call in [call].into_iter().chain(&trial) {
                 let line = format!("dni {call}");
                 assert!(!line.contains(['{', '}']), "{about}: {line}");
                 let parsed = Cli::try_parse_from(line.split(' '));
                 assert!(parsed.is_ok(), "{about}: {line}");
             }
         }
-        assert!(!study.rows.is_empty(), "{about}");
-        for row in &study.rows {
-            assert_eq!(row.cells.len(), study.columns.len(), "{about}");
-        }
-        let figures = study.figures();
-        let are_taken: BTreeSet<_> = figures.flat_map(Figure::depends_on).collect();
+        assert!(!study.figures.is_empty(), "{about}");
+        let taken = study.figures().flat_map(|figure| {
+            let pace = figure.race.as_ref().and_then(|race| race.pace);
+            figure.calls.iter().copied().chain(pace)
+        });
+        let taken: BTreeSet<usize> = taken.collect();
         assert_eq!(
-            are_taken.len(),
+            taken.len(),
             study.calls.len(),
             "{about}: calls without a figure"
         );
         // Figures of 0 everywhere are there to be compared.
-        let text = study.render(scope, &samples(&study, |_| vec![0.0]));
+        let text = study.render(&samples(&study, |_| vec![0.0]));
         assert!(text.contains("reached"), "{about}");
     }
 }
 
 fn samples(study: &Study, values: impl Fn(Place) -> Vec<f64>) -> Samples {
-    let rows = study.rows.iter().enumerate().map(|(row, own)| {
-        let cells = own.cells.iter().enumerate();
-        let values = |(i, cell): (usize, &Cell)| cell.figure.as_ref().map(|_| values((row, i)));
-        cells.map(values).collect()
+    let rows = study.figures.iter().enumerate().map(|(row, figures)| {
+        let of = |(i, figure): (usize, &Option<_>)| figure.as_ref().map(|_| values((row, i)));
+        figures.iter().enumerate().map(of).collect()
     });
     rows.collect()
 }
@@ -67,26 +62,23 @@ fn samples(study: &Study, values: impl Fn(Place) -> Vec<f64>) -> Samples {
 #[test]
 fn the_page_has_what_the_command_writes() {
     let (mut found, mut wrong) = (0, String::new());
-    for table in tables()
-        .iter()
-        .filter(|table| PAGE.contains(&block::begin(&table.name)))
-    {
+    let names = data::names().map(|(name, _)| name);
+    for name in names.filter(|name| PAGE.contains(&block::begin(name))) {
         found += 1;
-        let study = table.study(Scope::Standard);
+        let study = data::study(name, Scope::Standard);
         // Of the many runs of a race the command itself says which it makes.
         let lines: Vec<String> = match study.is_race() {
-            true => vec![format!("reproduce {}", table.name)],
+            true => vec![format!("reproduce {name}")],
             false => study.calls.iter().map(Call::to_string).collect(),
         };
         for line in lines {
             let line = format!("$ cargo run -- {line}\n");
-            assert!(PAGE.contains(&line), "{} needs the line {line}", table.name);
+            assert!(PAGE.contains(&line), "{name} needs the line {line}");
         }
-        let block = block::find(PAGE, &table.name).expect("the page has a place for it");
-        let values = |place| values_of(&study, block, place);
-        let expected = study.render(Scope::Standard, &samples(&study, values));
+        let block = block::find(PAGE, name).expect("the page has a place for it");
+        let expected = study.render(&samples(&study, |place| values_of(&study, block, place)));
         if block.trim() != expected.trim() {
-            wrong += &format!("{}\n{expected}\n", block::begin(&table.name));
+            wrong += &format!("{}\n{expected}\n", block::begin(name));
         }
     }
     assert!(wrong.is_empty(), "the page should have:\n{wrong}");
@@ -97,11 +89,7 @@ fn the_page_has_what_the_command_writes() {
 fn values_of(study: &Study, block: &str, (row, column): Place) -> Vec<f64> {
     let lines: Vec<&str> = block.lines().filter(|l| l.starts_with('|')).collect();
     let cells: Vec<&str> = lines[row + 2].split('|').map(str::trim).collect();
-    let apart = if study.table.published.is_some() {
-        2
-    } else {
-        1
-    };
+    let apart = 1 + usize::from(study.table.published.is_some());
     let cell = cells[2 + apart * column];
     if cell == NOT_REACHED {
         return vec![f64::INFINITY];

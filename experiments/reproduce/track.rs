@@ -2,42 +2,47 @@
 //! between them.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use serde::Deserialize;
 
-use super::call::{Call, Work};
+use super::call::Call;
 use super::data::Line;
 use super::race::{ERROR, Race, SECONDS};
-use super::scope::{PerScope, Scope};
-use super::study::{Cell, Figure, Row};
-
-/// What lies between two workers: its name and its flags. The first is the machine's memory.
-const LINKS: [[&str; 2]; 3] = [
-    ["near", ""],
-    ["20ms", "--link 20ms,1Gbit"],
-    ["150ms", "--link 150ms,1Gbit"],
-];
-
-/// Steps that are enough to know a pace by, with each link: on one machine the first ones are slower, and
-/// over a link all take as long.
-const PACE_STEPS: [usize; 3] = [200, 20, 20];
+use super::study::Figure;
 
 /// What all races have in common.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Races {
     pub columns: Vec<Line>,
-    pub racers: Vec<Racer>,
     pub claims: Vec<Vec<String>>,
+    /// The command line of a run of ours.
+    line: String,
+    /// The first is the machine's memory.
+    links: Vec<Link>,
+    racers: Vec<Racer>,
+}
+
+/// What lies between two workers.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Link {
+    key: String,
+    flags: String,
+    /// Steps that are enough to know a pace by.
+    pace_steps: usize,
 }
 
 /// How two workers, or two threads, share the work.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Racer {
+struct Racer {
     key: String,
     name: String,
-    method: String,
+    /// None for another program, which has a line of its own.
+    method: Option<String>,
+    line: Option<String>,
     #[serde(default)]
     flags: String,
     #[serde(default)]
@@ -47,7 +52,7 @@ pub struct Racer {
 }
 
 /// What a link changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Changes {
     /// Nothing: there are no workers that it could lie between.
@@ -65,175 +70,125 @@ enum Changes {
 pub struct Track {
     pub title: String,
     folder: String,
-    network: PerScope<String>,
-    /// Where the only interface stands: the layers of each section.
-    sections: PerScope<String>,
-    /// The flags of synthesizers that see the label.
-    #[serde(default)]
-    synthesizer: String,
-    /// The flags of those that do not.
-    #[serde(default)]
-    blind_synthesizer: String,
+    /// What stands for {names} in command lines.
+    words: BTreeMap<String, String>,
     /// The error that counts, in percent.
-    limit: PerScope<f64>,
-    rates: PerScope<Vec<String>>,
-    steps: PerScope<Vec<usize>>,
-    seeds: PerScope<usize>,
+    limit: f64,
+    rates: Vec<String>,
+    steps: Vec<usize>,
+}
+
+/// The runs of a race so far.
+struct Started<'a> {
+    races: &'a Races,
+    track: &'a Track,
+    calls: Vec<Call>,
 }
 
 impl Track {
-    /// All runs, and a row for every method.
-    pub fn runs(&self, racers: &[Racer], digits: usize, scope: Scope) -> (Vec<Call>, Vec<Row>) {
-        let mut grids = Grids {
-            track: self,
-            scope,
-            calls: Vec::new(),
-            near: BTreeMap::new(),
-        };
-        let rows = racers.iter().map(|racer| Row {
-            key: racer.key.clone(),
-            name: racer.name.clone(),
-            digits,
-            cells: grids.cells(racer),
-        });
-        let rows = rows.collect();
-        (grids.calls, rows)
-    }
-}
-
-/// The runs of a race, as they are added row by row.
-struct Grids<'a> {
-    track: &'a Track,
-    scope: Scope,
-    calls: Vec<Call>,
-    /// The runs of every method so far on one machine.
-    near: BTreeMap<&'a str, Vec<usize>>,
-}
-
-impl<'a> Grids<'a> {
-    /// The figures of a method, in the order of the columns.
-    fn cells(&mut self, racer: &'a Racer) -> Vec<Cell> {
-        let near = match &racer.steps_of {
-            Some(other) => self.near[other.as_str()].clone(),
-            None => self.grid(racer, 0),
-        };
-        self.near.insert(&racer.key, near.clone());
-        let limit = *self.track.limit.of(self.scope);
-        let race = |pace, nearer| Race {
-            limit,
-            pace,
-            nearer,
-        };
-        let mut cells = Vec::with_capacity(LINKS.len() + 2);
-        for link in 0..LINKS.len() {
-            let changes = match link {
-                // Its steps are those of the other one.
-                0 if racer.steps_of.is_some() => Changes::Pace,
-                0 => Changes::None,
-                _ => racer.link,
-            };
-            cells.push(match changes {
-                Changes::None if link > 0 => Cell::default(),
-                Changes::None => racer.cell(near.clone(), race(None, None), SECONDS),
-                Changes::Pace => {
-                    let pace = Some(self.pace(racer, link));
-                    racer.cell(near.clone(), race(pace, None), SECONDS)
-                }
-                Changes::Grid => {
-                    let far = self.grid(racer, link);
-                    racer.cell(far, race(None, Some(near.clone())), SECONDS)
-                }
-            });
-        }
-        let learned = ["/steps", ERROR];
-        let learned = learned.map(|at| racer.cell(near.clone(), race(None, None), at));
-        cells.splice(1..1, learned);
-        cells
-    }
-
-    /// The runs of a method over its grid, shorter ones first.
-    fn grid(&mut self, racer: &Racer, link: usize) -> Vec<usize> {
-        let (track, first) = (self.track, self.calls.len());
-        for &steps in track.steps.of(self.scope) {
-            for rate in track.rates.of(self.scope) {
-                let run = format!("lr{rate}-steps{steps}");
-                let call = self.call(
-                    racer,
-                    link,
-                    &run,
-                    rate,
-                    (steps, *track.seeds.of(self.scope)),
-                );
-                self.calls.push(call);
-            }
-        }
-        (first..self.calls.len()).collect()
-    }
-
-    /// A short run of a method, for its pace.
-    fn pace(&mut self, racer: &Racer, link: usize) -> usize {
-        let rate = &self.track.rates.of(self.scope)[0];
-        let call = self.call(racer, link, "pace", rate, (PACE_STEPS[link], 1));
-        self.calls.push(call);
-        self.calls.len() - 1
-    }
-
-    fn call(
+    /// A row for every method, all runs, and the figures of every row and column.
+    pub fn runs(
         &self,
+        races: &Races,
+        seeds: usize,
+    ) -> (Vec<Line>, Vec<Call>, Vec<Vec<Option<Figure>>>) {
+        let mut started = Started {
+            races,
+            track: self,
+            calls: Vec::new(),
+        };
+        let (mut rows, mut figures) = (Vec::new(), Vec::new());
+        let mut nearby: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for racer in &races.racers {
+            let near = match &racer.steps_of {
+                Some(other) => nearby[other.as_str()].clone(),
+                None => started.grid(racer, 0, seeds),
+            };
+            let columns = races.columns.iter();
+            figures.push(
+                columns
+                    .map(|at| started.figure(racer, at, &near, seeds))
+                    .collect(),
+            );
+            rows.push(Line::new(&racer.key, &racer.name));
+            nearby.insert(&racer.key, near);
+        }
+        (rows, started.calls, figures)
+    }
+}
+
+impl Started<'_> {
+    /// What a column, by a figure or by a link, has of a method that is at work `near` each other.
+    fn figure(&mut self, racer: &Racer, at: &Line, near: &[usize], seeds: usize) -> Option<Figure> {
+        let mut links = self.races.links.iter();
+        let link = links.position(|link| link.key == at.key()).unwrap_or(0);
+        let (mut calls, mut pace, mut nearer) = (near.to_vec(), None, None);
+        match (link, racer.link) {
+            (0, _) if racer.steps_of.is_none() || at.figure.is_some() => {}
+            (0, _) | (_, Changes::Pace) => pace = Some(self.pace(racer, link)),
+            (_, Changes::Grid) => {
+                nearer = Some(mem::replace(&mut calls, self.grid(racer, link, seeds)))
+            }
+            (_, Changes::None) => return None,
+        }
+        // The steps may be those of another method.
+        let method = racer.method.iter().filter(|_| racer.steps_of.is_none());
+        let pointer = at.figure.as_deref().unwrap_or(SECONDS);
+        Some(Figure {
+            calls,
+            of: method.map(|m| ["method".to_string(), m.clone()]).collect(),
+            pointer: pointer.to_string(),
+            times: if pointer == ERROR { 100.0 } else { 1.0 },
+            race: Some(Race {
+                limit: self.track.limit,
+                pace,
+                nearer,
+            }),
+        })
+    }
+
+    /// Starts a method over its grid, shorter runs first.
+    fn grid(&mut self, racer: &Racer, link: usize, seeds: usize) -> Vec<usize> {
+        let track = self.track;
+        let rates = |&steps: &usize| track.rates.iter().map(move |rate| (steps, rate));
+        let grid = track.steps.iter().flat_map(rates);
+        grid.map(|(steps, rate)| {
+            let run = format!("lr{rate}-steps{steps}");
+            self.run(racer, link, &run, rate, (steps, seeds))
+        })
+        .collect()
+    }
+
+    /// Starts a short run of a method, for its pace.
+    fn pace(&mut self, racer: &Racer, link: usize) -> usize {
+        let steps = self.races.links[link].pace_steps;
+        self.run(racer, link, "pace", &self.track.rates[0], (steps, 1))
+    }
+
+    fn run(
+        &mut self,
         racer: &Racer,
         link: usize,
         run: &str,
         rate: &str,
         (steps, seeds): (usize, usize),
-    ) -> Call {
-        let track = self.track;
-        let network = track.network.of(self.scope);
-        let flags = racer
-            .flags
-            .replace("{sections}", track.sections.of(self.scope));
-        let flags = flags.replace("{synthesizer}", &track.synthesizer);
-        let flags = flags.replace("{blind_synthesizer}", &track.blind_synthesizer);
-        let [place, link] = LINKS[link];
-        let (line, work) = match racer.method.as_str() {
-            "pytorch" => (
-                format!("pytorch {network} --batch-size 256 --lr {rate} {flags}"),
-                Work::Peer { steps, seeds },
-            ),
-            // Evaluated at its end only.
-            method => (
-                format!("images {network} {flags} --lr {rate} --eval-every {steps} {link}"),
-                Work::Training {
-                    methods: vec![method.to_string()],
-                    steps,
-                    seeds,
-                },
-            ),
-        };
-        let words: Vec<&str> = line.split_whitespace().collect();
-        Call {
-            name: format!("{}-{}-{place}/{run}", track.folder, racer.key),
-            line: words.join(" "),
-            work,
-        }
-    }
-}
-
-impl Racer {
-    fn cell(&self, calls: Vec<usize>, race: Race, pointer: &str) -> Cell {
-        let of = match self.steps_of {
-            // The steps are those of another method.
-            Some(_) => Vec::new(),
-            None => vec![["method".to_string(), self.method.clone()]],
-        };
-        Cell {
-            figure: Some(Figure {
-                calls,
-                of,
-                pointer: pointer.to_string(),
-                times: if pointer == ERROR { 100.0 } else { 1.0 },
-                race: Some(race),
-            }),
-            published: String::new(),
-        }
+    ) -> usize {
+        let (track, link, length) = (self.track, &self.races.links[link], steps.to_string());
+        let line = racer.line.as_ref().unwrap_or(&self.races.line);
+        let words = track.words.iter().map(|(name, word)| (&**name, &**word));
+        let words = [("flags", &*racer.flags)].into_iter().chain(words);
+        let own = [("rate", rate), ("steps", &length), ("link", &link.flags)];
+        let line = words.chain(own).fold(line.clone(), |line, (name, word)| {
+            line.replace(&format!("{{{name}}}"), word)
+        });
+        self.calls.push(Call {
+            name: format!("{}-{}-{}/{run}", track.folder, racer.key, link.key),
+            line: line.split_whitespace().collect::<Vec<_>>().join(" "),
+            methods: racer.method.iter().cloned().collect(),
+            steps,
+            seeds,
+            seconds: None,
+        });
+        self.calls.len() - 1
     }
 }

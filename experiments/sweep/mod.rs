@@ -11,17 +11,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, Error, FromArgMatches, Subcommand};
 use dni::report;
 use dni::run::RunFolder;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::args::{Misuse, threads};
 use crate::comparison::{ends_all, on_threads};
 use crate::experiment::Outline;
-use crate::registry::{self, Entry};
+use crate::registry::Entry;
 use crate::session::{self, Interrupted};
 use crate::shell::{program, quoted, quoted_path};
 use crate::{memory, output, overall, results, tasks};
@@ -256,14 +256,9 @@ impl Call {
             ))
             .into());
         }
-        let path = folder.join(results::FILE);
-        let Ok(text) = fs::read_to_string(&path) else {
-            return Ok(None);
-        };
-        let report: Value = serde_json::from_str(&text)
-            .with_context(|| format!("'{}' is damaged; remove it", path.display()))?;
         // Who calls again may have removed the cause of a failure.
-        Ok(Some(report).filter(|report| report["failures"].is_null()))
+        let kept = results::read(folder)?;
+        Ok(kept.filter(|report| report["failures"].is_null()))
     }
 
     /// Makes its runs, or goes on with them. That one fails is among the results.
@@ -273,19 +268,13 @@ impl Call {
             let command = String::new();
             return Err(Interrupted { at, command }.into());
         }
-        let is_begun = folder.join(RunFolder::SETTINGS).exists();
-        let place = if is_begun { "--resume" } else { "--run-dir" };
         let words = self.words.iter().map(OsString::from);
-        let own = [place, "--jobs=1", "--quiet"].map(OsString::from);
-        let [place, rest @ ..] = own;
-        let words = words.chain([place, folder.into()]).chain(rest);
-        let flags = self.entry.command().try_get_matches_from(words)?;
-        match registry::Call::new(self.entry, flags).results() {
+        match self.entry.results_in(folder, words, true) {
             Err(error) if !ends_all(&error) => {
-                let error = output::told(&error);
-                output::say(&format!("{} is given up: {error}", self.combination));
-                let failure = json!({"run": "all", "error": error});
-                Ok(json!({"results": [], "failures": [failure]}))
+                let combination = &self.combination;
+                let told = output::told(&error);
+                output::say(&format!("{combination} is given up: {told}"));
+                Ok(results::failed("all", &error))
             }
             report => report,
         }

@@ -136,7 +136,6 @@ impl Experiment for Settings {
         ("--test-examples", 100),
         ("--eval-every", 1_000_000),
     ];
-    const REFERENCE: &'static str = "coupled";
 
     type Shared = ImageSets;
     type Figures = Figures;

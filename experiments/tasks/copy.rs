@@ -41,7 +41,7 @@ impl SequenceTask for Copy {
     /// What shows the difference in a minute.
     fn standard() -> Settings<Self> {
         let network = RecurrentNetwork::new(CoreKind::Gru, 128);
-        Settings::new(Self { repeat: false }, 20_000, 32, network)
+        Settings::new(20_000, 32, network)
     }
 
     fn sizes(&self) -> (usize, usize) {
@@ -64,9 +64,6 @@ type Column = experiment::Column<Figures>;
 impl Experiment for Settings<Copy> {
     const ABOUT: &'static str =
         "Copy and Repeat Copy by recurrent networks whose windows have a synthetic future";
-    const LENGTH: &'static str = "--budget";
-
-    const REFERENCE: &'static str = "bptt";
 
     type Shared = ();
     type Figures = Figures;

@@ -26,7 +26,7 @@ use crate::network::{Model, Parts};
 use crate::shell::quoted_path;
 use crate::sites::Sites;
 use crate::source::{DataArgs, ImageData, ImageSets};
-use crate::tally::Measures;
+use crate::tally::{Measures, Tested};
 use settings::ImagesArgs;
 pub use settings::{Architecture, Settings};
 
@@ -108,8 +108,8 @@ impl Task<Chain> for Batches<'_> {
 pub struct Figures {
     /// On up to 10,000 images that it learned from.
     train: Measures,
-    /// On all test images.
-    test: Measures,
+    #[serde(flatten)]
+    tested: Tested,
     #[serde(skip_serializing_if = "Option::is_none")]
     workers: Option<threaded::Report>,
 }
@@ -176,16 +176,13 @@ impl Experiment for Settings {
     }
 
     fn measure(&self, figures: &Figures) -> Measure {
-        figures.test.measure("of the test images wrong")
+        figures.tested.measure()
     }
 
     fn columns(&self, results: &[RunResult<Figures>]) -> Vec<Column> {
-        let mut columns = vec![
-            Column::percent("train error", |r| Some(r.figures.train.error)),
-            Column::percent("test error", |r| Some(r.figures.test.error)),
-            Column::new("test loss", 4, |r| Some(r.figures.test.loss)),
-            Column::speed(1),
-        ];
+        let train = Column::percent("train error", |r| Some(r.figures.train.error));
+        let [error, loss] = Tested::columns(|figures: &Figures| &figures.tested);
+        let mut columns = vec![train, error, loss, Column::speed(1)];
         columns.extend(Column::worths(results, self.arch.network.depth - 1));
         columns
     }
@@ -193,9 +190,7 @@ impl Experiment for Settings {
     /// On the test images of the run, or on others.
     fn evaluate(saved: Saved<Self>) -> anyhow::Result<BTreeMap<String, f64>> {
         let (settings, device) = (&saved.settings, saved.device);
-        let set = saved
-            .data
-            .load(&saved.checkpoint, saved.seed, &settings.images)?;
+        let set = saved.images(&settings.images)?;
         let mut chain = settings.chain(saved.method, saved.seed, &set.train, device)?;
         saved.checkpoint.restore(&mut chain)?;
         let test = ResidentImages::new(&set.test, device);
@@ -233,13 +228,15 @@ fn train(
     let looked_at = settings.run.batch_size.min(set.train.len());
     let rows: Vec<usize> = (0..looked_at).collect();
     let (input, target) = batches.train.rows(&rows);
-    let test = measure(&chain, &batches.test, usize::MAX);
+    let tested = Tested {
+        test: measure(&chain, &batches.test, usize::MAX),
+    };
     Ok(Trained {
         progress,
-        in_words: format!("test error {:.2} %", 100.0 * test.error),
+        in_words: tested.in_words(),
         figures: Figures {
             train: measure(&chain, &batches.train, MOST),
-            test,
+            tested,
             workers,
         },
         interfaces: chain.quality(&Batch::labelled(input, target)),

@@ -6,33 +6,24 @@
 //! Command: `dni rows`. It takes about a minute on two cores.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
-use clap::Args;
-use dni::data::{Fingerprint, ImageSet, Images, Order};
+use dni::data::{Fingerprint, ImageRows, Images};
 use dni::report::Measure;
 use dni::train::Task;
-use dni::{Loss, Quality, Recurrent, Sequence, Window};
-use serde::{Deserialize, Serialize};
+use dni::{Loss, Quality, Recurrent, Window};
 use serde_json::{Value, json};
 
 use crate::args::Misuse;
 use crate::comparison::Run;
-use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
-use crate::flags;
+use crate::experiment::{Column, Experiment, RunResult, Saved, Trained};
 use crate::recurrent::{self, CoreKind, RecurrentNetwork};
 use crate::sequences::{SequenceArgs, SequenceTask, Settings};
 use crate::source::{DataArgs, ImageData, ImageSets, Source};
-use crate::tally::Measures;
+use crate::tally::{Measures, Tested};
 
-/// Which images are read.
-#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
-pub struct Rows {
-    #[command(flatten)]
-    #[serde(flatten)]
-    images: ImageData,
-}
+/// Which images are read: the task has no other settings.
+pub type Rows = ImageData;
 
 impl SequenceTask for Rows {
     const NAME: &'static str = "rows";
@@ -46,78 +37,43 @@ impl SequenceTask for Rows {
             lr: 2e-3,
             ..RecurrentNetwork::new(CoreKind::Gru, 128)
         };
-        Settings::new(flags::standard(), 6_000, 32, network)
+        Settings::new(6_000, 32, network)
     }
 
     fn sizes(&self) -> (usize, usize) {
-        let shape = self.images.data.shape();
+        let shape = self.data.shape();
         (shape.channels * shape.width, Source::CLASSES)
     }
 
     fn check(&self, batch: usize) -> Result<(), Misuse> {
-        self.images.check(batch)
+        ImageData::check(self, batch)
     }
 }
 
-/// Some rows of some images as a window. Only the last row of an image asks what it shows.
-fn window(images: &Images, which: &[usize], rows: Range<usize>, device: &Device) -> Window {
-    let (shape, batch) = (images.shape(), which.len());
-    let (steps, end, pixels) = (rows.len(), rows.end, shape.channels * shape.width);
-    let is_last = end == shape.height;
-    let (images, classes) = images.rows(which, device);
-    let images = images.reshape([batch, shape.channels, shape.height, shape.width]);
-    let images = images.permute([2, 0, 1, 3]);
-    let images = images.reshape([shape.height, batch, pixels]);
-    let next = || Sequence::new(images.clone().narrow(0, end, 1));
-    let asks = Tensor::zeros([steps, batch], device);
-    Window {
-        next: (!is_last).then(next),
-        sequence: Sequence {
-            keep_mask: (rows.start == 0).then(|| Sequence::beginning([steps, batch], device)),
-            inputs: images.clone().narrow(0, rows.start, steps).into(),
-        },
-        targets: classes.unsqueeze::<3>().repeat_dim(0, steps).into(),
-        weights: Some(match is_last {
-            true => asks.slice_fill(steps - 1..steps, 1.0),
-            false => asks,
-        }),
-    }
-}
-
-/// The images of a run, a batch after another, each in as many windows as it takes.
+/// The images of a run.
 struct Reader<'a> {
-    set: &'a ImageSet,
+    train: ImageRows<'a>,
+    test: &'a Images,
     data: Fingerprint,
-    order: Order,
-    network: &'a RecurrentNetwork,
+    /// Windows over which the true future is taken.
+    reach: usize,
     device: &'a Device,
-}
-
-impl Reader<'_> {
-    /// The rows of every window of an image.
-    fn windows(&self) -> Vec<Range<usize>> {
-        let (height, unroll) = (self.set.train.shape().height, self.network.unroll);
-        let firsts = (0..height).step_by(unroll);
-        firsts.map(|i| i..height.min(i + unroll)).collect()
-    }
 }
 
 impl Task<Recurrent> for Reader<'_> {
     fn batch(&mut self, step: usize) -> Window {
-        let windows = self.windows();
-        let rows = windows[step % windows.len()].clone();
-        let which = self.order.rows(step / windows.len());
-        window(&self.set.train, which, rows, self.device)
+        self.train.window(step, self.device)
     }
 
     fn evaluate(&mut self, network: &Recurrent) -> dni::Result<BTreeMap<String, f64>> {
-        Ok(measure(network, &self.set.test, self.device).named("test"))
+        Ok(measure(network, self.test, self.device).named("test"))
     }
 
     /// After the first window of the first batch, from where the future is longest.
     fn compare(&mut self, network: &Recurrent) -> Vec<Quality> {
-        let windows: Vec<Window> = (0..self.windows().len()).map(|i| self.batch(i)).collect();
-        let quality = recurrent::quality(network, &windows, 1, self.network.reach());
+        let windows = 0..self.train.windows_per_image();
+        let windows: Vec<Window> = windows.map(|i| self.batch(i)).collect();
+        let quality = recurrent::quality(network, &windows, 1, self.reach);
         quality.into_iter().collect()
     }
 
@@ -128,38 +84,26 @@ impl Task<Recurrent> for Reader<'_> {
 
 /// How well images are told apart after the last row.
 fn measure(network: &Recurrent, images: &Images, device: &Device) -> Measures {
-    let height = images.shape().height;
+    let last_row = images.shape().height - 1;
+    let last = |steps: Tensor<3>| steps.narrow(0, last_row, 1).squeeze_dim(0);
     Measures::of_images(images.len(), network.loss(), |some| {
-        let whole = window(images, some, 0..height, device);
+        let whole = ImageRows::whole(images, some, device);
         let (outputs, _) = network.predict(&whole.sequence, None);
-        let last = |steps: Tensor<3>| steps.narrow(0, height - 1, 1).squeeze_dim(0);
         let targets = whole.targets.numbers().expect("they are one-hot");
         (last(outputs), last(targets.clone()))
     })
 }
 
-/// What is measured of a run.
-#[derive(Debug, Serialize)]
-pub struct Figures {
-    /// On all test images.
-    test: Measures,
-}
-
-type Column = experiment::Column<Figures>;
-
 impl Experiment for Settings<Rows> {
     const ABOUT: &'static str =
         "Images read row by row by recurrent networks whose windows have a synthetic future";
-    const LENGTH: &'static str = "--budget";
     const TRIAL: &'static [(&'static str, usize)] =
         &[("--examples", 1_024), ("--test-examples", 100)];
-    const REFERENCE: &'static str = "bptt";
-
     type Shared = ImageSets;
-    type Figures = Figures;
+    type Figures = Tested;
 
     fn images(&self) -> Option<&ImageData> {
-        Some(&self.task.images)
+        Some(&self.task)
     }
 
     fn files(args: &SequenceArgs<Rows>) -> Option<&DataArgs> {
@@ -167,54 +111,50 @@ impl Experiment for Settings<Rows> {
     }
 
     fn about(&self) -> Value {
-        json!({"data": self.task.images.data, "unroll": self.network.unroll})
+        json!({"data": self.task.data, "unroll": self.network.unroll})
     }
 
     fn prepare(&self, args: &SequenceArgs<Rows>) -> anyhow::Result<ImageSets> {
-        Ok(args.own.sets(&self.task.images, args.call.output.quiet)?)
+        Ok(args.own.sets(&self.task, args.call.output.quiet)?)
     }
 
-    fn train(run: &Run<Self>, sets: &ImageSets) -> anyhow::Result<Trained<Figures>> {
+    fn train(run: &Run<Self>, sets: &ImageSets) -> anyhow::Result<Trained<Tested>> {
         let (settings, set) = (&run.settings, sets.of_seed(run.seed)?);
+        let (batch, unroll) = (settings.run.batch_size, settings.network.unroll);
         let mut network = settings.build(run.method, run.seed, run.device)?;
         let mut reader = Reader {
-            set: &set,
+            train: ImageRows::new(&set.train, batch, unroll, Some(run.seed))?,
+            test: &set.test,
             data: sets.fingerprint(&set),
-            order: Order::new(set.train.len(), settings.run.batch_size, Some(run.seed))?,
-            network: &settings.network,
+            reach: settings.network.reach(),
             device: run.device,
         };
         let plan = settings.budget.plan(&settings.run, 4, 50);
         let progress = run.train(&mut network, &mut reader, &plan)?;
         let test = measure(&network, &set.test, run.device);
+        let figures = Tested { test };
         Ok(Trained {
             progress,
-            in_words: format!("test error {:.2} %", 100.0 * test.error),
-            figures: Figures { test },
+            in_words: figures.in_words(),
+            figures,
             interfaces: reader.compare(&network),
         })
     }
 
-    fn measure(&self, figures: &Figures) -> Measure {
-        figures.test.measure("of the test images wrong")
+    fn measure(&self, figures: &Tested) -> Measure {
+        figures.measure()
     }
 
-    fn columns(&self, _results: &[RunResult<Figures>]) -> Vec<Column> {
-        vec![
-            Column::percent("test error", |r| Some(r.figures.test.error)),
-            Column::new("test loss", 4, |r| Some(r.figures.test.loss)),
-            Column::speed(0),
-            Column::worth(),
-        ]
+    fn columns(&self, _results: &[RunResult<Tested>]) -> Vec<Column<Tested>> {
+        let [error, loss] = Tested::columns(|figures| figures);
+        vec![error, loss, Column::speed(0), Column::worth()]
     }
 
     fn evaluate(saved: Saved<Self>) -> anyhow::Result<BTreeMap<String, f64>> {
-        let images = &saved.settings.task.images;
-        let set = saved.data.load(&saved.checkpoint, saved.seed, images)?;
-        let mut network = saved
-            .settings
-            .build(saved.method, saved.seed, saved.device)?;
+        let (settings, device) = (&saved.settings, saved.device);
+        let set = saved.images(&settings.task)?;
+        let mut network = settings.build(saved.method, saved.seed, device)?;
         saved.checkpoint.restore(&mut network)?;
-        Ok(measure(&network, &set.test, saved.device).named("test"))
+        Ok(measure(&network, &set.test, device).named("test"))
     }
 }

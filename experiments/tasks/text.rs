@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use burn::tensor::Device;
 use clap::Args;
-use dni::data::{Alphabet, Lanes, Reading};
+use dni::data::Alphabet;
 use dni::report::Measure;
 use dni::train::{Plan, Task};
 use dni::{Loss, Recurrent};
@@ -27,7 +27,7 @@ use crate::budget::Budget;
 use crate::comparison::Run;
 use crate::corpus::{self, TextDataArgs, Texts};
 use crate::experiment::{self, Experiment, RunResult, Saved, Trained};
-use crate::flags::{self, Flags};
+use crate::flags::Flags;
 use crate::recurrent::{CoreKind, RecurrentMethod, RecurrentNetwork};
 use crate::sequences::{SequenceArgs, SequenceTask, Settings};
 use measures::{Figures, measure};
@@ -74,7 +74,7 @@ impl SequenceTask for Text {
             lr: 2e-3,
             ..RecurrentNetwork::new(CoreKind::Lstm, 256)
         };
-        Settings::new(flags::standard(), 3_000, 64, network)
+        Settings::new(3_000, 64, network)
     }
 
     /// The alphabet says it.
@@ -146,11 +146,8 @@ type Column = experiment::Column<Figures>;
 
 impl Experiment for Settings<Text> {
     const ABOUT: &'static str = "A character language model with synthetic gradients through time";
-    const LENGTH: &'static str = "--budget";
     const TRIAL: &'static [(&'static str, usize)] =
         &[("--characters", 20_000), ("--eval-every", 1_000_000)];
-
-    const REFERENCE: &'static str = "bptt";
 
     type Shared = Shared;
     type Figures = Figures;
@@ -166,20 +163,10 @@ impl Experiment for Settings<Text> {
         }
     }
 
-    /// Also refuses a part that is too short to learn from or to measure on.
     fn prepare(&self, args: &SequenceArgs<Text>) -> anyhow::Result<Shared> {
-        let texts = args
-            .own
-            .data
-            .texts(&self.task.text, args.call.output.quiet)?;
-        let [train, valid, test] = texts.lengths();
-        let blank = |length: usize| vec![0; length];
-        Lanes::new(blank(train), 1, self.run.batch_size, self.network.unroll)
-            .context("cannot cut the training text into windows")?;
-        for (name, length) in [("validation", valid), ("test", test)] {
-            Reading::new(blank(length), 1, 1, 1, 0)
-                .with_context(|| format!("cannot measure on the {name} text"))?;
-        }
+        let quiet = args.call.output.quiet;
+        let texts = args.own.data.texts(&self.task.text, quiet)?;
+        texts.check(self.run.batch_size, self.network.unroll)?;
         let sample = args.own.sample.filter(|&length| length > 0);
         Ok(Shared { texts, sample })
     }

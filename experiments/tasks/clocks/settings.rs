@@ -166,6 +166,7 @@ impl Settings {
 
 impl comparison::Settings for Settings {
     const NAME: &'static str = "clocks";
+    const REFERENCE: &'static str = "coupled";
 
     type Method = ClocksMethod;
     type Args = ClocksArgs;
