@@ -13,10 +13,11 @@ use dni::Backend;
 use serde::Serialize;
 
 use crate::args::{CallArgs, Format, Misuse};
+use crate::panics::caught;
 use crate::progress::Busy;
 use crate::session::{self, Session};
 use crate::{dashboard, memory, output, results, shell};
-use jobs::{caught, jobs};
+use jobs::jobs;
 pub use jobs::{ends_all, on_threads};
 pub use run::{Run, run_folder};
 pub use settings::{Common, Settings, check_every};

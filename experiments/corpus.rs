@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use dni::data::{Corpus, Fingerprint, Lanes, Language, Reading, shakespeare};
 use dni::run::is_of_a_process;
@@ -158,7 +158,17 @@ impl Texts {
     /// a time, or to measure on.
     pub fn check(&self, lanes: usize, steps: usize) -> anyhow::Result<()> {
         let [train, valid, test] = self.lengths().map(|length| vec![0; length]);
-        Lanes::new(train, 1, lanes, steps).context("cannot cut the training text into windows")?;
+        if let Err(error) = Lanes::new(train, 1, lanes, steps) {
+            let said = format!(
+                "cannot cut the training text into windows: {error} (--batch-size is the number of \
+                 lanes, --unroll the length of a window)"
+            );
+            // A text that is drawn is as long as a flag says.
+            return Err(match &self.common {
+                Some(_) => anyhow!(said),
+                None => Misuse(said).into(),
+            });
+        }
         for (name, part) in [("validation", valid), ("test", test)] {
             Reading::new(part, 1, 1, 1, 0)
                 .with_context(|| format!("cannot measure on the {name} text"))?;

@@ -26,6 +26,7 @@ mod network;
 mod origin;
 mod output;
 mod overall;
+mod panics;
 mod plan;
 mod plot;
 mod progress;
@@ -122,7 +123,7 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let done = match cli.command {
+    let done = panics::caught(|| match cli.command {
         Command::Experiment(call) => call.run(),
         Command::Sweep(sweep) => sweep::run(sweep),
         Command::Report(args) => report::run(args),
@@ -136,7 +137,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Backends(args) => backends::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -6,10 +6,24 @@ use std::path::Path;
 use anyhow::Context;
 use dni::data::Images;
 
+use crate::args::Misuse;
+use crate::output;
+
 /// Samples of each class.
 const COLUMNS: usize = 16;
 /// Pixels between two of them.
 const GAP: usize = 2;
+
+/// Refuses the name of a file of another kind.
+pub fn check(path: &Path) -> Result<(), Misuse> {
+    match dni::run::is_stream(path) || output::ending(path).as_deref() == Some("png") {
+        true => Ok(()),
+        false => Err(Misuse(format!(
+            "samples are written as PNG, but the file is '{}'; choose a name that ends in .png",
+            path.display()
+        ))),
+    }
+}
 
 /// Writes a PNG file with the first images of every class, a row for each.
 pub fn write(path: &Path, images: &Images) -> anyhow::Result<()> {

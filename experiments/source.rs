@@ -269,6 +269,7 @@ impl DataArgs {
         let Some(path) = &self.show else {
             return Ok(false);
         };
+        sheet::check(path)?;
         let limits = [Some(LOOKED_AT), Some(1)];
         let set = images
             .data

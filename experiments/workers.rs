@@ -173,10 +173,10 @@ impl Workers {
         if let Some(split) = &self.split {
             check_split(split, layers).map_err(|error| Misuse(error.to_string()))?;
         }
-        if self.count() > layers {
+        // By --workers alone they may share batches: that depends on the method.
+        if self.count() > layers && self.number.is_none() {
             return Err(Misuse(format!(
-                "every worker needs a layer, and there are {layers}; choose --workers {layers} at \
-                 most"
+                "every worker needs a layer, and there are {layers}; choose at most {layers} workers"
             )));
         }
         if self.count() > MOST_WORKERS {

@@ -876,6 +876,8 @@ fn a_missing_gpu_is_told_with_the_cure() {
             .lines()
             .any(|l| l.starts_with("flex") && l.contains(" us"))
     );
+    let all_fail = call.replace("flex,wgpu", "wgpu");
+    run(&all_fail).fails_in_part(&["no case could run"]);
     let rows = run(&format!("{call} --format json")).json();
     assert!(rows["results"][0]["timing"]["median_us"].as_f64() > Some(0.0));
     assert!(rows["results"][0]["note"].is_null());

@@ -275,6 +275,10 @@ fn samples_are_shown_without_training() {
     place
         .run("images --show nowhere/sheet.png")
         .fails(1, &["nowhere/sheet.png"]);
+    place
+        .run("images --show sheet.jpg")
+        .fails(2, &["sheet.jpg", ".png"]);
+    assert!(!place.path("sheet.jpg").exists());
 }
 
 #[test]

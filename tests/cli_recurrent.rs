@@ -142,6 +142,9 @@ fn a_corpus_is_one_file_or_three() {
     place
         .run(&format!("{call} --corpus a,b"))
         .fails(2, &["three"]);
+    place
+        .run("text --characters 5 --budget 2")
+        .fails(2, &["too short", "--batch-size", "--unroll"]);
     let long = call.replace("--unroll 3", "--unroll 3000");
     place
         .run(&format!("{long} --corpus a"))

@@ -70,6 +70,10 @@ fn what_is_finished_is_not_made_again() {
     assert!(place.path(made).join("results.json").exists());
     assert!(table.starts_with("method   "), "{table}");
     assert!(table.contains("report: it/report.html"), "{table}");
+    // A figure that there is not is said at the end, and costs nothing.
+    let unsorted = place.run(&format!("{SWEEP} --sort secnds"));
+    let unsorted = unsorted.fails_in_part(&["secnds"]);
+    assert!(unsorted.stdout.contains("report: it/report.html"));
     let rows = |report: &Value| report["rows"].as_array().map(Vec::len);
     assert_eq!(rows(&results(&place, "")), rows(&first));
     // Runs of another sweep are not taken for those of this one.

@@ -233,6 +233,11 @@ fn rivals_train_the_network_of_one_thread() {
     }
     // Batch norm sees other examples.
     assert_ne!(loss("--method backprop --workers 2"), alone);
+    // Those who share batches may be more than there are layers.
+    let large = TINY.replace("--batch-size 8", "--batch-size 32");
+    place
+        .run(&format!("{large} --method backprop --workers 7"))
+        .succeeds();
     assert_ne!(loss("--method pipeline --workers 2"), alone);
 }
 

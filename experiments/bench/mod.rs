@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use burn::tensor::Device;
 use clap::Args;
 use dni::Backend;
@@ -156,7 +157,12 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     output::print(&match args.format {
         Format::Json => serde_json::to_string(&report)? + "\n",
         Format::Text => report.to_text(),
-    })
+    })?;
+    let ran = |row: &Row| row.timing.is_some() || row.counts.is_some();
+    match report.results.iter().any(ran) {
+        true => Ok(()),
+        false => bail!("no case could run; the results say why"),
+    }
 }
 
 /// Times the steps that the flags ask for.

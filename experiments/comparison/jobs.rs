@@ -1,9 +1,7 @@
 //! Runs at the same time: how many, and what ends one of them or all.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::thread;
-
-use anyhow::anyhow;
 
 use super::Settings;
 use crate::args::{Misuse, OutputArgs};
@@ -49,42 +47,7 @@ pub fn on_threads<R: Send>(
     })
 }
 
-/// What a run does, whose panic is an error, so that it ends no other run.
-pub fn caught<R>(run: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Result<R> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let message = dni::error::message_of(&*panic);
-        if let Some(error) = dni::backend::failure(&message) {
-            return Err(error.into());
-        }
-        Err(anyhow!(
-            "it panicked: {message}; that is a fault of dni, please report it with the command"
-        ))
-    })
-}
-
 /// Whether an error leaves nothing to the runs that would follow.
 pub fn ends_all(error: &anyhow::Error) -> bool {
     error.is::<Interrupted>() || error.is::<Lost>() || error.is::<Misuse>()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_is_an_error_of_its_run() {
-        let error = caught::<()>(|| panic!("lost at step {}", 3)).expect_err("it panics");
-        assert!(error.to_string().contains("lost at step 3"), "{error}");
-        assert!(!ends_all(&error));
-        let stopped = || Interrupted {
-            at: "step 3".to_string(),
-            command: "dni".to_string(),
-        };
-        let error = caught::<()>(|| Err(stopped().into()));
-        assert!(
-            error.is_err_and(|error| ends_all(&error)),
-            "errors stay what they are"
-        );
-        assert_eq!(caught(|| Ok(3)).ok(), Some(3));
-    }
 }

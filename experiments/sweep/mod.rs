@@ -122,8 +122,12 @@ pub fn run(sweep: Sweep) -> anyhow::Result<()> {
     let (groups, _) = session::read_runs(std::slice::from_ref(&folder))?;
     let page = folder.join("report.html");
     dni::run::write_atomically(&page, report::html(&groups).as_bytes())?;
-    let done = calls.iter().map(|call| &call.combination).zip(&results);
-    let rows = Rows::new(done, &sort)?;
+    let done = || calls.iter().map(|call| &call.combination).zip(&results);
+    // Which figures there are shows now: one that there is not must not cost the table.
+    let (rows, unsorted) = match Rows::new(done(), &sort) {
+        Ok(rows) => (rows, None),
+        Err(Misuse(why)) => (Rows::new(done(), &Sort::new(None))?, Some(why)),
+    };
     let report = rows.to_json(sweep.entry.name);
     results::write(&folder, &report)?;
     output::print(&match given.of_all("format") {
@@ -135,6 +139,9 @@ pub fn run(sweep: Sweep) -> anyhow::Result<()> {
             page.display()
         ),
     })?;
+    if let Some(why) = unsorted {
+        bail!("sorted by how well the task was learned instead: {why}");
+    }
     match rows.failures() {
         0 => Ok(()),
         failed => bail!("{failed} of {all} runs failed; the results say which, and why"),
