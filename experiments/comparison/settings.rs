@@ -23,7 +23,7 @@ pub trait Settings: Clone + PartialEq + Serialize + DeserializeOwned + Sync {
     /// The one by which others are measured: that of true gradients.
     const REFERENCE: &'static str = "backprop";
 
-    /// The flags of its command, [`CallArgs`] among them.
+    /// The flags of its command, [`CallArgs`](crate::args::CallArgs) among them.
     type Args: Args;
 
     /// The one that says how long its runs are.

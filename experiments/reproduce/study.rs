@@ -250,14 +250,14 @@ mod tests {
     #[test]
     fn results_make_a_table_with_verdicts() {
         let result = |method: &str, error: f64| json!({"method": method, "test": {"error": error}});
-        let report = json!({"results": [
+        let reports = [json!({"results": [
             result("backprop", 0.0150),
             result("backprop", 0.0170),
             result("dni", 0.0100),
             result("dni", 0.04048),
             result("cdni", 0.5),
-        ]});
-        let text = study(TABLE, Scope::Standard).to_markdown(&[report.clone()]);
+        ]})];
+        let text = study(TABLE, Scope::Standard).to_markdown(&reports);
         assert_eq!(
             text.unwrap(),
             "\
@@ -273,7 +273,7 @@ Budget standard: n = 2 seeds, ± their standard deviation. So much for that.
 - It is 2.52: **reached**.
 "
         );
-        let text = study(TABLE, Scope::Quick).to_markdown(&[report]).unwrap();
+        let text = study(TABLE, Scope::Quick).to_markdown(&reports).unwrap();
         assert!(text.contains("Budget quick: n = 2 seeds"), "{text}");
         assert_eq!(
             text.matches(", on the quick budget.\n").count(),
