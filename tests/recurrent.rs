@@ -125,6 +125,19 @@ fn known(delta: Tensor<2>) -> Future {
 
 /// A synthesizer forced to zero is truncated backpropagation, bit for bit, whatever the scale.
 #[test]
+fn forget_gates_begin_with_their_bias() {
+    let device = &Device::flex();
+    let biases = |config: LstmConfig| values(config.init(&mut seeded(1), device).bias.val());
+    let (others, forget) = ([0.0; 2], |bias: f32| [bias; 2]);
+    let expected = |bias| [others, forget(bias), others, others].concat();
+    assert_eq!(biases(LstmConfig::new(3, 2)), expected(1.0));
+    assert_eq!(
+        biases(LstmConfig::new(3, 2).with_forget_bias(2.5)),
+        expected(2.5)
+    );
+}
+
+#[test]
 fn a_future_of_zero_is_none() {
     on_every_device(|device, checks| {
         let sequence = whole(6, device);

@@ -22,7 +22,7 @@ use dni::train::{Notes, Outcome, Plan, Progress, Task, train};
 use dni::{
     Activation, Backend, Batch, Chain, ChainSchedule, ConvConfig, Credit, Dense, DenseConfig,
     Error, Init, Input, InputModel, Interface, LinearSynthesizerConfig, Loss, LrSchedule,
-    Optimizer, Pass, Pool, Section, Sparse, Synthesizer, TargetScale,
+    Optimizer, Pass, Place, Pool, Section, Sparse, Synthesizer, TargetScale,
 };
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
@@ -816,6 +816,33 @@ fn sections_may_lie_on_different_devices() {
             }
         }
     }
+}
+
+/// Workers on one adapter may each have a queue of their own there.
+#[test]
+fn an_adapter_can_be_opened_for_each_worker() {
+    if common::devices().iter().all(|(name, _)| *name != "wgpu") {
+        return;
+    }
+    let open = || Place::Adapter(0).open(None).expect("there is an adapter");
+    let (a, b) = (open(), open());
+    assert_ne!(a, b, "they share a queue");
+    let schedule = Credit::Synthetic.into();
+    let placed = |places: [&Device; 5]| {
+        let mut chain = network(Kind::Dense, &Device::flex());
+        chain
+            .place(&places.map(Clone::clone))
+            .expect("nothing stands in the way");
+        chain
+    };
+    let mut reference = placed([&a; 5]);
+    learn(&mut reference, &schedule);
+    let threaded = Threaded::new(placed([&a, &a, &b, &b, &b]), &[2, 3]);
+    let mut threaded = threaded
+        .and_then(|t| t.with_queue(1))
+        .expect("the split is right");
+    learn(&mut threaded, &schedule);
+    assert!(state(&threaded) == state(&reference));
 }
 
 /// Optimizer states move as well.

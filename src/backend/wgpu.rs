@@ -2,8 +2,9 @@
 
 use std::sync::OnceLock;
 
-use burn::tensor::wgpu::wgpu;
+use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{Device, DeviceKind};
+use futures_lite::future::block_on;
 
 use super::Adapter;
 use crate::error::{Error, Result};
@@ -19,49 +20,58 @@ pub(super) fn adapters() -> Vec<Adapter> {
 
 /// What wgpu says of the adapters, GPUs first.
 fn adapter_infos() -> Vec<wgpu::AdapterInfo> {
+    let (_, adapters) = found();
+    adapters.iter().map(wgpu::Adapter::get_info).collect()
+}
+
+/// The adapters of this machine, GPUs first.
+fn found() -> (wgpu::Instance, Vec<wgpu::Adapter>) {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let found = instance.enumerate_adapters(wgpu::Backends::PRIMARY);
-    let found = futures_lite::future::block_on(found);
-    let mut infos: Vec<_> = found.iter().map(|adapter| adapter.get_info()).collect();
-    infos.sort_by_key(|info| !is_gpu(info));
-    infos
+    let mut adapters = block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    adapters.sort_by_key(|adapter| !is_gpu(&adapter.get_info()));
+    (instance, adapters)
 }
 
 fn is_gpu(info: &wgpu::AdapterInfo) -> bool {
     info.device_type != wgpu::DeviceType::Cpu
 }
 
-/// The device of the adapter of this number in [`adapters`](super::adapters).
+/// The adapter of this number in [`adapters`](super::adapters), opened anew: a device with a queue,
+/// kernels and memory of its own.
 ///
 /// # Errors
 ///
 /// If there is none, or it cannot be used.
 pub(crate) fn adapter_device(index: usize) -> Result<Device> {
-    use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, VirtualGpu};
     let failed = |reason: String| Error::Backend {
         name: "wgpu",
         reason,
         cure: "choose another; `dni backends` lists them, counted from 0".to_string(),
     };
-    let infos = adapter_infos();
-    let Some(info) = infos.get(index) else {
-        let reason = format!("there is no adapter {index}, but {} in all", infos.len());
+    let (instance, mut adapters) = found();
+    if index >= adapters.len() {
+        let reason = format!("there is no adapter {index}, but {} in all", adapters.len());
         return Err(failed(reason));
+    }
+    let adapter = adapters.swap_remove(index);
+    let opened = block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+        // burn's kernels take for granted whatever the adapter has.
+        required_features: adapter.features() - wgpu::Features::MAPPABLE_PRIMARY_BUFFERS,
+        required_limits: adapter.limits(),
+        memory_hints: wgpu::MemoryHints::MemoryUsage,
+        // SAFETY: burn opens adapters with the same features, and the kernels are its own.
+        experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
+        ..Default::default()
+    }));
+    let (device, queue) = opened.map_err(|error| failed(error.to_string()))?;
+    let setup = WgpuSetup {
+        backend: adapter.get_info().backend,
+        instance,
+        adapter,
+        device,
+        queue,
     };
-    // burn counts the adapters of each kind on their own.
-    let before = infos[..index].iter();
-    let of_kind = before.filter(|i| i.device_type == info.device_type);
-    let kind = match (info.device_type, of_kind.count()) {
-        (DiscreteGpu, before) => DeviceKind::DiscreteGpu(before),
-        (IntegratedGpu, before) => DeviceKind::IntegratedGpu(before),
-        (VirtualGpu, before) => DeviceKind::VirtualGpu(before),
-        (Cpu, 0) => DeviceKind::Cpu,
-        _ => {
-            let reason = format!("burn cannot choose the adapter {index}, '{}'", info.name);
-            return Err(failed(reason));
-        }
-    };
-    let device = Device::wgpu_options().device_kind(kind).init();
+    let device = Device::wgpu_options().setup(setup).init();
     device.map_err(|error| failed(error.to_string()))
 }
 

@@ -31,7 +31,7 @@ pub enum Place {
     /// A backend of this machine, on its preferred device.
     Backend(Backend),
     /// `wgpu` on the adapter with this number in [`adapters`](crate::backend::adapters), counted
-    /// from 0.
+    /// from 0, through a queue of its own.
     Adapter(usize),
     /// The device that `dni serve` offers at this address. It needs the feature `remote`.
     Server(Address),
@@ -39,8 +39,9 @@ pub enum Place {
 
 impl Place {
     /// Opens the place and returns its device. On a server each call opens a connection of its own,
-    /// which lasts as long as the process: workers on the same server compute at the same time if
-    /// each has opened its place. `token` is the secret that the server asks for.
+    /// on an adapter a queue of its own, which last as long as the process: workers on the same
+    /// server or adapter are given work at the same time if each has opened its place. `token` is
+    /// the secret that the server asks for.
     ///
     /// # Errors
     ///
