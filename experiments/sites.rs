@@ -1,6 +1,9 @@
 //! The devices of workers, on this machine and on others, for the time of a call.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
 use burn::tensor::Device;
@@ -15,6 +18,18 @@ use crate::token::TokenArgs;
 #[error("{0}")]
 pub struct Lost(String);
 
+/// An adapter as some worker of a call opened it, after so many others on the same one. The calls of a
+/// process share it, as it lasts as long as the process.
+fn opened(adapter: usize, before: usize) -> dni::Result<Device> {
+    static OPENED: Mutex<BTreeMap<(usize, usize), Device>> = Mutex::new(BTreeMap::new());
+    // It is whole whatever panicked.
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    match opened.entry((adapter, before)) {
+        Entry::Occupied(device) => Ok(device.get().clone()),
+        Entry::Vacant(place) => Ok(place.insert(Place::Adapter(adapter).open(None)?).clone()),
+    }
+}
+
 /// The devices of all workers, from the bottom up.
 pub struct Sites {
     pub devices: Vec<Device>,
@@ -26,7 +41,11 @@ impl Sites {
         let has_server = places.iter().any(|place| matches!(place, Place::Server(_)));
         let token = if has_server { token.read()? } else { None };
         let open = |(i, place): (usize, &Place)| {
-            let device = place.open(token.as_ref());
+            let before = places[..i].iter().filter(|other| *other == place).count();
+            let device = match place {
+                Place::Adapter(adapter) => opened(*adapter, before),
+                _ => place.open(token.as_ref()),
+            };
             device.with_context(|| format!("cannot reach the place of worker {}", i + 1))
         };
         let devices: anyhow::Result<_> = places.iter().enumerate().map(open).collect();
@@ -48,11 +67,18 @@ impl Sites {
         let Some(loss) = self.loss() else {
             return done.unwrap_or_else(|panic| resume_unwind(panic));
         };
-        // A worker that found it out itself has told its layers and the step.
-        done.unwrap_or(Err(loss)).map_err(|error| {
-            let error = output::told(&error);
-            Lost(format!("{error}; once the server is back: {go_on}")).into()
-        })
+        let is_of_device = |error: &anyhow::Error| {
+            let error = error.downcast_ref();
+            matches!(error, Some(dni::Error::Device { .. }))
+        };
+        let error = match done {
+            Ok(Ok(result)) => return Ok(result),
+            // A worker that found it out itself has told its layers and the step.
+            Ok(Err(error)) if !is_of_device(&error) => error,
+            _ => loss,
+        };
+        let error = output::told(&error);
+        Err(Lost(format!("{error}; once the server is back: {go_on}")).into())
     }
 
     /// The first server that is lost, if one is.

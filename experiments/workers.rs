@@ -146,7 +146,7 @@ impl Workers {
         plan.check_every = check_every.max().unwrap_or(1);
     }
 
-    /// Refuses what leaves a worker without layers.
+    /// Refuses what no method of workers can do with so many layers.
     pub fn check(&self, layers: usize) -> Result<(), Misuse> {
         let between = [
             ("--queue", self.queue.is_some()),

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Int, Tensor};
 
+use crate::host;
 use crate::pass::{Input, plain};
 use crate::place::{carry, carry_integers};
 
@@ -17,6 +18,26 @@ pub enum Data<const D: usize = 2> {
     Numbers(Tensor<D>),
     /// `[batch, items]`; through time `[steps, batch]`.
     Integers(Tensor<2, Int>),
+}
+
+/// Integers `[rows, 1]` that are to be below `count`. In host memory another one is refused, with what
+/// `refusal` says of it. Elsewhere, where a look would wait for the device, those at fault are clamped,
+/// and the second result is where they stand.
+pub(crate) fn bounded(
+    integers: Tensor<2, Int>,
+    count: usize,
+    refusal: impl Fn(i64) -> String,
+) -> (Tensor<2, Int>, Option<Tensor<2, Bool>>) {
+    let most = count as i64 - 1;
+    if host::suits(&integers.device()) {
+        let values = integers.clone().inner().into_data();
+        let other = values.iter::<i64>().find(|i| !(0..=most).contains(i));
+        assert!(other.is_none(), "{}", refusal(other.unwrap_or_default()));
+        return (integers, None);
+    }
+    let others = integers.clone().lower_elem(0);
+    let others = others.bool_or(integers.clone().greater_elem(most));
+    (integers.clamp(0, most), Some(others))
 }
 
 impl<const D: usize> Data<D> {

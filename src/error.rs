@@ -145,8 +145,8 @@ pub enum Error {
     /// A device failed: it has no memory left for what it was given, or was lost.
     #[error(
         "the device failed: {reason}; if it is short of memory, take a smaller network, smaller \
-         batches or fewer runs at the same time; the last checkpoint is as it was, go on from there \
-         once the device works again"
+         batches or fewer runs at the same time; a run's last checkpoint is as it was, go on from \
+         there once the device works again"
     )]
     Device {
         /// What it said.

@@ -25,7 +25,7 @@ pub enum Init {
     Normal {
         /// The mean.
         mean: f32,
-        /// The standard deviation.
+        /// The standard deviation, not negative.
         std: f32,
     },
     /// All zero: how the last layer of a synthesizer starts, so that the first synthetic gradients
@@ -38,7 +38,7 @@ impl Init {
     ///
     /// # Panics
     ///
-    /// If a size is zero or the standard deviation is not finite.
+    /// If a size is zero, or the mean or the standard deviation is not finite, or the latter negative.
     pub fn linear(
         self,
         inputs: usize,
@@ -61,7 +61,7 @@ impl Init {
     ///
     /// # Panics
     ///
-    /// If a size is zero or the standard deviation is not finite.
+    /// If a size is zero, or the mean or the standard deviation is not finite, or the latter negative.
     pub fn convolution(
         self,
         inputs: usize,
@@ -156,7 +156,7 @@ mod tests {
     use crate::rng::{Stream, generator};
 
     #[test]
-    fn a_normal_distribution_without_a_spread_is_refused() {
+    fn a_normal_distribution_that_there_is_not_is_refused() {
         let rng = &mut generator(1, Stream::Parameters);
         let mut draw = |mean, std| {
             let drawn =

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use burn::tensor::{Bool, IndexingUpdateOp, Int, Tensor, activation, assert_shape};
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Batch, Data};
+use crate::batch::{Batch, Data, bounded};
 #[cfg(feature = "wgpu")]
 use crate::gpu::{self, Buffer, loss};
-use crate::host;
+#[cfg(feature = "wgpu")]
+use crate::host::in_f32;
 use crate::message::{cut, receive};
 use crate::place::carry;
 
@@ -53,6 +54,19 @@ pub trait LossFunction: Any + Send + Sync {
         let losses = self.of_each(output.clone(), target.on_tape());
         let mut gradients = losses.sum().backward();
         receive(&output, &mut gradients).expect("a loss depends on the output")
+    }
+
+    /// [`gradient_of_each`](Self::gradient_of_each) times `weight`. Override it only where it costs
+    /// less than that product.
+    fn weighted_gradient(&self, output: Tensor<2>, target: Data, weight: f64) -> Tensor<2> {
+        times(self.gradient_of_each(output, target), weight)
+    }
+}
+
+fn times(gradient: Tensor<2>, weight: f64) -> Tensor<2> {
+    match weight {
+        1.0 => gradient,
+        _ => gradient.mul_scalar(weight),
     }
 }
 
@@ -112,13 +126,13 @@ impl LossFunction for Loss {
         let target = match target {
             Data::Numbers(target) => target,
             Data::Integers(classes) => {
-                let classes = self.classes(classes, &output);
+                let classes = self.column(classes, rows);
                 #[cfg(feature = "wgpu")]
                 if gpu::suits(&output) {
-                    let [output, classes] = [output, classes.float()].map(Buffer::of);
+                    let [output, classes] = [output, in_f32(classes.float())].map(Buffer::of);
                     return loss::of_each(loss::Kind::Class, &output, &classes, rows).into_tensor();
                 }
-                let unknown = (!host::suits(&output.device())).then(|| unknown(&classes, &output));
+                let (classes, unknown) = known(classes, &output);
                 let log_probabilities = activation::log_softmax(output, 1);
                 let losses = log_probabilities.gather(1, classes).neg();
                 // The next look at the loss finds it.
@@ -151,30 +165,22 @@ impl LossFunction for Loss {
     ///
     /// As [`of_each`](Self::of_each) does.
     fn gradient_of_each(&self, output: Tensor<2>, target: Data) -> Tensor<2> {
+        #[cfg(feature = "wgpu")]
+        if let Some(gradient) = self.gpu_gradient(&output, &target, 1.0) {
+            return gradient;
+        }
         let target = match target {
             Data::Numbers(target) => target,
             // d/dz_j = softmax(z)_j - [j is the class]
             Data::Integers(classes) => {
-                let classes = self.classes(classes, &output);
-                #[cfg(feature = "wgpu")]
-                if gpu::suits(&output) {
-                    let [rows, _] = output.dims();
-                    let [output, classes] = [output, classes.float()].map(Buffer::of);
-                    return loss::gradient_of_each(loss::Kind::Class, &output, &classes, rows)
-                        .into_tensor();
-                }
+                let classes = self.column(classes, output.dims()[0]);
+                let (classes, _) = known(classes, &output);
                 let ones = Tensor::ones(classes.dims(), &output.device());
                 let probabilities = activation::softmax(output, 1);
                 return probabilities.scatter(1, classes, -ones, IndexingUpdateOp::Add);
             }
         };
         assert_same_shape(&output, &target);
-        #[cfg(feature = "wgpu")]
-        if gpu::suits(&output) && gpu::suits(&target) {
-            let [rows, _] = output.dims();
-            let [output, target] = [output, target].map(Buffer::of);
-            return loss::gradient_of_each(self.kind(), &output, &target, rows).into_tensor();
-        }
         let predicted = match self {
             Self::SquaredError => output,
             Self::BinaryCrossEntropy => activation::sigmoid(output),
@@ -183,29 +189,47 @@ impl LossFunction for Loss {
         };
         predicted - target
     }
+
+    /// On an adapter the kernel weighs as well.
+    #[cfg(feature = "wgpu")]
+    fn weighted_gradient(&self, output: Tensor<2>, target: Data, weight: f64) -> Tensor<2> {
+        let gradient = self.gpu_gradient(&output, &target, weight);
+        gradient.unwrap_or_else(|| times(self.gradient_of_each(output, target), weight))
+    }
 }
 
 impl Loss {
-    /// The class of every row of an output, `[rows, 1]`. Host memory is looked at; elsewhere a look
-    /// would wait for the device.
-    fn classes(self, classes: Tensor<2, Int>, output: &Tensor<2>) -> Tensor<2, Int> {
+    /// The class of every row of an output, `[rows, 1]`.
+    fn column(self, classes: Tensor<2, Int>, rows: usize) -> Tensor<2, Int> {
         assert!(
             self == Self::CrossEntropy,
             "{self:?} compares numbers, but the target has classes; give it a target of the \
              output's shape, or choose Loss::CrossEntropy"
         );
-        let [rows, features] = output.dims();
-        let classes = Data::column(classes, rows);
-        if host::suits(&output.device()) {
-            let values = classes.clone().inner().into_data();
-            let unknown = values.iter::<i64>().find(|&c| !is_class(c, features));
-            assert!(
-                unknown.is_none(),
-                "the class {} is not among the {features} of the output, which are counted from 0",
-                unknown.unwrap_or_default()
-            );
+        Data::column(classes, rows)
+    }
+
+    /// `weight` times the gradient of each row's own loss, on an adapter; none elsewhere.
+    #[cfg(feature = "wgpu")]
+    fn gpu_gradient(self, output: &Tensor<2>, target: &Data, weight: f64) -> Option<Tensor<2>> {
+        if !gpu::suits(output) {
+            return None;
         }
-        classes
+        let (kind, target) = match target.clone() {
+            Data::Numbers(target) if gpu::suits(&target) => {
+                assert_same_shape(output, &target);
+                (self.kind(), target)
+            }
+            Data::Numbers(_) => return None,
+            Data::Integers(classes) => {
+                let classes = self.column(classes, output.dims()[0]);
+                (loss::Kind::Class, in_f32(classes.float()))
+            }
+        };
+        let [rows, _] = output.dims();
+        let [output, target] = [output.clone(), target].map(Buffer::of);
+        let gradient = loss::gradient_of_each(kind, &output, &target, rows, weight as f32);
+        Some(gradient.into_tensor())
     }
 
     #[cfg(feature = "wgpu")]
@@ -218,16 +242,14 @@ impl Loss {
     }
 }
 
-/// Whether an output of so many features has this class.
-fn is_class(class: i64, features: usize) -> bool {
-    usize::try_from(class).is_ok_and(|class| class < features)
-}
-
-/// Which rows have a class that the output does not have, `[rows, 1]`.
-fn unknown(classes: &Tensor<2, Int>, output: &Tensor<2>) -> Tensor<2, Bool> {
+/// Classes that the output has, [bounded] by them.
+fn known(classes: Tensor<2, Int>, output: &Tensor<2>) -> (Tensor<2, Int>, Option<Tensor<2, Bool>>) {
     let [_, features] = output.dims();
-    let negative = classes.clone().lower_elem(0);
-    negative.bool_or(classes.clone().greater_equal_elem(features as i64))
+    bounded(classes, features, |class| {
+        format!(
+            "the class {class} is not among the {features} of the output, which are counted from 0"
+        )
+    })
 }
 
 /// Tensors of different shapes would broadcast in silence.
@@ -248,8 +270,8 @@ impl Objective {
     /// where that lies.
     pub fn gradient(&self, output: Tensor<2>, batch: &Batch) -> Tensor<2> {
         let target = batch.target.clone().on(&output.device());
-        let gradient = self.loss.gradient_of_each(output, target);
-        let gradient = self.reduction.apply(gradient);
+        let weight = self.reduction.weight(output.dims()[0]);
+        let gradient = self.loss.weighted_gradient(output, target, weight);
         match &batch.weights {
             Some(weights) => gradient.clone() * weights_of(weights, &gradient).unsqueeze_dim(1),
             None => gradient,

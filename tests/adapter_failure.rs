@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -19,10 +20,14 @@ const INPUTS: usize = 8;
 
 /// An adapter for this test alone, which it may break; none if this machine has none.
 fn own_adapter() -> Option<WgpuSetup> {
+    /// Drivers crash where several threads begin to use them at once.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock();
     common::devices().iter().find(|(name, _)| *name == "wgpu")?;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapters =
+    let mut adapters =
         futures_lite::future::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    adapters.sort_by_key(|adapter| adapter.get_info().device_type == wgpu::DeviceType::Cpu);
     let adapter = adapters.into_iter().next()?;
     let mut limits = adapter.limits();
     limits.max_buffer_size = MOST_BYTES;

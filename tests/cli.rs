@@ -433,7 +433,7 @@ fn a_call_says_what_came_of_it_and_what_to_do_next() {
         "\nbackprop learned ",
         " of the unseen sums wrong (",
         " by backprop, 93.75 % by guessing); its synthetic gradients were worth ",
-        "\nworth: the cosine",
+        "\nworth: the mean cosine",
         "\nruns: it\nnext: dni report it\n",
     ] {
         assert!(text.contains(words), "no {words:?} in {text}");
@@ -917,7 +917,7 @@ fn the_environment_names_a_backend_and_the_flag_overrides_it() {
     let mut command = place.command("--resume it --format json");
     let resumed = Done::of(command.env("DNI_BACKEND", "flex"));
     assert!(
-        resumed.stderr.contains("going on with backend ndarray"),
+        resumed.stderr.contains("continuing with backend ndarray"),
         "{resumed}"
     );
     assert_eq!(resumed.json()["backend"], "ndarray");

@@ -103,7 +103,7 @@ fn wrong_use_is_told_with_the_cure() {
         ("--workers 0", ["at least 1", "--workers"]),
         ("--micro-batches 0", ["at least 1", "--micro-batches"]),
         ("--synthesizer conv:4", ["conv:4", "cnn"]),
-        ("--link soon", ["'soon' is no link", "--link"]),
+        ("--link soon", ["'soon' is not a link", "--link"]),
     ] {
         place.run(&format!("{TINY} {flags}")).fails(2, &words);
     }

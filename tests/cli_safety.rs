@@ -421,7 +421,7 @@ fn numbers_have_their_bounds() {
         ),
         (
             "images --method cdni --workers 1000000000",
-            ["there are 4", "--workers 4"],
+            ["workers are too many", "up to 1024"],
         ),
         (
             "images --method cdni --workers 2000 --depth 3000 --units 1",

@@ -345,7 +345,7 @@ fn wrong_use_is_told_with_the_cure() {
         ("--link 5ms --method cdni", ["--link", "add --workers"]),
         (
             "--workers 2 --link 5 --method cdni",
-            ["'5' is no link", "150ms,100Mbit"],
+            ["'5' is not a link", "150ms,100Mbit"],
         ),
         (
             "--workers 2 --link 5ms,0bit --method cdni",

@@ -215,7 +215,7 @@ fn wrong_uses_are_explained() {
         .succeeds();
     place
         .run("eval copy --data mnist")
-        .fails(2, &["copy looks at no images", "leave out --data"]);
+        .fails(2, &["copy uses no images", "leave out --data"]);
 }
 
 /// What a run has measured at its end, or at its best, it measures again; Copy on other episodes.

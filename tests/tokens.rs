@@ -284,6 +284,41 @@ fn said(action: impl FnOnce()) -> String {
     }
 }
 
+/// A token that a core does not know is refused in host memory; elsewhere what it leads to is not
+/// finite.
+#[test]
+fn unknown_tokens_are_found_everywhere() {
+    on_every_device(|device, checks| {
+        let rng = &mut seeded(1);
+        let lstm = LstmConfig::new(TOKENS, UNITS).init(rng, device);
+        let gru = GruConfig::new(TOKENS, UNITS).init(rng, device);
+        let below = LstmConfig::new(2, UNITS).init(rng, device);
+        let embedded = Embedded::new(TOKENS, 2, below, rng, device);
+        let networks = [
+            ("lstm", network(lstm, device)),
+            ("gru", network(gru, device)),
+            ("embedded", network(embedded, device)),
+        ];
+        for (name, network) in networks {
+            for other in [-1, TOKENS as i32] {
+                let tokens = Tensor::<2, Int>::from_ints([[0, other]], device);
+                let answers = || values(network.predict(&Sequence::new(tokens), None).0);
+                if *device == Device::flex() {
+                    let refused = said(|| drop(answers()));
+                    let words = format!("token {other} is none of the {TOKENS}");
+                    checks.that(format!("{name}: {refused}"), refused.contains(&words));
+                    continue;
+                }
+                let answers = answers();
+                let (known, unknown) = answers.split_at(TOKENS);
+                let are_finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+                checks.that(format!("{name}: known"), are_finite(known));
+                checks.that(format!("{name}: unknown"), !are_finite(unknown));
+            }
+        }
+    });
+}
+
 #[test]
 fn what_does_not_fit_is_refused_with_what_to_do() {
     let (device, rng) = (&Device::flex(), &mut seeded(1));

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use dni::data::{Fingerprint, ImageRows, Images};
 use dni::report::Measure;
 use dni::train::Task;
@@ -73,8 +73,9 @@ impl Task<Recurrent> for Reader<'_> {
     fn compare(&mut self, network: &Recurrent) -> Vec<Quality> {
         let windows = 0..self.train.windows_per_image();
         let windows: Vec<Window> = windows.map(|i| self.batch(i)).collect();
-        let quality = recurrent::quality(network, &windows, 1, self.reach);
-        quality.into_iter().collect()
+        recurrent::quality(network, &windows, 1, self.reach)
+            .into_iter()
+            .collect()
     }
 
     fn data(&self) -> Option<Fingerprint> {
@@ -84,13 +85,8 @@ impl Task<Recurrent> for Reader<'_> {
 
 /// How well images are told apart after the last row.
 fn measure(network: &Recurrent, images: &Images, device: &Device) -> Measures {
-    let last_row = images.shape().height - 1;
-    let last = |steps: Tensor<3>| steps.narrow(0, last_row, 1).squeeze_dim(0);
     Measures::of_images(images.len(), network.loss(), |some| {
-        let whole = ImageRows::whole(images, some, device);
-        let (outputs, _) = network.predict(&whole.sequence, None);
-        let targets = whole.targets.numbers().expect("they are one-hot");
-        (last(outputs), last(targets.clone()))
+        ImageRows::answers(network, images, some, device)
     })
 }
 
@@ -131,8 +127,9 @@ impl Experiment for Settings<Rows> {
         };
         let plan = settings.budget.plan(&settings.run, 4, 50);
         let progress = run.train(&mut network, &mut reader, &plan)?;
-        let test = measure(&network, &set.test, run.device);
-        let figures = Tested { test };
+        let figures = Tested {
+            test: measure(&network, &set.test, run.device),
+        };
         Ok(Trained {
             progress,
             in_words: figures.in_words(),
@@ -151,10 +148,11 @@ impl Experiment for Settings<Rows> {
     }
 
     fn evaluate(saved: Saved<Self>) -> anyhow::Result<BTreeMap<String, f64>> {
-        let (settings, device) = (&saved.settings, saved.device);
-        let set = saved.images(&settings.task)?;
-        let mut network = settings.build(saved.method, saved.seed, device)?;
+        let set = saved.images(&saved.settings.task)?;
+        let mut network = saved
+            .settings
+            .build(saved.method, saved.seed, saved.device)?;
         saved.checkpoint.restore(&mut network)?;
-        Ok(measure(&network, &set.test, device).named("test"))
+        Ok(measure(&network, &set.test, saved.device).named("test"))
     }
 }

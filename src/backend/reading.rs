@@ -21,9 +21,8 @@ pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     Ok(data.iter::<f32>().collect())
 }
 
-/// The failure of a device that a panic [tells of](crate::error::message_of): burn panics with it
-/// where one of its functions reads a value and returns no error, wgpu where a device does not do what
-/// it is asked for.
+/// The error behind a panic's [message](crate::error::message_of), if burn or wgpu reports a failed
+/// device by it; none for any other panic.
 pub fn failure(message: &str) -> Option<Error> {
     const BEGINNINGS: [&str; 3] = [
         "Error while reading data",
@@ -33,7 +32,7 @@ pub fn failure(message: &str) -> Option<Error> {
     let is_failure = BEGINNINGS
         .iter()
         .any(|beginning| message.starts_with(beginning));
-    // Some of them quote the error.
+    // Some of them have the error in its debug form.
     is_failure.then(|| failed(&message.replace("\\n", "\n")))
 }
 

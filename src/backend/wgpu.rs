@@ -1,6 +1,6 @@
 //! Graphics adapters, through wgpu.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{Device, DeviceKind};
@@ -10,6 +10,7 @@ use super::Adapter;
 use crate::error::{Error, Result};
 
 pub(super) fn adapters() -> Vec<Adapter> {
+    let _alone = alone();
     let adapters = adapter_infos().into_iter().map(|info| Adapter {
         is_gpu: is_gpu(&info),
         name: info.name,
@@ -18,9 +19,15 @@ pub(super) fn adapters() -> Vec<Adapter> {
     adapters.collect()
 }
 
+/// One thread at a time: drivers crash where several begin or end to use them at once.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What wgpu says of the adapters, GPUs first.
 fn adapter_infos() -> Vec<wgpu::AdapterInfo> {
-    let (_, adapters) = found();
+    let (_instance, adapters) = found();
     adapters.iter().map(wgpu::Adapter::get_info).collect()
 }
 
@@ -48,6 +55,7 @@ pub(crate) fn adapter_device(index: usize) -> Result<Device> {
         reason,
         cure: "choose another; `dni backends` lists them, counted from 0".to_string(),
     };
+    let _alone = alone();
     let (instance, mut adapters) = found();
     if index >= adapters.len() {
         let reason = format!("there is no adapter {index}, but {} in all", adapters.len());
@@ -59,7 +67,7 @@ pub(crate) fn adapter_device(index: usize) -> Result<Device> {
         required_features: adapter.features() - wgpu::Features::MAPPABLE_PRIMARY_BUFFERS,
         required_limits: adapter.limits(),
         memory_hints: wgpu::MemoryHints::MemoryUsage,
-        // SAFETY: burn opens adapters with the same features, and the kernels are its own.
+        // SAFETY: burn opens adapters with the same features; CubeCL compiles its kernels and ours.
         experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
         ..Default::default()
     }));
@@ -79,6 +87,7 @@ pub(crate) fn adapter_device(index: usize) -> Result<Device> {
 pub(super) fn device() -> Result<Device> {
     static DEVICE: OnceLock<std::result::Result<(), String>> = OnceLock::new();
     let ready = DEVICE.get_or_init(|| {
+        let _alone = alone();
         if adapter_infos().is_empty() {
             return Err("no graphics adapter found".to_string());
         }

@@ -236,8 +236,8 @@ impl Clocks {
     }
 
     fn loss_gradient(&self, answer: &Tensor<2>, target: Data) -> Tensor<2> {
-        let gradient = self.loss.gradient_of_each(answer.clone(), target);
-        Reduction::Mean.apply(gradient)
+        let weight = Reduction::Mean.weight(answer.dims()[0]);
+        self.loss.weighted_gradient(answer.clone(), target, weight)
     }
 
     /// The answers to the inputs of a span, at inference: those of the fast network,

@@ -9,8 +9,8 @@ use super::{Arrived, Core, Sequence, Tick, Unrolled, View};
 use crate::batch::Data;
 use crate::init::Init;
 
-/// A core that sees each token as a row of numbers, `x_t = E[token_t]`, which it learns: for so many
-/// tokens, such as the words of a language, that weights of the core's own for each would be too many.
+/// A core that sees each token as a learned vector, `x_t = E[token_t]`: for large vocabularies, such as
+/// the words of a language.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -35,7 +35,7 @@ impl<C: Core> Embedded<C> {
     ///
     /// # Panics
     ///
-    /// If a size is zero.
+    /// If a size is zero. The first step panics if the core has not `width` inputs.
     pub fn new(tokens: usize, width: usize, core: C, rng: &mut impl Rng, device: &Device) -> Self {
         assert!(
             tokens > 0 && width > 0,

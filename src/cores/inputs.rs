@@ -3,17 +3,32 @@
 
 use burn::tensor::{IndexingUpdateOp, Tensor, assert_shape};
 
-use crate::batch::Data;
+use crate::batch::{Data, bounded};
 use crate::host::Values;
 use crate::host::product::{self, Matrix};
 use crate::host::sparse;
 
-/// `x W`: numbers `[rows, inputs]` or tokens `[rows, 1]` by `[inputs, columns]`.
+/// `x W`: numbers `[rows, inputs]` or tokens `[rows, 1]` by `[inputs, columns]`. A token that the
+/// weights do not have sends NaN, if it is not refused.
 pub(super) fn sent(x: Data, weight: Tensor<2>) -> Tensor<2> {
     match x {
         Data::Numbers(x) => x.matmul(weight),
-        Data::Integers(tokens) => weight.select(0, tokens.squeeze_dim(1)),
+        Data::Integers(tokens) => {
+            let [inputs, columns] = weight.dims();
+            let (tokens, unknown) = bounded(tokens, inputs, |token| unknown_token(token, inputs));
+            let [rows, _] = tokens.dims();
+            let sent = weight.select(0, tokens.squeeze_dim(1));
+            match unknown {
+                Some(unknown) => sent.mask_fill(unknown.expand([rows, columns]), f32::NAN),
+                None => sent,
+            }
+        }
     }
+}
+
+/// What is said of a token that is refused.
+fn unknown_token(token: i64, inputs: usize) -> String {
+    format!("token {token} is none of the {inputs} that this core knows, from 0 on")
 }
 
 /// `x^T dz`, `[inputs, columns]`, for `dz` of `[rows, columns]`.
@@ -22,6 +37,7 @@ pub(super) fn gradient(x: Data, dz: Tensor<2>, inputs: usize) -> Tensor<2> {
         Data::Numbers(x) => x.transpose().matmul(dz),
         Data::Integers(tokens) => {
             let [_, columns] = dz.dims();
+            let (tokens, _) = bounded(tokens, inputs, |token| unknown_token(token, inputs));
             let zeros = Tensor::zeros([inputs, columns], &dz.device());
             zeros.select_assign(0, tokens.squeeze_dim(1), dz, IndexingUpdateOp::Add)
         }
@@ -57,11 +73,7 @@ impl HostInputs {
             Data::Integers(tokens) => {
                 let place = |token: i64| {
                     let place = usize::try_from(token).ok().filter(|&place| place < inputs);
-                    place.unwrap_or_else(|| {
-                        panic!(
-                            "token {token} is none of the {inputs} that this core knows, from 0 on"
-                        )
-                    })
+                    place.unwrap_or_else(|| panic!("{}", unknown_token(token, inputs)))
                 };
                 Rows::Tokens(tokens.into_data().iter::<i64>().map(place).collect())
             }

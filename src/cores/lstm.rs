@@ -87,7 +87,7 @@ pub(super) fn gate_weights(
 /// 2000).
 ///
 /// The output is `h`, the state `[h; c]`. A token stands for its one-hot `x`, so that `x W` is a row of
-/// `W`; of very many, most of which are rare, see [`Embedded`](super::Embedded).
+/// `W`; with a large vocabulary use [`Embedded`](super::Embedded).
 #[derive(Module, Debug)]
 pub struct Lstm {
     /// `W`, `[inputs, 4 * units]`, for the gates i, f, g and o.

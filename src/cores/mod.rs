@@ -41,7 +41,8 @@ pub trait Core: Module + ModuleDisplay + 'static {
     /// and state.
     fn step(&self, input: Tensor<2>, state: Tensor<2>) -> Tick;
 
-    /// One step where the window has tokens, `[batch]`, in place of numbers.
+    /// One step where the window has tokens, `[batch]`, in place of numbers. A token that the core
+    /// does not know must not pass in silence: ours refuse it in host memory and answer NaN elsewhere.
     ///
     /// # Panics
     ///
@@ -50,7 +51,8 @@ pub trait Core: Module + ModuleDisplay + 'static {
         panic!("{NO_TOKENS}")
     }
 
-    /// All steps of a window, remembered so that gradients can go back through time.
+    /// All steps of a window, remembered so that gradients can go back through time. The inputs may
+    /// be tokens.
     ///
     /// By default autodiff does it. Override it only where a closed form is cheaper, and test it
     /// against [`Unrolled::on_tape`].

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::{Images, Order};
 use crate::error::{Error, Result};
-use crate::recurrent::{Sequence, Window};
+use crate::recurrent::{Recurrent, Sequence, Window};
 
 /// Images to train on, read row by row by a recurrent network that is to say at the end which class
 /// each is of. With MNIST the field calls it sequential MNIST.
@@ -64,26 +64,40 @@ impl<'a> ImageRows<'a> {
         window(self.images, batch, first..end, device)
     }
 
-    /// Some images as a single window of all their rows, as [`window`](Self::window) has them: to
-    /// measure with.
+    /// What a network answers after the last row of some images, read from the zero state, and their
+    /// classes one-hot: `[images, classes]` each, to measure with.
     ///
     /// # Panics
     ///
-    /// If there is no such image.
-    pub fn whole(images: &Images, which: &[usize], device: &Device) -> Window {
-        window(images, which, 0..images.shape().height, device)
+    /// If there is no such image, or the network does not fit their rows.
+    pub fn answers(
+        network: &Recurrent,
+        images: &Images,
+        which: &[usize],
+        device: &Device,
+    ) -> (Tensor<2>, Tensor<2>) {
+        let height = images.shape().height;
+        let (inputs, classes) = rows_of(images, which, device);
+        let (outputs, _) = network.predict(&Sequence::new(inputs), None);
+        (outputs.narrow(0, height - 1, 1).squeeze_dim(0), classes)
     }
+}
+
+/// Images as the steps of a sequence, `[height, images, channels * width]`, and their classes one-hot.
+fn rows_of(images: &Images, which: &[usize], device: &Device) -> (Tensor<3>, Tensor<2>) {
+    let (shape, batch) = (images.shape(), which.len());
+    let (pixels, classes) = images.rows(which, device);
+    let pixels = pixels.reshape([batch, shape.channels, shape.height, shape.width]);
+    let pixels = pixels.permute([2, 0, 1, 3]);
+    let rows = pixels.reshape([shape.height, batch, shape.channels * shape.width]);
+    (rows, classes)
 }
 
 /// Some rows of some images, and the row after them.
 fn window(images: &Images, which: &[usize], rows: Range<usize>, device: &Device) -> Window {
-    let (shape, batch) = (images.shape(), which.len());
-    let (steps, end, pixels) = (rows.len(), rows.end, shape.channels * shape.width);
-    let is_last = end == shape.height;
-    let (images, classes) = images.rows(which, device);
-    let images = images.reshape([batch, shape.channels, shape.height, shape.width]);
-    let images = images.permute([2, 0, 1, 3]);
-    let images = images.reshape([shape.height, batch, pixels]);
+    let (steps, batch, end) = (rows.len(), which.len(), rows.end);
+    let is_last = end == images.shape().height;
+    let (images, classes) = rows_of(images, which, device);
     let asks = Tensor::zeros([steps, batch], device);
     Window {
         next: (!is_last).then(|| Sequence::new(images.clone().narrow(0, end, 1))),
@@ -102,7 +116,11 @@ fn window(images: &Images, which: &[usize], rows: Range<usize>, device: &Device)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::ImageShape;
+    use crate::data::{ImageShape, Stream, generator};
+    use crate::loss::Loss;
+    use crate::optimizer::Optimizer;
+    use crate::recurrent::GruConfig;
+    use crate::section::DenseConfig;
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.into_data().try_to_vec().expect("they are f32")
@@ -156,7 +174,7 @@ mod tests {
     fn an_image_begins_with_its_first_row_and_is_asked_for_with_its_last() {
         let (images, device) = (images(), Device::flex());
         let mut rows = ImageRows::new(&images, 1, 2, None).unwrap();
-        let whole = ImageRows::whole(&images, &[1], &device);
+        let whole = window(&images, &[1], 0..3, &device);
         for (window, begins, asks) in [
             (rows.window(2, &device), Some(vec![0.0, 1.0]), vec![0.0; 2]),
             (rows.window(3, &device), None, vec![1.0]),
@@ -165,6 +183,24 @@ mod tests {
             assert_eq!(window.sequence.keep_mask.map(values), begins);
             assert_eq!(window.weights.map(values), Some(asks));
         }
+    }
+
+    #[test]
+    fn answers_come_after_the_last_row() {
+        let (images, device) = (images(), Device::flex());
+        let rng = &mut generator(1, Stream::Parameters);
+        let core = GruConfig::new(2, 4).init(rng, &device);
+        let readout = DenseConfig::new(4, 3).linear().init(rng, &device);
+        let sgd = || Optimizer::sgd(0.1);
+        let network = Recurrent::new(Loss::CrossEntropy, (core, sgd()), (readout, sgd()));
+        let (answers, classes) = ImageRows::answers(&network, &images, &[2, 0], &device);
+        assert_eq!(values(classes), [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+        // As window after window leads there.
+        let mut rows = ImageRows::new(&images, 3, 2, None).unwrap();
+        let (_, state) = network.predict(&rows.window(0, &device).sequence, None);
+        let (last, _) = network.predict(&rows.window(1, &device).sequence, Some(state));
+        let last = values(last);
+        assert_eq!(values(answers), [&last[6..], &last[..3]].concat());
     }
 
     /// Whoever compares lengths of windows compares them on the same images.

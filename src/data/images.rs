@@ -19,13 +19,17 @@ impl Images {
     ///
     /// # Errors
     ///
-    /// If the pixels are not those of as many images as there are labels, or a label is no class.
+    /// If images of this shape have no pixels, the pixels are not those of as many images as there are
+    /// labels, or a label is not a class.
     pub fn new(
         pixels: Vec<u8>,
         labels: Vec<u8>,
         shape: ImageShape,
         classes: usize,
     ) -> Result<Self> {
+        if shape.is_empty() {
+            return Err(Error::Invalid(format!("images of {shape} have no pixels")));
+        }
         let needed = labels.len().saturating_mul(shape.len());
         if pixels.len() != needed {
             return Err(Error::Invalid(format!(

@@ -35,12 +35,13 @@ pub(crate) fn of_each(kind: Kind, output: &Buffer, target: &Buffer, rows: usize)
     losses
 }
 
-/// The gradient of each row's own loss at the output, `[rows, features]`.
+/// `weight` times the gradient of each row's own loss at the output, `[rows, features]`.
 pub(crate) fn gradient_of_each(
     kind: Kind,
     output: &Buffer,
     target: &Buffer,
     rows: usize,
+    weight: f32,
 ) -> Buffer {
     let gradient = output.new_like();
     let (count, dim) = one_each(output.client(), rows);
@@ -55,6 +56,7 @@ pub(crate) fn gradient_of_each(
             gradient.arg(),
             rows,
             output.len() / rows,
+            weight,
             kind,
         );
     };
@@ -128,6 +130,7 @@ fn loss_gradient_kernel(
     gradient: &mut [f32],
     rows: usize,
     features: usize,
+    weight: f32,
     #[comptime] kind: Kind,
 ) {
     if ABSOLUTE_POS >= rows {
@@ -140,7 +143,7 @@ fn loss_gradient_kernel(
         for k in 0..features {
             let is_class = f32::cast_from(k) == target[ABSOLUTE_POS];
             let probability = scale * (output[start + k] - largest).exp();
-            gradient[start + k] = probability - select(is_class, 1.0, 0.0);
+            gradient[start + k] = weight * (probability - select(is_class, 1.0, 0.0));
         }
     } else if comptime!(kind == Kind::CrossEntropy) {
         let (largest, sum) = largest_and_sum(output, start, features);
@@ -151,16 +154,16 @@ fn loss_gradient_kernel(
         let scale = of_targets / sum;
         for k in 0..features {
             let probability = scale * (output[start + k] - largest).exp();
-            gradient[start + k] = probability - target[start + k];
+            gradient[start + k] = weight * (probability - target[start + k]);
         }
     } else if comptime!(kind == Kind::BinaryCrossEntropy) {
         for k in 0..features {
             let probability = 1.0 / (1.0 + (-output[start + k]).exp());
-            gradient[start + k] = probability - target[start + k];
+            gradient[start + k] = weight * (probability - target[start + k]);
         }
     } else {
         for k in 0..features {
-            gradient[start + k] = output[start + k] - target[start + k];
+            gradient[start + k] = weight * (output[start + k] - target[start + k]);
         }
     }
 }

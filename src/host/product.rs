@@ -178,9 +178,9 @@ pub(crate) fn add_product(out: &mut [f32], a: Matrix, b: Matrix) {
 
 /// `out <- A B`, or that added to what is there.
 fn multiply(out: &mut [f32], add: bool, a: Matrix, b: Matrix, threads: usize) {
-    /// From this size on `gemm` takes longer over reading `B^T` in columns than turning something
-    /// around takes: the result, if it has few rows, or else `B`.
+    /// From this size on `gemm` loses more by reading a transpose than turning around costs.
     const LARGE: usize = 1 << 12;
+    /// Up to so many rows it is the result that is turned around, and `B` above.
     const FEW: usize = 128;
     if add || !b.is_transposed || b.values.len() < LARGE {
         return gemm(out, add, a, b, threads);

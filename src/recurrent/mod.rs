@@ -317,8 +317,8 @@ impl Recurrent {
     fn loss_gradient(&self, outputs: Tensor<2>, window: &Window) -> Tensor<2> {
         let [steps, batch] = window.sequence.dims();
         let targets = window.asked([steps, batch]);
-        let gradient = self.loss.gradient_of_each(outputs, targets);
-        let gradient = gradient.mul_scalar(Reduction::Mean.weight(batch));
+        let weight = Reduction::Mean.weight(batch);
+        let gradient = self.loss.weighted_gradient(outputs, targets, weight);
         match &window.weights {
             Some(weights) => {
                 assert_shape!(weights, [steps, batch]);

@@ -73,7 +73,7 @@ pub(super) enum Halt {
     Stopped,
     /// A figure is not finite.
     NotFinite { step: usize, figure: Figure },
-    /// It has panicked, or its server is lost.
+    /// It has panicked, its server is lost, or its device has failed.
     Failed { step: usize, message: String },
 }
 

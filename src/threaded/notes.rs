@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use super::member::Halt;
 use crate::backend;
 use crate::learner::{Figure, side_by_side};
-use crate::place::is_remote;
+use crate::place::{is_remote, lost};
 
 /// A figure of a step.
 pub(super) struct Note {
@@ -44,9 +44,13 @@ impl Notes {
             return Ok(());
         }
         let values = new.iter().map(|note| note.value.clone()).collect();
-        let values = backend::read(side_by_side(values)).map_err(|error| Halt::Failed {
-            step: new[new.len() - 1].step,
-            message: error.to_string(),
+        let values = backend::read(side_by_side(values)).map_err(|error| {
+            // What fails on a server is the server.
+            let lost = new.iter().find_map(|note| lost(&note.value.device()));
+            Halt::Failed {
+                step: new[new.len() - 1].step,
+                message: lost.unwrap_or(error).to_string(),
+            }
         })?;
         for (note, value) in new.iter_mut().zip(&values) {
             if is_remote(&note.value.device()) {

@@ -136,7 +136,8 @@ pub enum Outcome {
 ///
 /// # Panics
 ///
-/// As [`Learner::learn`] does.
+/// As [`Learner::learn`] does, and where burn itself reads from a device that has failed, such as to
+/// save a checkpoint; [`backend::failure`](crate::backend::failure) tells that from other panics.
 ///
 /// # Examples
 ///

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_zero_steps_is_never() {
+    fn every_zero_steps_is_refused() {
         let plan = || Plan::<()>::new(10, ());
         assert!(plan().check().is_ok());
         let spoil: [(&str, fn(&mut Plan<()>)); 4] = [
