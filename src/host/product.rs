@@ -1,8 +1,8 @@
 //! Products of matrices in host memory, by the `gemm` crate.
 //!
 //! It runs in whatever vector instructions the processor has; `benches/product` holds it against what
-//! a core can multiply. Only over a large transpose on the right it takes long, so that is turned
-//! around here.
+//! a core can multiply. Only where few rows multiply a transpose it takes long, so
+//! these are turned around here.
 
 use std::ops::Range;
 
@@ -90,10 +90,6 @@ fn write_transpose(out: &mut [f32], values: &[f32], width: usize) {
 /// Rows and columns of the square that is turned around at a time: a cache line.
 const SIDE: usize = 16;
 
-/// Rows and columns of the squares that are turned around in registers, in the instructions that
-/// every processor has.
-const CORNER: usize = 4;
-
 /// Writes at most [`SIDE`] columns of a matrix, from `first` on, one after the other.
 ///
 /// A square at a time goes through a copy, so that every cache line is read and written once: those
@@ -110,32 +106,11 @@ fn write_columns(values: &[f32], width: usize, first: usize, out: &mut [f32]) {
                 None => copy[..width - first].copy_from_slice(&row[first..]),
             }
         }
-        for (k, out) in out.chunks_mut(CORNER * height).enumerate() {
-            let columns = columns_of(&square, k * CORNER);
-            for (column, out) in columns.iter().zip(out.chunks_exact_mut(height)) {
-                let out = &mut out[i * SIDE..][..count];
-                match out.first_chunk_mut() {
-                    Some(whole) => *whole = *column,
-                    None => out.copy_from_slice(&column[..count]),
-                }
-            }
+        for (j, out) in out.chunks_exact_mut(height).enumerate() {
+            let column: [f32; SIDE] = std::array::from_fn(|r| square[r][j]);
+            out[i * SIDE..][..count].copy_from_slice(&column[..count]);
         }
     }
-}
-
-/// Some columns of a square, from `first` on.
-fn columns_of(square: &[[f32; SIDE]; SIDE], first: usize) -> [[f32; SIDE]; CORNER] {
-    let mut columns = [[0.0; SIDE]; CORNER];
-    for top in (0..SIDE).step_by(CORNER) {
-        let corner: [[f32; CORNER]; CORNER] =
-            std::array::from_fn(|i| std::array::from_fn(|j| square[top + i][first + j]));
-        for (j, column) in columns.iter_mut().enumerate() {
-            for (i, row) in corner.iter().enumerate() {
-                column[top + i] = row[j];
-            }
-        }
-    }
-    columns
 }
 
 /// `A B`, row after row, on all kernel threads.
@@ -178,18 +153,14 @@ pub(crate) fn add_product(out: &mut [f32], a: Matrix, b: Matrix) {
 
 /// `out <- A B`, or that added to what is there.
 fn multiply(out: &mut [f32], add: bool, a: Matrix, b: Matrix, threads: usize) {
-    /// From this size on `gemm` loses more by reading a transpose than turning around costs.
-    const LARGE: usize = 1 << 12;
-    /// Up to so many rows it is the result that is turned around, and `B` above.
+    /// So few rows of `A` that `gemm` takes longer over laying out `B^T` than over the product, if
+    /// it is as large as this.
     const FEW: usize = 128;
-    if add || !b.is_transposed || b.values.len() < LARGE {
+    const LARGE: usize = 1 << 12;
+    if add || !b.is_transposed || a.rows > FEW || b.values.len() < LARGE {
         return gemm(out, add, a, b, threads);
     }
-    if a.rows > FEW {
-        let rows = b.to_rows();
-        return gemm(out, false, a, Matrix::new(&rows, b.columns), threads);
-    }
-    // A B = (B^T A^T)^T
+    // A B = (B^T A^T)^T, where all that is turned around is the result.
     let mut turned = vec![0.0; out.len()];
     gemm(&mut turned, false, b.transposed(), a.transposed(), threads);
     write_transpose(out, &turned, a.rows);
@@ -301,9 +272,8 @@ mod tests {
             (20, 33, 16),
             // Enough for several threads.
             (130, 70, 150),
-            // Few rows of a large transpose, and many.
+            // Few rows of a large transpose.
             (20, 100, 80),
-            (150, 70, 67),
         ] {
             let (a, b) = (values(m * k), values(k * n));
             let (at, bt) = (values(k * m), values(n * k));
