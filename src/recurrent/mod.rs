@@ -103,9 +103,9 @@ impl Future {
         self
     }
 
-    /// Adds the auxiliary task: to predict, from the state after the first step of a window, the
-    /// synthetic gradient at its end (PAPER 4.2). Its loss is that of the interface, and flows into
-    /// the core. `model` goes from `[batch, state]` to the same.
+    /// Adds the auxiliary task, the paper's "DNI + Aux": to predict, from the state after the first
+    /// step of a window, the synthetic gradient at its end. Its loss is that of the interface, and
+    /// flows into the core. `model` goes from `[batch, state]` to the same.
     pub fn with_auxiliary(mut self, model: impl Section, optimizer: Optimizer) -> Self {
         self.auxiliary = Some(Box::new(Trained::new(model, optimizer)));
         self
