@@ -30,13 +30,13 @@
 //!
 //! A worker sends its message as soon as its highest section has run. Just before that section is
 //! updated, which needs the synthesizer, the worker takes the answers that have come, and waits for
-//! those that it must have. So with a queue of one message that synthesizer has learned from step s
-//! - 1 when it predicts in step s, as in `Chain::step`, and the result is that of `Chain::step`,
-//! bit for bit, whatever the split and however the threads are scheduled. Nobody has to wait for
-//! long: the worker above answers step s - 1 while this one updates its highest section in that
-//! step, and runs its sections in the next. Longer queues even out steps of varying length; their
-//! cost is that synthesizers between workers learn some steps late ([`Staleness`]), and how late
-//! depends on the timing, unless [`Threaded::with_lateness`] fixes it.
+//! those that it must have. So with a queue of one message that synthesizer has learned from the step
+//! before when it predicts, as in `Chain::step`, and the result is that of `Chain::step`, bit for
+//! bit, whatever the split and however the threads are scheduled. Nobody has to wait for long: the
+//! worker above answers the step before while this one updates its highest section, and runs its
+//! sections in the next step. Longer queues even out steps of varying length; their cost is that
+//! synthesizers between workers learn some steps late ([`Staleness`]), and how late depends on the
+//! timing, unless [`Threaded::with_lateness`] fixes it.
 //!
 //! Under [`Credit::Delayed`] there are no synthesizers: a worker keeps the passes of its sections
 //! until the true gradient comes, and sends it back through them. Then a queue of one message gives

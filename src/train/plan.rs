@@ -128,17 +128,20 @@ mod tests {
 
     #[test]
     fn every_zero_steps_is_refused() {
-        let plan = || Plan::<()>::new(10, ());
-        assert!(plan().check().is_ok());
-        let spoil: [(&str, fn(&mut Plan<()>)); 4] = [
-            ("record_every", |plan| plan.record_every = 0),
-            ("evaluate_every", |plan| plan.evaluate_every = Some(0)),
-            ("compare_every", |plan| plan.compare_every = Some(0)),
-            ("check_every", |plan| plan.check_every = 0),
+        let plan = Plan::<()>::new(10, ());
+        assert!(plan.check().is_ok());
+        let mut spoilt = [(); 4].map(|()| plan.clone());
+        spoilt[0].record_every = 0;
+        spoilt[1].evaluate_every = Some(0);
+        spoilt[2].compare_every = Some(0);
+        spoilt[3].check_every = 0;
+        let names = [
+            "record_every",
+            "evaluate_every",
+            "compare_every",
+            "check_every",
         ];
-        for (name, spoil) in spoil {
-            let mut plan = plan();
-            spoil(&mut plan);
+        for (plan, name) in spoilt.iter().zip(names) {
             let error = plan.check().expect_err("it is refused").to_string();
             assert!(error.contains(name), "{error}");
         }
