@@ -59,8 +59,8 @@ impl Listener for Bar {
                 self.bar.set_position(scalars.step as u64);
                 self.bar.set_message(format!(", loss {:.4}", scalars.loss));
             }
-            Event::Evaluated { step, figures } => {
-                let figures: Vec<String> = figures
+            Event::Evaluated { step, metrics } => {
+                let figures: Vec<String> = metrics
                     .iter()
                     .map(|(name, value)| figure::told(name, *value))
                     .collect();

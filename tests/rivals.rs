@@ -119,9 +119,9 @@ fn learn(
         let done = learner
             .learn_chunk(&mut batch, &chunk)
             .expect("nobody fails");
-        let loss = |figures: &dni::learner::Figures| {
+        let loss = |figures: &dni::learner::Metrics| {
             let is_loss =
-                |(figure, _): &&(dni::learner::Figure, _)| *figure == dni::learner::Figure::Loss;
+                |(figure, _): &&(dni::learner::Metric, _)| *figure == dni::learner::Metric::Loss;
             let mut found = figures.iter().filter(is_loss);
             let (_, loss) = found.next().expect("every step has a loss");
             assert!(found.next().is_none(), "every step has one loss");

@@ -4,7 +4,7 @@ mod common;
 
 use burn::tensor::{Device, Tensor};
 use common::{Notes, Watched, on_every_device, random, seeded, values};
-use dni::learner::{Figure, Learner};
+use dni::learner::{Learner, Metric};
 use dni::{
     Activation, Batch, Chain, ChainSchedule, Credit, Dense, DenseConfig, Init, InputModel,
     Interface, LinearSynthesizerConfig, Loss, Optimizer, Sparse,
@@ -309,7 +309,7 @@ fn input_models_learn_in_a_warm_up_without_being_applied() {
             without.chain.learn(batch.clone(), &schedule, step);
             let of_models = figures
                 .into_iter()
-                .filter(|(figure, _)| matches!(figure, Figure::InputModel(_)));
+                .filter(|(figure, _)| matches!(figure, Metric::InputModel(_)));
             losses.push(of_models.map(|(_, loss)| values(loss)[0]).sum::<f32>());
         }
         let (first, last) = (losses[0], losses[losses.len() - 1]);
@@ -325,7 +325,7 @@ fn input_models_learn_in_a_warm_up_without_being_applied() {
         let figures = sparse.chain.learn(batch.clone(), &schedule, 0);
         let rests = figures
             .iter()
-            .all(|(figure, _)| !matches!(figure, Figure::InputModel(_)));
+            .all(|(figure, _)| !matches!(figure, Metric::InputModel(_)));
         checks.that("nobody sends anything", rests);
     });
 }

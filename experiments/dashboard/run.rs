@@ -70,8 +70,8 @@ impl RunBoard {
                     self.recent.pop_front();
                 }
             }
-            Event::Evaluated { step, figures } => {
-                for (name, value) in figures {
+            Event::Evaluated { step, metrics } => {
+                for (name, value) in metrics {
                     let trail = self.figures.entry(name.clone()).or_default();
                     trail.add(*step as f64, *value);
                 }

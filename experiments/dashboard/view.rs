@@ -354,7 +354,7 @@ mod tests {
             hear(progress(step, record as f64, value));
             hear(Event::Evaluated {
                 step,
-                figures: BTreeMap::from([("test_error".to_string(), value / 2.0)]),
+                metrics: BTreeMap::from([("test_error".to_string(), value / 2.0)]),
             });
             let quality = |name: &str, cosine| Quality {
                 name: name.to_string(),

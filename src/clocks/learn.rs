@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::{Clocks, Feedback, Span};
 use crate::error::Result;
 use crate::interface::Contract;
-use crate::learner::{Figure, Learner, Network};
+use crate::learner::{Learner, Metric, Network};
 
 /// The name of the interface between the two networks.
 pub(super) const MESSAGE: &str = "message";
@@ -16,23 +16,23 @@ impl Learner for Clocks {
     type Schedule = ();
 
     /// The loss is the mean of the fast network's over its answers plus that of the slow one.
-    fn learn(&mut self, span: Span, (): &(), _step: usize) -> Vec<(Figure, Tensor<1>)> {
+    fn learn(&mut self, span: Span, (): &(), _step: usize) -> Vec<(Metric, Tensor<1>)> {
         let fast_targets = span.fast_targets.clone().off_tape().into_rows();
         let slow_targets = span.slow_targets.clone().off_tape();
         let done = self.step(span);
         let mean = |output, target| self.loss.of_each(output, target).mean();
         let fast_loss = mean(in_rows(done.fast_outputs.clone()), fast_targets);
         let slow_loss = mean(done.slow_outputs.clone(), slow_targets);
-        let mut figures = vec![
-            (Figure::Loss, fast_loss + slow_loss),
-            (Figure::Output(FAST), Figure::sum_of(done.fast_outputs)),
-            (Figure::Output(SLOW), Figure::sum_of(done.slow_outputs)),
+        let mut metrics = vec![
+            (Metric::Loss, fast_loss + slow_loss),
+            (Metric::Output(FAST), Metric::sum_of(done.fast_outputs)),
+            (Metric::Output(SLOW), Metric::sum_of(done.slow_outputs)),
         ];
         if !done.residuals.is_empty() {
             let residuals = Tensor::cat(done.residuals, 0);
-            figures.push((Figure::Synthesizer(0), Figure::loss_of(residuals)));
+            metrics.push((Metric::Synthesizer(0), Metric::loss_of(residuals)));
         }
-        figures
+        metrics
     }
 
     fn set_rate_factor(&mut self, factor: f64) {
@@ -44,7 +44,7 @@ impl Learner for Clocks {
     }
 }
 
-/// The networks, as figures count them.
+/// The networks, as metrics count them.
 const FAST: usize = 0;
 const SLOW: usize = 1;
 
@@ -69,14 +69,14 @@ impl Network for Clocks {
         }
     }
 
-    fn culprit(&self, figure: Figure) -> String {
-        match figure {
-            Figure::Output(FAST) => "the fast network",
-            Figure::Output(_) => "the slow network",
-            Figure::Synthesizer(_) => "the synthesizer between the networks",
-            Figure::InputModel(_) => "the input model between the networks",
-            Figure::Auxiliary(_) => "the auxiliary task",
-            Figure::Loss => "the loss",
+    fn culprit(&self, metric: Metric) -> String {
+        match metric {
+            Metric::Output(FAST) => "the fast network",
+            Metric::Output(_) => "the slow network",
+            Metric::Synthesizer(_) => "the synthesizer between the networks",
+            Metric::InputModel(_) => "the input model between the networks",
+            Metric::Auxiliary(_) => "the auxiliary task",
+            Metric::Loss => "the loss",
         }
         .to_string()
     }
@@ -87,12 +87,12 @@ impl Network for Clocks {
             Feedback::None | Feedback::Coupled => true,
         };
         let parts = [
-            (self.fast.is_finite()?, Figure::Output(FAST)),
-            (self.slow.is_finite()?, Figure::Output(SLOW)),
-            (interface_is_finite, Figure::Synthesizer(0)),
+            (self.fast.is_finite()?, Metric::Output(FAST)),
+            (self.slow.is_finite()?, Metric::Output(SLOW)),
+            (interface_is_finite, Metric::Synthesizer(0)),
         ];
         let spoilt = parts.into_iter().find(|(is_finite, _)| !is_finite);
-        Ok(spoilt.map(|(_, figure)| self.culprit(figure)))
+        Ok(spoilt.map(|(_, metric)| self.culprit(metric)))
     }
 
     /// The states that the next span goes on from are part of it.

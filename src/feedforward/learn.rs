@@ -8,7 +8,7 @@ use crate::batch::Batch;
 use crate::credit::Credit;
 use crate::error::Result;
 use crate::interface::{Contract, Interface};
-use crate::learner::{Figure, Figures, Learner, Network};
+use crate::learner::{Learner, Metric, Metrics, Network};
 use crate::schedule::Sparse;
 
 /// The credit that sections learn with, and which of them learn in which step.
@@ -57,14 +57,14 @@ impl Learner for Chain {
     type Batch = Batch;
     type Schedule = ChainSchedule;
 
-    fn learn(&mut self, batch: Batch, schedule: &ChainSchedule, step: usize) -> Figures {
+    fn learn(&mut self, batch: Batch, schedule: &ChainSchedule, step: usize) -> Metrics {
         let answered = batch.clone();
         let learners = schedule.learners(step, self.sections.len());
         let done = match schedule.warms_up(step) {
             true => self.warm_up_step(batch, &learners),
             false => self.sparse_step(batch, schedule.credit, &learners),
         };
-        self.figures(done, &answered)
+        self.metrics(done, &answered)
     }
 
     fn set_rate_factor(&mut self, factor: f64) {
@@ -79,37 +79,37 @@ impl Chain {
     /// # Errors
     ///
     /// If the device has failed.
-    pub(crate) fn not_finite(&self) -> Result<Option<Figure>> {
+    pub(crate) fn not_finite(&self) -> Result<Option<Metric>> {
         for (i, s) in self.sections.iter().enumerate() {
             if !s.section.is_finite()? {
-                return Ok(Some(Figure::Output(i)));
+                return Ok(Some(Metric::Output(i)));
             }
             let interface = self.interfaces.get(i);
             if !interface.map_or(Ok(true), Interface::is_finite)? {
-                return Ok(Some(Figure::Synthesizer(i)));
+                return Ok(Some(Metric::Synthesizer(i)));
             }
         }
         Ok(None)
     }
 
-    fn figures(&self, step: Step, batch: &Batch) -> Figures {
+    fn metrics(&self, step: Step, batch: &Batch) -> Metrics {
         let loss = self.objective.mean(step.output.clone(), batch);
-        let mut figures = vec![(Figure::Loss, loss)];
-        figures.extend(losses_of(step.residuals, Figure::Synthesizer));
-        figures.extend(losses_of(step.input_residuals, Figure::InputModel));
+        let mut metrics = vec![(Metric::Loss, loss)];
+        metrics.extend(losses_of(step.residuals, Metric::Synthesizer));
+        metrics.extend(losses_of(step.input_residuals, Metric::InputModel));
         let outputs = step.messages.into_iter().chain([step.output]).enumerate();
-        figures.extend(outputs.map(|(i, output)| (Figure::Output(i), Figure::sum_of(output))));
-        figures
+        metrics.extend(outputs.map(|(i, output)| (Metric::Output(i), Metric::sum_of(output))));
+        metrics
     }
 }
 
 /// The loss of every interface that has a residual.
 fn losses_of(
     residuals: Vec<Option<Tensor<2>>>,
-    figure: fn(usize) -> Figure,
-) -> impl Iterator<Item = (Figure, Tensor<1>)> {
+    metric: fn(usize) -> Metric,
+) -> impl Iterator<Item = (Metric, Tensor<1>)> {
     let residuals = residuals.into_iter().enumerate();
-    residuals.filter_map(move |(i, residual)| Some((figure(i), Figure::loss_of(residual?))))
+    residuals.filter_map(move |(i, residual)| Some((metric(i), Metric::loss_of(residual?))))
 }
 
 impl Network for Chain {
@@ -121,23 +121,23 @@ impl Network for Chain {
         self.interfaces.iter().map(Interface::contract).collect()
     }
 
-    fn culprit(&self, figure: Figure) -> String {
+    fn culprit(&self, metric: Metric) -> String {
         let on_top = |what: &str, i: usize| {
             let below = &self.sections[i].name;
             format!("{what} on top of section '{below}'")
         };
-        match figure {
-            Figure::Output(i) => format!("section '{}'", self.sections[i].name),
-            Figure::Synthesizer(i) => on_top("the synthesizer", i),
-            Figure::InputModel(i) => on_top("the input model", i),
-            Figure::Auxiliary(i) => on_top("the auxiliary task", i),
-            Figure::Loss => "the loss".to_string(),
+        match metric {
+            Metric::Output(i) => format!("section '{}'", self.sections[i].name),
+            Metric::Synthesizer(i) => on_top("the synthesizer", i),
+            Metric::InputModel(i) => on_top("the input model", i),
+            Metric::Auxiliary(i) => on_top("the auxiliary task", i),
+            Metric::Loss => "the loss".to_string(),
         }
     }
 
     fn find_not_finite(&self) -> Result<Option<String>> {
-        let figure = self.not_finite()?;
-        Ok(figure.map(|figure| self.culprit(figure)))
+        let metric = self.not_finite()?;
+        Ok(metric.map(|metric| self.culprit(metric)))
     }
 
     fn save(&self, sink: &mut StateSink) -> Result<()> {

@@ -25,8 +25,8 @@ pub trait Network {
     /// The terms of all interfaces, which a checkpoint keeps.
     fn contracts(&self) -> Vec<Contract>;
 
-    /// The part that a figure belongs to, for the error that the figure is not finite.
-    fn culprit(&self, figure: Figure) -> String;
+    /// The part that a metric belongs to, for the error that the metric is not finite.
+    fn culprit(&self, metric: Metric) -> String;
 
     /// The first part with a parameter that is NaN or infinite.
     ///
@@ -58,8 +58,8 @@ pub trait Learner: Network {
     /// What its steps depend on besides their batches.
     type Schedule;
 
-    /// Takes one step, counted from 0, and returns its figures.
-    fn learn(&mut self, batch: Self::Batch, schedule: &Self::Schedule, step: usize) -> Figures;
+    /// Takes one step, counted from 0, and returns its metrics.
+    fn learn(&mut self, batch: Self::Batch, schedule: &Self::Schedule, step: usize) -> Metrics;
 
     /// The most steps that it takes before it can be inspected. Default: one.
     fn at_once(&self) -> usize {
@@ -72,7 +72,7 @@ pub trait Learner: Network {
         1
     }
 
-    /// Takes several steps and returns the figures of each. `batches` makes the batch of a step.
+    /// Takes several steps and returns the metrics of each. `batches` makes the batch of a step.
     /// Default: one step after another.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ pub trait Learner: Network {
         &mut self,
         batches: &mut dyn FnMut(usize) -> Self::Batch,
         chunk: &Chunk<Self::Schedule>,
-    ) -> Result<Vec<Figures>> {
+    ) -> Result<Vec<Metrics>> {
         let learn = |step| {
             let batch = batches(step);
             self.set_rate_factor(chunk.rates.factor(step));
@@ -112,18 +112,18 @@ pub struct Chunk<'a, S> {
     pub schedule: &'a S,
     /// The factors of learning rates.
     pub rates: &'a LrSchedule,
-    /// Steps between two checks of figures for NaN and infinity.
+    /// Steps between two checks of metrics for NaN and infinity.
     pub check_every: usize,
 }
 
-/// The figures of a step, `[1]` each; they stay on the device until they are read.
-pub type Figures = Vec<(Figure, Tensor<1>)>;
+/// The metrics of a step, `[1]` each; they stay on the device until they are read.
+pub type Metrics = Vec<(Metric, Tensor<1>)>;
 
-/// What a figure of a step measures. All must stay finite. If several are not, the first in this
+/// What a metric of a step measures. All must stay finite. If several are not, the first in this
 /// order is the likely cause: the lowest section whose output is not finite spoils all above it,
 /// and a synthesizer, an input model or an auxiliary model spoils the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Figure {
+pub enum Metric {
     /// The sum of a section's output.
     Output(usize),
     /// The loss of the synthesizer of an interface, `1/2 |delta_hat - delta|^2` per example.
@@ -136,8 +136,8 @@ pub enum Figure {
     Loss,
 }
 
-/// Its name in a checkpoint, which `Figure::named` reads.
-impl fmt::Display for Figure {
+/// Its name in a checkpoint, which `Metric::named` reads.
+impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Output(i) => write!(f, "output.{i}"),
@@ -149,21 +149,21 @@ impl fmt::Display for Figure {
     }
 }
 
-impl Figure {
-    /// The figure of a name.
+impl Metric {
+    /// The metric of a name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         if name == "loss" {
             return Some(Self::Loss);
         }
         let (kind, i) = name.split_once('.')?;
-        let figure = match kind {
+        let metric = match kind {
             "output" => Self::Output,
             "synthesizer" => Self::Synthesizer,
             "input" => Self::InputModel,
             "auxiliary" => Self::Auxiliary,
             _ => return None,
         };
-        i.parse().ok().map(figure)
+        i.parse().ok().map(metric)
     }
 
     /// The mean of `1/2 |residual|^2` over a batch `[batch, features]`.
@@ -193,19 +193,19 @@ fn summed_at_once<const D: usize>(values: &Tensor<D>) -> Option<Buffer> {
     values.filter(sum::is_small)
 }
 
-/// Figures in one tensor, where the first of them lies.
+/// Metrics in one tensor, where the first of them lies.
 ///
 /// # Panics
 ///
 /// If there are none.
-pub(crate) fn side_by_side(figures: Vec<Tensor<1>>) -> Tensor<1> {
-    let device = figures[0].device();
-    let figures = figures.into_iter().map(|figure| carry(figure, &device));
-    let figures: Vec<_> = figures.collect();
+pub(crate) fn side_by_side(metrics: Vec<Tensor<1>>) -> Tensor<1> {
+    let device = metrics[0].device();
+    let metrics = metrics.into_iter().map(|metric| carry(metric, &device));
+    let metrics: Vec<_> = metrics.collect();
     #[cfg(feature = "wgpu")]
-    if figures.iter().all(gpu::suits) {
-        let figures: Vec<_> = figures.into_iter().map(Buffer::of).collect();
-        return sum::end_to_end(&figures).into_tensor();
+    if metrics.iter().all(gpu::suits) {
+        let metrics: Vec<_> = metrics.into_iter().map(Buffer::of).collect();
+        return sum::end_to_end(&metrics).into_tensor();
     }
-    Tensor::cat(figures, 0)
+    Tensor::cat(metrics, 0)
 }

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::{Recurrent, Window};
 use crate::error::Result;
 use crate::interface::Contract;
-use crate::learner::{Figure, Learner, Network};
+use crate::learner::{Learner, Metric, Network};
 
 /// The name of the interface between two windows.
 pub(super) const STATE: &str = "state";
@@ -17,23 +17,23 @@ impl Learner for Recurrent {
 
     /// The loss is the mean over all steps and sequences of the window, those included that do not
     /// count.
-    fn learn(&mut self, window: Window, (): &(), _step: usize) -> Vec<(Figure, Tensor<1>)> {
+    fn learn(&mut self, window: Window, (): &(), _step: usize) -> Vec<(Metric, Tensor<1>)> {
         let asked = window.clone();
         let done = self.step(window);
-        let mut figures = vec![
+        let mut metrics = vec![
             (
-                Figure::Loss,
+                Metric::Loss,
                 self.losses(done.outputs.clone(), &asked).mean(),
             ),
-            (Figure::Output(0), Figure::sum_of(done.outputs)),
+            (Metric::Output(0), Metric::sum_of(done.outputs)),
         ];
         let losses = [
-            (Figure::Synthesizer(0), done.residual),
-            (Figure::Auxiliary(0), done.auxiliary_residual),
+            (Metric::Synthesizer(0), done.residual),
+            (Metric::Auxiliary(0), done.auxiliary_residual),
         ];
         let losses = losses.into_iter();
-        figures.extend(losses.filter_map(|(figure, r)| Some((figure, Figure::loss_of(r?)))));
-        figures
+        metrics.extend(losses.filter_map(|(metric, r)| Some((metric, Metric::loss_of(r?)))));
+        metrics
     }
 
     fn set_rate_factor(&mut self, factor: f64) {
@@ -57,13 +57,13 @@ impl Network for Recurrent {
         self.future.iter().map(|future| future.contract()).collect()
     }
 
-    fn culprit(&self, figure: Figure) -> String {
-        match figure {
-            Figure::Output(_) => "the output",
-            Figure::Synthesizer(_) => "the synthesizer at the end of a window",
-            Figure::InputModel(_) => "the input model at the end of a window",
-            Figure::Auxiliary(_) => "the auxiliary task",
-            Figure::Loss => "the loss",
+    fn culprit(&self, metric: Metric) -> String {
+        match metric {
+            Metric::Output(_) => "the output",
+            Metric::Synthesizer(_) => "the synthesizer at the end of a window",
+            Metric::InputModel(_) => "the input model at the end of a window",
+            Metric::Auxiliary(_) => "the auxiliary task",
+            Metric::Loss => "the loss",
         }
         .to_string()
     }
@@ -79,11 +79,11 @@ impl Network for Recurrent {
             return Ok(None);
         };
         if !future.interface.is_finite()? {
-            return Ok(Some(self.culprit(Figure::Synthesizer(0))));
+            return Ok(Some(self.culprit(Metric::Synthesizer(0))));
         }
         let auxiliary = future.auxiliary.as_ref();
         let is_finite = auxiliary.map_or(Ok(true), |auxiliary| auxiliary.is_finite())?;
-        Ok((!is_finite).then(|| self.culprit(Figure::Auxiliary(0))))
+        Ok((!is_finite).then(|| self.culprit(Metric::Auxiliary(0))))
     }
 
     /// The state that the next window goes on from is part of it.

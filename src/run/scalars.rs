@@ -1,4 +1,4 @@
-//! The table of a run: a row for every record, a column for every figure.
+//! The table of a run: a row for every record, a column for every metric.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -89,13 +89,13 @@ impl Table {
     pub fn hear(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Progress(scalars) => self.begin_row(scalars),
-            Event::Evaluated { step, figures } => {
-                let figures = figures.iter().map(|(name, value)| (name.clone(), *value));
-                self.fill(*step, figures.collect())
+            Event::Evaluated { step, metrics } => {
+                let metrics = metrics.iter().map(|(name, value)| (name.clone(), *value));
+                self.fill(*step, metrics.collect())
             }
             Event::Compared { step, interfaces } => {
-                let figures = interfaces.iter().flat_map(named_figures);
-                self.fill(*step, figures.collect())
+                let metrics = interfaces.iter().flat_map(named_metrics);
+                self.fill(*step, metrics.collect())
             }
             Event::Finished { .. } | Event::Interrupted { .. } | Event::Saved { .. } => {
                 self.end_row()
@@ -127,18 +127,18 @@ impl Table {
 
     /// Fills cells of the row of a step, by the names of their columns. What belongs to no record is
     /// left to the events.
-    fn fill(&mut self, step: usize, figures: BTreeMap<String, f64>) -> Result<()> {
+    fn fill(&mut self, step: usize, metrics: BTreeMap<String, f64>) -> Result<()> {
         if self.row.as_ref().is_none_or(|(of_row, _)| *of_row != step) {
             return Ok(());
         }
         let known = &self.columns[self.own..];
-        let new = figures.keys().filter(|name| !known.contains(name)).cloned();
+        let new = metrics.keys().filter(|name| !known.contains(name)).cloned();
         let new: Vec<String> = new.collect();
         self.add_columns(new)?;
         let Some((_, cells)) = &mut self.row else {
             return Ok(());
         };
-        for (name, value) in figures {
+        for (name, value) in metrics {
             let found = self.columns[self.own..]
                 .iter()
                 .position(|known| *known == name);
@@ -201,22 +201,22 @@ fn columns_of(names: &[&str], of_interfaces: &[Vec<usize>; 3]) -> Vec<String> {
     first.chain(losses).collect()
 }
 
-/// The figures of a comparison by the names of their columns.
-fn named_figures(quality: &Quality) -> Vec<(String, f64)> {
-    let figures = [
+/// The metrics of a comparison by the names of their columns.
+fn named_metrics(quality: &Quality) -> Vec<(String, f64)> {
+    let metrics = [
         ("cosine", quality.cosine),
         ("relative_error", quality.relative_error),
         ("norm", quality.norm),
     ];
     let named =
-        |(figure, value): (&str, Option<f64>)| Some((format!("{figure}_{}", quality.name), value?));
-    figures.into_iter().filter_map(named).collect()
+        |(metric, value): (&str, Option<f64>)| Some((format!("{metric}_{}", quality.name), value?));
+    metrics.into_iter().filter_map(named).collect()
 }
 
-/// What stands in the table for a figure: nothing for one that is missing or no number.
-fn cell(figure: Option<f64>) -> String {
-    let figure = figure.filter(|figure| figure.is_finite());
-    figure.map_or_else(String::new, |figure| figure.to_string())
+/// What stands in the table for a metric: nothing for one that is missing or no number.
+fn cell(metric: Option<f64>) -> String {
+    let metric = metric.filter(|metric| metric.is_finite());
+    metric.map_or_else(String::new, |metric| metric.to_string())
 }
 
 /// A line of the table.

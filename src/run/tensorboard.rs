@@ -1,4 +1,4 @@
-//! The figures of a run for TensorBoard: a file of records, each a protocol buffer.
+//! The metrics of a run for TensorBoard: a file of records, each a protocol buffer.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -48,7 +48,7 @@ impl TensorBoard {
     }
 
     fn write_scalars(&mut self, scalars: &Scalars) -> Result<()> {
-        let mut figures = vec![("loss".to_string(), scalars.loss)];
+        let mut metrics = vec![("loss".to_string(), scalars.loss)];
         let losses = [
             ("synthesizer_loss", &scalars.synthesizer_losses),
             ("input_loss", &scalars.input_losses),
@@ -56,23 +56,23 @@ impl TensorBoard {
         ];
         for (name, losses) in losses {
             for (interface, loss) in self.interfaces.iter().zip(losses) {
-                figures.extend(loss.map(|loss| (format!("{name}/{interface}"), loss)));
+                metrics.extend(loss.map(|loss| (format!("{name}/{interface}"), loss)));
             }
         }
-        self.write_figures(scalars.step, figures)
+        self.write_metrics(scalars.step, metrics)
     }
 
-    fn write_figures(
+    fn write_metrics(
         &mut self,
         step: usize,
-        figures: impl IntoIterator<Item = (String, f64)>,
+        metrics: impl IntoIterator<Item = (String, f64)>,
     ) -> Result<()> {
         self.write(step, |event| {
             event.message(5, |summary| {
-                for (name, figure) in figures {
+                for (name, metric) in metrics {
                     summary.message(1, |value| {
                         value.bytes(1, name.as_bytes());
-                        value.float(2, figure as f32);
+                        value.float(2, metric as f32);
                     });
                 }
             });
@@ -101,20 +101,20 @@ impl Listener for TensorBoard {
         match event {
             Event::Started { step, .. } => self.restart(*step),
             Event::Progress(scalars) => self.write_scalars(scalars),
-            Event::Evaluated { step, figures } => self.write_figures(*step, figures.clone()),
+            Event::Evaluated { step, metrics } => self.write_metrics(*step, metrics.clone()),
             Event::Compared { step, interfaces } => {
                 let of_interface = |quality: &Quality| {
-                    let figures = [
+                    let metrics = [
                         ("cosine", quality.cosine),
                         ("relative_error", quality.relative_error),
                         ("norm", quality.norm),
                     ];
-                    let named = |(name, figure): (&str, Option<f64>)| {
-                        Some((format!("{name}/{}", quality.name), figure?))
+                    let named = |(name, metric): (&str, Option<f64>)| {
+                        Some((format!("{name}/{}", quality.name), metric?))
                     };
-                    figures.into_iter().filter_map(named).collect::<Vec<_>>()
+                    metrics.into_iter().filter_map(named).collect::<Vec<_>>()
                 };
-                self.write_figures(*step, interfaces.iter().flat_map(of_interface))
+                self.write_metrics(*step, interfaces.iter().flat_map(of_interface))
             }
             // Whoever looks on sees what there is until now.
             Event::Traced { .. }

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::member::Halt;
 use super::messages::Lesson;
 use super::worker::{Recipient, Worker};
-use crate::learner::{Doing, Figure};
+use crate::learner::{Doing, Metric};
 use crate::pass::{Input, Pass};
 
 impl Worker<'_> {
@@ -26,8 +26,8 @@ impl Worker<'_> {
             let section = self.first + i;
             let trace = &mut self.log.waited.trace;
             trace.end(begun, Doing::Section, Some(section));
-            let sum = Figure::sum_of(pass.output.clone());
-            self.log.note(Figure::Output(section), sum);
+            let sum = Metric::sum_of(pass.output.clone());
+            self.log.note(Metric::Output(section), sum);
             input = Input::Message(pass.output.clone());
             passes.push(pass);
         }
@@ -38,7 +38,7 @@ impl Worker<'_> {
             return self.catch_up(self.manner.depth - 1);
         }
         let loss = self.group.mean_loss(output.clone(), &batch);
-        self.log.note(Figure::Loss, loss);
+        self.log.note(Metric::Loss, loss);
         let delta = self.group.true_gradient(output, &batch);
         self.go_back(self.log.step, passes, &learners, Some(delta))
     }

@@ -14,14 +14,14 @@ use super::report::Staleness;
 use super::trace::{Done, Trace};
 use crate::backend::failure;
 use crate::error::message_of;
-use crate::learner::Figure;
+use crate::learner::Metric;
 use crate::place::lost;
 
 /// The steps of a chunk, as all workers take them.
 #[derive(Debug, Clone)]
 pub(super) struct Course {
     pub steps: Range<usize>,
-    /// Steps between two looks at the figures.
+    /// Steps between two looks at the metrics.
     pub check_every: usize,
 }
 
@@ -31,7 +31,7 @@ pub(super) trait Member {
     ///
     /// # Errors
     ///
-    /// If it cannot, because a neighbour has stopped or a figure is not finite.
+    /// If it cannot, because a neighbour has stopped or a metric is not finite.
     fn take_step(&mut self, lesson: Lesson) -> Result<(), Halt>;
 
     /// Does what is left after the last step. Default: nothing.
@@ -71,8 +71,8 @@ pub(super) struct Log {
 pub(super) enum Halt {
     /// Another one has stopped.
     Stopped,
-    /// A figure is not finite.
-    NotFinite { step: usize, figure: Figure },
+    /// A metric is not finite.
+    NotFinite { step: usize, metric: Metric },
     /// It has panicked, its server is lost, or its device has failed.
     Failed { step: usize, message: String },
 }
@@ -105,9 +105,9 @@ impl Log {
         }
     }
 
-    /// Takes down a figure of the step that it is at.
-    pub fn note(&mut self, figure: Figure, value: Tensor<1>) {
-        self.notes.take(self.step, figure, value);
+    /// Takes down a metric of the step that it is at.
+    pub fn note(&mut self, metric: Metric, value: Tensor<1>) {
+        self.notes.take(self.step, metric, value);
     }
 
     fn enter(&mut self, step: usize) -> Result<Lesson, Halt> {

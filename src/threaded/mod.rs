@@ -80,7 +80,7 @@ use crate::credit::Credit;
 use crate::error::{Error, Result};
 use crate::feedforward::{Chain, ChainSchedule, Group};
 use crate::interface::Contract;
-use crate::learner::{Activity, Chunk, Figure, Figures, Learner, Network};
+use crate::learner::{Activity, Chunk, Learner, Metric, Metrics, Network};
 use crate::schedule::LrSchedule;
 use crate::unlock::InputModel;
 
@@ -92,7 +92,7 @@ use pipeline::Stage;
 use queue::{Sender, queue};
 use worker::{Manner, Worker};
 
-/// Steps after which the figures of a chunk are taken home.
+/// Steps after which the metrics of a chunk are taken home.
 const MOST_STEPS: usize = 1_000;
 
 /// A chain whose sections are trained by several workers at the same time.
@@ -278,7 +278,7 @@ impl Threaded {
     /// # Errors
     ///
     /// If the credit makes sections wait, an interface is missing, or a worker fails: by a panic,
-    /// or because a figure is not finite. The network is then between two steps.
+    /// or because a metric is not finite. The network is then between two steps.
     ///
     /// # Panics
     ///
@@ -289,7 +289,7 @@ impl Threaded {
         schedule: &ChainSchedule,
         rates: &LrSchedule,
         mut batches: impl FnMut(usize) -> Batch,
-    ) -> Result<Vec<Figures>> {
+    ) -> Result<Vec<Metrics>> {
         let chunk = Chunk {
             steps,
             schedule,
@@ -398,12 +398,12 @@ impl Threaded {
         let failures = outcomes.iter().enumerate().filter_map(|(i, outcome)| {
             let (at, error) = match outcome.end.as_ref().err()? {
                 Halt::Stopped => return None,
-                Halt::NotFinite { step, figure } => {
+                Halt::NotFinite { step, metric } => {
                     let error = Error::NotFinite {
-                        what: self.culprit(*figure),
+                        what: self.culprit(*metric),
                         step: step + 1,
                     };
-                    ((*step, Some(*figure)), error)
+                    ((*step, Some(*metric)), error)
                 }
                 Halt::Failed { step, message } => {
                     let error = Error::Worker {
@@ -435,12 +435,12 @@ impl Threaded {
         }
     }
 
-    /// The worker, counted from 0, that makes a figure.
-    fn maker_of(&self, figure: Figure) -> usize {
-        let section = match figure {
-            Figure::Output(i) | Figure::Synthesizer(i) | Figure::Auxiliary(i) => i,
-            Figure::InputModel(i) => i + 1,
-            Figure::Loss => return self.split.len() - 1,
+    /// The worker, counted from 0, that makes a metric.
+    fn maker_of(&self, metric: Metric) -> usize {
+        let section = match metric {
+            Metric::Output(i) | Metric::Synthesizer(i) | Metric::Auxiliary(i) => i,
+            Metric::InputModel(i) => i + 1,
+            Metric::Loss => return self.split.len() - 1,
         };
         tops(&self.split).take_while(|top| *top < section).count()
     }
@@ -598,7 +598,7 @@ impl Learner for Threaded {
     type Schedule = ChainSchedule;
 
     /// A single step leaves nothing to do for a second worker: it is that of the chain.
-    fn learn(&mut self, batch: Batch, schedule: &ChainSchedule, step: usize) -> Figures {
+    fn learn(&mut self, batch: Batch, schedule: &ChainSchedule, step: usize) -> Metrics {
         self.chain.learn(batch, schedule, step)
     }
 
@@ -631,7 +631,7 @@ impl Learner for Threaded {
         &mut self,
         batches: &mut dyn FnMut(usize) -> Batch,
         chunk: &Chunk<ChainSchedule>,
-    ) -> Result<Vec<Figures>> {
+    ) -> Result<Vec<Metrics>> {
         match self.sharing {
             Sharing::Decoupled => check_schedule(chunk.schedule, &self.chain)?,
             Sharing::Pipeline { .. } | Sharing::DataParallel => check_backprop(chunk.schedule)?,
@@ -650,24 +650,24 @@ impl Learner for Threaded {
     }
 }
 
-/// The figures of every step.
-fn by_step(outcomes: Vec<Outcome>, steps: &Range<usize>) -> Vec<Figures> {
-    let mut figures: Vec<Figures> = steps.clone().map(|_| Figures::new()).collect();
-    // From the top down, so that a step's figures begin with those of the top.
+/// The metrics of every step.
+fn by_step(outcomes: Vec<Outcome>, steps: &Range<usize>) -> Vec<Metrics> {
+    let mut metrics: Vec<Metrics> = steps.clone().map(|_| Metrics::new()).collect();
+    // From the top down, so that a step's metrics begin with those of the top.
     for outcome in outcomes.into_iter().rev() {
         for note in outcome.notes {
-            let figures = &mut figures[note.step - steps.start];
-            match figures
+            let metrics = &mut metrics[note.step - steps.start];
+            match metrics
                 .iter_mut()
-                .find(|(figure, _)| *figure == note.figure)
+                .find(|(metric, _)| *metric == note.metric)
             {
                 // Each of several workers has made a part of it.
                 Some((_, value)) => *value = value.clone() + note.value,
-                None => figures.push((note.figure, note.value)),
+                None => metrics.push((note.metric, note.value)),
             }
         }
     }
-    figures
+    metrics
 }
 
 /// Refuses what is no backpropagation.
@@ -722,20 +722,20 @@ impl Network for Threaded {
         self.chain.contracts()
     }
 
-    fn culprit(&self, figure: Figure) -> String {
-        let what = self.chain.culprit(figure);
+    fn culprit(&self, metric: Metric) -> String {
+        let what = self.chain.culprit(metric);
         match self.sharing {
             // All of them make it.
             Sharing::DataParallel => what,
             Sharing::Decoupled | Sharing::Pipeline { .. } => {
-                format!("{what} (worker {})", self.maker_of(figure) + 1)
+                format!("{what} (worker {})", self.maker_of(metric) + 1)
             }
         }
     }
 
     fn find_not_finite(&self) -> Result<Option<String>> {
-        let figure = self.chain.not_finite()?;
-        Ok(figure.map(|figure| self.culprit(figure)))
+        let metric = self.chain.not_finite()?;
+        Ok(metric.map(|metric| self.culprit(metric)))
     }
 
     fn save(&self, sink: &mut StateSink) -> Result<()> {

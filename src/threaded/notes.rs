@@ -1,21 +1,21 @@
-//! The figures that a worker takes down.
+//! The metrics that a worker takes down.
 
 use burn::tensor::{Device, Tensor};
 
 use super::member::Halt;
 use crate::backend;
-use crate::learner::{Figure, side_by_side};
+use crate::learner::{Metric, side_by_side};
 use crate::place::{is_remote, lost};
 
-/// A figure of a step.
+/// A metric of a step.
 pub(super) struct Note {
     pub step: usize,
-    pub figure: Figure,
+    pub metric: Metric,
     /// `[1]`
     pub value: Tensor<1>,
 }
 
-/// Figures, which stay on the device until they are looked at.
+/// Metrics, which stay on the device until they are looked at.
 #[derive(Default)]
 pub(super) struct Notes {
     taken: Vec<Note>,
@@ -24,10 +24,10 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub fn take(&mut self, step: usize, figure: Figure, value: Tensor<1>) {
+    pub fn take(&mut self, step: usize, metric: Metric, value: Tensor<1>) {
         self.taken.push(Note {
             step,
-            figure,
+            metric,
             value,
         });
     }
@@ -59,9 +59,9 @@ impl Notes {
             }
         }
         let culprits = new.iter().zip(values).filter(|(_, v)| !v.is_finite());
-        let culprits = culprits.map(|(note, _)| (note.step, note.figure));
+        let culprits = culprits.map(|(note, _)| (note.step, note.metric));
         match culprits.min() {
-            Some((step, figure)) => Err(Halt::NotFinite { step, figure }),
+            Some((step, metric)) => Err(Halt::NotFinite { step, metric }),
             None => Ok(()),
         }
     }

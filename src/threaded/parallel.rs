@@ -17,7 +17,7 @@ use super::member::{Halt, Log, Member};
 use super::messages::Lesson;
 use super::queue::{Parcel, Receiver, Sender, queue};
 use crate::feedforward::Group;
-use crate::learner::{Doing, Figure};
+use crate::learner::{Doing, Metric};
 use crate::pass::Input;
 
 /// A worker with a copy of the whole network.
@@ -85,13 +85,13 @@ impl Member for Replica<'_> {
             self.log.waited.trace.end(begun, Doing::Section, Some(i));
             let output = pass.output.clone();
             self.log
-                .note(Figure::Output(i), Figure::sum_of(output.clone()));
+                .note(Metric::Output(i), Metric::sum_of(output.clone()));
             input = Input::Message(output);
             passes.push(pass);
         }
         let (output, _) = input.into_parts();
         let loss = self.group.part_loss(output.clone(), &part);
-        self.log.note(Figure::Loss, loss);
+        self.log.note(Metric::Loss, loss);
 
         let mut delta = Some(self.group.part_gradient(output, &part));
         let mut own = Vec::with_capacity(self.group.len());

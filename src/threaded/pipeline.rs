@@ -24,7 +24,7 @@ use super::member::{Halt, Log, Member};
 use super::messages::{Answer, Lesson, Message, Target, ToAbove, ToBelow, matrix};
 use crate::batch::Part;
 use crate::feedforward::Group;
-use crate::learner::{Doing, Figure};
+use crate::learner::{Doing, Metric};
 use crate::pass::{Input, Pass};
 use crate::place::Coming;
 
@@ -49,7 +49,7 @@ impl Member for Stage<'_> {
         for part in &parts {
             runs.push(self.forward(part)?);
         }
-        self.note_figures(&parts, &runs);
+        self.note_metrics(&parts, &runs);
         let sections = 0..self.group.len();
         let mut gradients: Vec<Vec<_>> = sections.map(|_| Vec::new()).collect();
         for (part, passes) in parts.into_iter().zip(runs).rev() {
@@ -143,18 +143,18 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Takes down the figures of a batch that has run.
-    fn note_figures(&mut self, parts: &[Part], runs: &[Vec<Pass>]) {
+    /// Takes down the metrics of a batch that has run.
+    fn note_metrics(&mut self, parts: &[Part], runs: &[Vec<Pass>]) {
         for i in 0..self.group.len() {
             let sums = runs.iter().map(|passes| passes[i].output.clone().sum());
             let sum = sums.reduce(|a, b| a + b).expect("there is a part");
-            self.log.note(Figure::Output(self.first + i), sum);
+            self.log.note(Metric::Output(self.first + i), sum);
         }
         if self.above.is_none() {
             let parts = parts.iter().zip(runs);
             let losses = parts.map(|(part, run)| self.group.part_loss(output_of(run), part));
             let loss = losses.reduce(|a, b| a + b).expect("there is a part");
-            self.log.note(Figure::Loss, loss);
+            self.log.note(Metric::Loss, loss);
         }
     }
 

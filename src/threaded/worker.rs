@@ -11,7 +11,7 @@ use crate::batch::Batch;
 use crate::credit::Credit;
 use crate::feedforward::{Group, Sent};
 use crate::interface::Prediction;
-use crate::learner::{Doing, Figure};
+use crate::learner::{Doing, Metric};
 use crate::loss::Reduction;
 use crate::pass::{Input, Pass};
 use crate::place::Coming;
@@ -180,11 +180,11 @@ impl Worker<'_> {
                 Some(below) => self.learn(i - 1, below, done.target, learners[i - 1]),
                 None => self.answer_now(done.target, below_learns)?,
             }
-            let sum = Figure::sum_of(done.output.clone());
-            self.log.note(Figure::Output(self.first + i), sum);
+            let sum = Metric::sum_of(done.output.clone());
+            self.log.note(Metric::Output(self.first + i), sum);
             let Some(sent) = done.sent else {
                 let loss = self.group.mean_loss(done.output, &batch);
-                self.log.note(Figure::Loss, loss);
+                self.log.note(Metric::Loss, loss);
                 return Ok(());
             };
             input = sent.received();
@@ -313,10 +313,10 @@ impl Worker<'_> {
         let begun = self.log.waited.trace.begin();
         self.group.set_rate_factor_on_top(self.rate_factor_above());
         let residual = self.group.learn_on_top(prediction, delta);
-        let loss = Figure::loss_of(residual);
+        let loss = Metric::loss_of(residual);
         self.log
             .notes
-            .take(step, Figure::Synthesizer(highest), loss);
+            .take(step, Metric::Synthesizer(highest), loss);
         let trace = &mut self.log.waited.trace;
         trace.end(begun, Doing::Interface, Some(highest));
     }
@@ -387,10 +387,10 @@ impl Worker<'_> {
             let residual = model.learn(guess.guess, message, below.reduction);
             let trace = &mut self.log.waited.trace;
             trace.end(begun, Doing::Interface, Some(self.first - 1));
-            let figure = Figure::InputModel(self.first - 1);
+            let metric = Metric::InputModel(self.first - 1);
             self.log
                 .notes
-                .take(guess.step, figure, Figure::loss_of(residual));
+                .take(guess.step, metric, Metric::loss_of(residual));
         }
         Ok(())
     }
@@ -402,12 +402,12 @@ impl Worker<'_> {
         let at = self.first + i;
         self.log.waited.trace.end(begun, Doing::Interface, Some(at));
         let losses = [
-            (Figure::Synthesizer(at), residual),
-            (Figure::InputModel(at), input_residual),
+            (Metric::Synthesizer(at), residual),
+            (Metric::InputModel(at), input_residual),
         ];
-        for (figure, residual) in losses {
+        for (metric, residual) in losses {
             if let Some(residual) = residual {
-                self.log.note(figure, Figure::loss_of(residual));
+                self.log.note(metric, Metric::loss_of(residual));
             }
         }
     }

@@ -25,8 +25,10 @@ pub enum Event {
     Evaluated {
         /// Steps done so far.
         step: usize,
-        /// The figures by name.
-        figures: BTreeMap<String, f64>,
+        /// The metrics by name.
+        // Runs of any age have this name in their logs.
+        #[serde(rename = "figures")]
+        metrics: BTreeMap<String, f64>,
     },
     /// The synthetic gradients were [compared](super::Task::compare) with the true ones.
     Compared {
@@ -62,7 +64,7 @@ pub enum Event {
     },
 }
 
-/// The figures of one moment in training.
+/// The metrics of one moment in training.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scalars {
     /// Steps done so far.

@@ -1,4 +1,4 @@
-//! The figures of the steps since the last record: on the device until they are read.
+//! The metrics of the steps since the last record: on the device until they are read.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use burn::tensor::Tensor;
 use super::{Notes, Progress, Scalars};
 use crate::backend;
 use crate::error::{Error, Result};
-use crate::learner::{Figure, Figures, Network, side_by_side};
+use crate::learner::{Metric, Metrics, Network, side_by_side};
 
-/// The figures since the last record, all of which must stay finite.
+/// The metrics since the last record, all of which must stay finite.
 pub(super) struct Losses {
     /// Steps that have been read.
     read: usize,
     pending: Vec<Pending>,
     /// Over the steps read since the last record.
-    means: BTreeMap<Figure, Mean>,
+    means: BTreeMap<Metric, Mean>,
 }
 
-/// The figures of one step, in the order of what they are.
+/// The metrics of one step, in the order of what they are.
 struct Pending {
-    what: Vec<Figure>,
-    figures: Tensor<1>,
+    what: Vec<Metric>,
+    metrics: Tensor<1>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,15 +34,15 @@ impl Losses {
     /// What the names of its notes begin with.
     pub const NOTE: &str = "record.";
 
-    /// The figures from a step on, with [notes](Self::notes) of those before it.
+    /// The metrics from a step on, with [notes](Self::notes) of those before it.
     pub fn new(step: usize, notes: &Notes) -> Self {
-        let mut means: BTreeMap<Figure, Mean> = BTreeMap::new();
+        let mut means: BTreeMap<Metric, Mean> = BTreeMap::new();
         for (name, value) in notes {
             let name = name.strip_prefix(Self::NOTE).unwrap_or_default();
-            let Some((figure, part)) = name.rsplit_once('.') else {
+            let Some((metric, part)) = name.rsplit_once('.') else {
                 continue;
             };
-            let mean = Figure::named(figure).map(|figure| means.entry(figure).or_default());
+            let mean = Metric::named(metric).map(|metric| means.entry(metric).or_default());
             match (mean, part) {
                 (Some(mean), "sum") => mean.sum = *value,
                 (Some(mean), "count") => mean.count = *value as usize,
@@ -56,10 +56,10 @@ impl Losses {
         }
     }
 
-    /// The figures read since the last record, for a run that stops between two; none after a record.
+    /// The metrics read since the last record, for a run that stops between two; none after a record.
     pub fn notes(&self) -> Notes {
-        let notes = self.means.iter().flat_map(|(figure, mean)| {
-            let name = |part| format!("{}{figure}.{part}", Self::NOTE);
+        let notes = self.means.iter().flat_map(|(metric, mean)| {
+            let name = |part| format!("{}{metric}.{part}", Self::NOTE);
             [(name("sum"), mean.sum), (name("count"), mean.count as f64)]
         });
         notes.collect()
@@ -70,11 +70,11 @@ impl Losses {
         self.pending.len()
     }
 
-    pub fn add(&mut self, figures: Figures) {
-        let (what, figures) = figures.into_iter().unzip();
+    pub fn add(&mut self, metrics: Metrics) {
+        let (what, metrics) = metrics.into_iter().unzip();
         self.pending.push(Pending {
             what,
-            figures: side_by_side(figures),
+            metrics: side_by_side(metrics),
         });
     }
 
@@ -82,37 +82,37 @@ impl Losses {
     ///
     /// # Errors
     ///
-    /// At the first step with a figure that is not finite, or without a loss, or if the device has
+    /// At the first step with a metric that is not finite, or without a loss, or if the device has
     /// failed.
     pub fn read(&mut self, network: &impl Network) -> Result<Vec<f64>> {
         if self.pending.is_empty() {
             return Ok(Vec::new());
         }
         let pending = std::mem::take(&mut self.pending);
-        let (layouts, figures): (Vec<_>, Vec<_>) =
-            pending.into_iter().map(|p| (p.what, p.figures)).unzip();
-        let mut values = backend::read(side_by_side(figures))?.into_iter();
+        let (layouts, metrics): (Vec<_>, Vec<_>) =
+            pending.into_iter().map(|p| (p.what, p.metrics)).unzip();
+        let mut values = backend::read(side_by_side(metrics))?.into_iter();
         let mut losses = Vec::with_capacity(layouts.len());
         for what in layouts {
             self.read += 1;
-            let figures: Vec<(Figure, f32)> = what.into_iter().zip(&mut values).collect();
-            let culprits = figures.iter().filter(|(_, value)| !value.is_finite());
-            if let Some((culprit, _)) = culprits.min_by_key(|(figure, _)| *figure) {
+            let metrics: Vec<(Metric, f32)> = what.into_iter().zip(&mut values).collect();
+            let culprits = metrics.iter().filter(|(_, value)| !value.is_finite());
+            if let Some((culprit, _)) = culprits.min_by_key(|(metric, _)| *metric) {
                 return Err(Error::NotFinite {
                     what: network.culprit(*culprit),
                     step: self.read,
                 });
             }
-            let loss = figures.iter().find(|(figure, _)| *figure == Figure::Loss);
+            let loss = metrics.iter().find(|(metric, _)| *metric == Metric::Loss);
             let Some((_, loss)) = loss else {
                 return Err(Error::Invalid(format!(
-                    "step {} has no loss; the figures of every step need a Figure::Loss",
+                    "step {} has no loss; the metrics of every step need a Metric::Loss",
                     self.read
                 )));
             };
             losses.push(f64::from(*loss));
-            for (figure, value) in figures {
-                let mean = self.means.entry(figure).or_default();
+            for (metric, value) in metrics {
+                let mean = self.means.entry(metric).or_default();
                 mean.sum += f64::from(value);
                 mean.count += 1;
             }
@@ -128,18 +128,18 @@ impl Losses {
         rate_factor: f64,
     ) -> Scalars {
         let means = std::mem::take(&mut self.means);
-        let mean = |figure: Figure| means.get(&figure).map(|mean| mean.sum / mean.count as f64);
-        let of_interfaces = |figure: fn(usize) -> Figure| {
+        let mean = |metric: Metric| means.get(&metric).map(|mean| mean.sum / mean.count as f64);
+        let of_interfaces = |metric: fn(usize) -> Metric| {
             let interfaces = 0..network.interface_names().len();
-            interfaces.map(|i| mean(figure(i))).collect()
+            interfaces.map(|i| mean(metric(i))).collect()
         };
         Scalars {
             step: progress.step,
             seconds: progress.seconds,
-            loss: mean(Figure::Loss).expect("every step that was read has one"),
-            synthesizer_losses: of_interfaces(Figure::Synthesizer),
-            input_losses: of_interfaces(Figure::InputModel),
-            auxiliary_losses: of_interfaces(Figure::Auxiliary),
+            loss: mean(Metric::Loss).expect("every step that was read has one"),
+            synthesizer_losses: of_interfaces(Metric::Synthesizer),
+            input_losses: of_interfaces(Metric::InputModel),
+            auxiliary_losses: of_interfaces(Metric::Auxiliary),
             rate_factor,
         }
     }
@@ -154,13 +154,13 @@ mod tests {
 
     #[test]
     fn a_step_without_a_loss_is_an_error() {
-        let figure = || Tensor::<1>::ones([1], &Device::flex());
+        let metric = || Tensor::<1>::ones([1], &Device::flex());
         let mut losses = Losses::new(4, &Notes::new());
         losses.add(vec![
-            (Figure::Output(0), figure()),
-            (Figure::Loss, figure()),
+            (Metric::Output(0), metric()),
+            (Metric::Loss, metric()),
         ]);
-        losses.add(vec![(Figure::Output(0), figure())]);
+        losses.add(vec![(Metric::Output(0), metric())]);
         let error = losses.read(&Chain::new(Loss::SquaredError));
         let error = error.expect_err("the second has none").to_string();
         assert!(error.contains("step 6 has no loss"), "{error}");

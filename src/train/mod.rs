@@ -32,7 +32,7 @@ pub trait Task<L: Learner> {
     /// takes [several steps at once](Learner::at_once), after all of them. Default: ignores it.
     fn hear(&mut self, _loss: f64) {}
 
-    /// Figures of the network at inference, by name, such as the error on a test set, for
+    /// Metrics of the network at inference, by name, such as the error on a test set, for
     /// [`Event::Evaluated`]. Default: none.
     ///
     /// # Errors
@@ -216,9 +216,9 @@ pub fn train<L: Learner>(
         let at_once = pace.steps(learner.at_least(), learner.at_once());
         let chunk = plan.chunk(step, at_once);
         let begun = Instant::now();
-        let figures = learner.learn_chunk(&mut |step| task.batch(step), &chunk)?;
+        let metrics = learner.learn_chunk(&mut |step| task.batch(step), &chunk)?;
         pace.note(chunk.steps.len(), begun.elapsed());
-        figures.into_iter().for_each(|figures| losses.add(figures));
+        metrics.into_iter().for_each(|metrics| losses.add(metrics));
         step = chunk.steps.end;
 
         let record = plan.records_after(step);
@@ -241,8 +241,8 @@ pub fn train<L: Learner>(
         let scalars = losses.take_means(learner, reached, rate_factor);
         tell(checkpointer, Event::Progress(scalars))?;
         if plan.evaluates_after(step) {
-            let figures = task.evaluate(learner)?;
-            tell(checkpointer, Event::Evaluated { step, figures })?;
+            let metrics = task.evaluate(learner)?;
+            tell(checkpointer, Event::Evaluated { step, metrics })?;
             let activities = learner.timeline().to_vec();
             if !activities.is_empty() {
                 tell(checkpointer, Event::Traced { step, activities })?;
