@@ -155,4 +155,15 @@ mod tests {
         assert_eq!(shape.len(), usize::MAX);
         assert!(Images::new(vec![0; 4], vec![0; 4], shape, 10).is_err());
     }
+
+    #[test]
+    fn images_without_pixels_are_refused() {
+        let shape = ImageShape {
+            channels: 1,
+            height: 0,
+            width: 28,
+        };
+        let error = Images::new(Vec::new(), vec![0], shape, 10).expect_err("they show nothing");
+        assert!(error.to_string().contains("no pixels"), "{error}");
+    }
 }
