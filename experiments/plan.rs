@@ -4,7 +4,6 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use clap::Args;
 use dni::data::{ImageShape, Images};
@@ -204,7 +203,7 @@ fn message_time(chain: &Chain, batch_size: usize, device: &Device) -> anyhow::Re
         let start = Instant::now();
         let data = message.clone().mul_scalar(1.0).into_data();
         let _arrived = Tensor::<2>::from_data(data, device);
-        device.sync().context("the device failed")?;
+        dni::backend::wait(device)?;
         Ok(start.elapsed())
     };
     let mut shortest = copy()?;

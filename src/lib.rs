@@ -141,7 +141,7 @@
 //!
 //! - `host`: loops over host memory, in vector instructions.
 //! - `gpu`: kernels for graphics adapters.
-//! - [`backend`]: backends by name.
+//! - [`backend`]: backends by name, and what comes back from their devices.
 //! - [`place`]: devices of this machine and of others.
 //!
 //! One section:

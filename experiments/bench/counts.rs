@@ -31,8 +31,7 @@ pub fn count(network: &mut dyn Stepping, device: &Device) -> dni::Result<Counts>
         let watching = LaunchObservation::new(kernels.clone());
         network.train(steps, STEPS)?;
         drop(watching);
-        let synced = device.sync();
-        synced.map_err(|error| dni::Error::Invalid(format!("the device failed: {error}")))?;
+        dni::backend::wait(device)?;
         let after = TRACE.read();
         let trace: [u64; 4] = std::array::from_fn(|i| after[i] - before[i]);
         dni::Result::Ok((kernels.take(), trace))

@@ -16,7 +16,7 @@ use anyhow::bail;
 use burn::tensor::Device;
 use clap::Args;
 use dni::Backend;
-use dni::backend::{Instructions, processors};
+use dni::backend::{Instructions, processors, wait};
 use serde::Serialize;
 
 use crate::args::{BackendChoice, Format, LengthArgs, MachineArgs, Misuse, positive, threads};
@@ -307,9 +307,7 @@ impl Case {
         for _ in 0..self.steps {
             self.network.step();
         }
-        self.device
-            .sync()
-            .map_err(|error| dni::Error::Invalid(format!("the device failed: {error}")))?;
+        wait(&self.device)?;
         Ok(start.elapsed())
     }
 

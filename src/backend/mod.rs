@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub use crate::host::Instructions;
-pub use reading::{failure, read};
+pub use reading::{failure, read, wait};
 pub(crate) use wgpu::adapter_device;
 
 /// A backend of burn. `ndarray` and `wgpu` are there in a build with the features of their names.

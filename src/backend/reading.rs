@@ -3,7 +3,7 @@
 //! A device works behind the program that gives it work: that it had no memory left, or was lost,
 //! shows when a value is read.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use crate::error::{Error, Result};
 
@@ -19,6 +19,15 @@ pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let bytes = data.bytes().read(Default::default());
     bytes.map_err(|error| failed(&error.to_string()))?;
     Ok(data.iter::<f32>().collect())
+}
+
+/// Waits until a device is through with what it was given.
+///
+/// # Errors
+///
+/// If the device has failed.
+pub fn wait(device: &Device) -> Result<()> {
+    device.sync().map_err(|error| failed(&error.to_string()))
 }
 
 /// The error behind a panic's [message](crate::error::message_of), if burn or wgpu reports a failed

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
+use crate::backend;
 use crate::batch::Batch;
 use crate::credit::Credit;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::feedforward::{Chain, ChainSchedule, Sent};
 use crate::pass::Input;
 use crate::place::bytes_of;
@@ -181,8 +182,7 @@ struct Watch(Instant);
 impl Watch {
     /// Ends a lap when a device is through with what it was given.
     fn lap(&mut self, device: &Device) -> Result<Duration> {
-        let failed = |error| Error::Invalid(format!("the device failed in the warm-up: {error}"));
-        device.sync().map_err(failed)?;
+        backend::wait(device)?;
         let lap = self.0.elapsed();
         self.0 = Instant::now();
         Ok(lap)
