@@ -6,6 +6,7 @@ use super::inputs::{gradient, sent};
 use super::{Arrived, Deltas, Lstm, Sequence, Tick, Unrolled, View};
 use crate::batch::Data;
 use crate::gpu::lstm::{self, Steps};
+use crate::gpu::product::product;
 use crate::gpu::{Buffer, finish};
 
 impl Lstm {
@@ -58,7 +59,7 @@ impl Lstm {
             for t in (0..count).rev() {
                 steps.backward(t, &deltas, dh.as_ref(), &dc);
                 let dz = rows(&steps.gates, [count, batch, 4 * units], t);
-                dh = Some(Buffer::of(dz.matmul(state_weight.clone().transpose())));
+                dh = Some(Buffer::of(product(dz, state_weight.clone().transpose())));
             }
             let dh = dh.expect("a window has a step");
             let dz = steps.gates.clone().into_tensor::<3>();
@@ -67,13 +68,13 @@ impl Lstm {
             let sums = finish::column_sums(&Buffer::of(dz.clone()), 4 * units);
             let are_numbers = x.numbers().is_some();
             parameters.register(ids[0], gradient(x, dz.clone(), inputs));
-            parameters.register(ids[1], h.transpose().matmul(dz.clone()));
+            parameters.register(ids[1], product(h.transpose(), dz.clone()));
             parameters.register(ids[2], sums.into_tensor::<1>());
             Arrived {
                 state: steps.arrived(&dh, &dc).into_tensor(),
                 // dL/dx_t = dz_t W^T, one product for all steps.
                 inputs: (wants_inputs && are_numbers).then(|| {
-                    let delta = dz.matmul(input_weight.transpose());
+                    let delta = product(dz, input_weight.transpose());
                     delta.reshape([count, batch, inputs])
                 }),
             }
@@ -103,7 +104,7 @@ impl Lstm {
         );
         for t in 0..count {
             let h = rows(&steps.h, [count + 1, batch, units], t);
-            let recurrent = Buffer::of(h.matmul(state_weight.clone()));
+            let recurrent = Buffer::of(product(h, state_weight.clone()));
             steps.forward(t, &recurrent, &bias);
         }
         steps

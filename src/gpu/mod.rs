@@ -16,6 +16,7 @@ pub(crate) mod gather;
 pub(crate) mod join;
 pub(crate) mod loss;
 pub(crate) mod lstm;
+pub(crate) mod product;
 pub(crate) mod regression;
 pub(crate) mod sum;
 pub(crate) mod update;

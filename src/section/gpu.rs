@@ -8,6 +8,7 @@ use super::finish::{check_norm, rests};
 use super::{Dense, Section as _};
 use crate::gpu::dense::Layer;
 use crate::gpu::finish::{self, Kept, Norm};
+use crate::gpu::product::product;
 use crate::gpu::{self, Buffer, join};
 use crate::pass::{Input, Pass};
 
@@ -97,7 +98,7 @@ impl Dense {
         let weight = self.weight.val().inner();
         let weight_id = self.weight.id;
         let (activation, outputs) = (self.activation, self.outputs());
-        let z = Buffer::owned(input.clone().matmul(weight.clone()));
+        let z = Buffer::owned(product(input.clone(), weight.clone()));
         let (h, finish) = match (&self.norm, &self.bias) {
             (Some(norm), _) => self.normalised(z, norm),
             (None, Some(bias)) => {
@@ -129,8 +130,8 @@ impl Dense {
                 }
             }
             .into_tensor();
-            parameters.register(weight_id, input.transpose().matmul(dz.clone()));
-            wants_input.then(|| dz.matmul(weight.transpose()))
+            parameters.register(weight_id, product(input.transpose(), dz.clone()));
+            wants_input.then(|| product(dz, weight.transpose()))
         })
     }
 

@@ -1,0 +1,283 @@
+//! Products of matrices.
+//!
+//! burn's are made for graphics adapters: tiles in memory that the units of a cube share, fill
+//! together and wait for. A driver that computes on the CPU gains nothing by sharing, and each wait
+//! and each load costs it much. There, each unit holds a tile of the result in its own registers, and
+//! makes many multiplications of a few wide loads.
+
+use burn::tensor::Tensor;
+use burn_cubecl::Cube;
+use burn_cubecl::cubecl;
+use burn_cubecl::cubecl::features::Plane;
+use burn_cubecl::cubecl::prelude::*;
+
+use super::{Buffer, suits};
+
+/// Rows of a tile, and its columns.
+const TILE: usize = 16;
+
+/// Numbers of a wide load.
+const WIDE: usize = 4;
+
+/// `a b`, `[rows, columns]`: here if both [suit](super::suits) and this is the faster way, otherwise
+/// burn's.
+pub(crate) fn product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
+    let ([rows, terms], [_, columns]) = (a.dims(), b.dims());
+    let sizes = [rows, terms, columns];
+    match (Factor::of(&a), Factor::of(&b.clone().transpose())) {
+        (Some(a), Some(b)) if !sizes.contains(&0) && a.is_on_cpu() => in_tiles(&a, &b, sizes),
+        _ => a.matmul(b),
+    }
+}
+
+/// A factor of a product by its lines: the rows of the left one, the columns of the right one.
+struct Factor {
+    numbers: Buffer,
+    /// Whether a line lies in one piece; otherwise it is the same term of all lines that does.
+    in_lines: bool,
+}
+
+impl Factor {
+    /// A matrix of its lines, `[lines, terms]`; none if these kernels cannot take it as it lies.
+    fn of(lines: &Tensor<2>) -> Option<Self> {
+        if !suits(lines) {
+            return None;
+        }
+        let [count, terms] = lines.dims();
+        let tensor = lines.clone().try_into_primitive::<Cube>().ok()?;
+        let &[line, term] = &tensor.meta.strides()[..] else {
+            return None;
+        };
+        // The stride of what there is only one of says nothing.
+        let is = |stride: usize, expected: usize, of: usize| of == 1 || stride == expected;
+        let in_lines = is(term, 1, terms) && is(line, terms, count);
+        let in_terms = is(line, 1, count) && is(term, count, terms);
+        (in_lines || in_terms).then(|| Self {
+            numbers: Buffer(Box::new(tensor)),
+            in_lines,
+        })
+    }
+
+    /// Whether the driver computes on the CPU: CubeCL grants such ones no operations of planes.
+    fn is_on_cpu(&self) -> bool {
+        let features = &self.numbers.client().properties().features;
+        !features.plane.contains(Plane::Ops)
+    }
+
+    /// How many numbers it is loaded by, if `wide` terms are multiplied at a time.
+    fn width(&self, lines: usize, wide: usize) -> usize {
+        match self.in_lines {
+            true => wide,
+            false => width(lines),
+        }
+    }
+}
+
+/// How many numbers are loaded at once of `count` that lie in one piece.
+fn width(count: usize) -> usize {
+    match count.is_multiple_of(WIDE) {
+        true => WIDE,
+        false => 1,
+    }
+}
+
+fn in_tiles(a: &Factor, b: &Factor, [rows, terms, columns]: [usize; 3]) -> Tensor<2> {
+    let c = a.numbers.new_beside([rows, columns]);
+    let tiles = rows.div_ceil(TILE) * columns.div_ceil(TILE);
+    let units = c.client().properties().hardware.plane_size_max;
+    let dim = CubeDim::new_1d(units);
+    let count = CubeCount::new_1d((tiles as u32).div_ceil(units));
+    let at_once = width(terms);
+    // SAFETY: every index is that of a row, a term and a column of its matrix.
+    unsafe {
+        product_kernel::launch_unchecked(
+            c.client(),
+            count,
+            dim,
+            a.width(rows, at_once),
+            b.width(columns, at_once),
+            width(columns),
+            a.numbers.arg(),
+            b.numbers.arg(),
+            c.arg(),
+            rows,
+            terms,
+            columns,
+            at_once,
+            a.in_lines,
+            b.in_lines,
+        );
+    };
+    c.into_tensor()
+}
+
+/// One unit for each tile.
+#[cube(launch_unchecked)]
+fn product_kernel<A: Size, B: Size, C: Size>(
+    a: &[Vector<f32, A>],
+    b: &[Vector<f32, B>],
+    c: &mut [Vector<f32, C>],
+    rows: usize,
+    terms: usize,
+    columns: usize,
+    #[comptime] at_once: usize,
+    #[comptime] a_in_lines: bool,
+    #[comptime] b_in_lines: bool,
+) {
+    let tiles = columns.div_ceil(TILE);
+    let row = ABSOLUTE_POS / tiles * TILE;
+    let column = ABSOLUTE_POS % tiles * TILE;
+    if row >= rows {
+        terminate!();
+    }
+    let mut sums = Array::<f32>::new(comptime!(TILE * TILE));
+    #[unroll]
+    for i in 0..comptime!(TILE * TILE) {
+        sums[i] = 0.0;
+    }
+    for step in 0..terms / at_once {
+        let term = step * at_once;
+        let left = load(a, row, rows, term, terms, at_once, a_in_lines);
+        let right = load(b, column, columns, term, terms, at_once, b_in_lines);
+        #[unroll]
+        for i in 0..TILE {
+            #[unroll]
+            for t in 0..at_once {
+                #[unroll]
+                for j in 0..TILE {
+                    sums[i * TILE + j] += left[i * at_once + t] * right[j * at_once + t];
+                }
+            }
+        }
+    }
+    let width = c.vector_size();
+    #[unroll]
+    for i in 0..TILE {
+        #[unroll]
+        for j in 0..comptime!(TILE / width) {
+            let first = column + j * width;
+            if row + i < rows && first < columns {
+                let mut numbers = Vector::new(0.0f32);
+                #[unroll]
+                for n in 0..width {
+                    numbers.insert(n, sums[i * TILE + j * width + n]);
+                }
+                c[((row + i) * columns + first) / width] = numbers;
+            }
+        }
+    }
+}
+
+/// `at_once` terms of the lines of a tile, one line after the other; beyond the last line of the
+/// factor, that again.
+#[cube]
+fn load<N: Size>(
+    factor: &[Vector<f32, N>],
+    line: usize,
+    lines: usize,
+    term: usize,
+    terms: usize,
+    #[comptime] at_once: usize,
+    #[comptime] in_lines: bool,
+) -> Array<f32> {
+    let width = factor.vector_size();
+    let mut numbers = Array::<f32>::new(comptime!(TILE * at_once));
+    if in_lines {
+        #[unroll]
+        for i in 0..TILE {
+            let loaded = factor[((line + i).min(lines - 1) * terms + term) / width];
+            #[unroll]
+            for t in 0..at_once {
+                numbers[i * at_once + t] = loaded.extract(t);
+            }
+        }
+    } else {
+        #[unroll]
+        for i in 0..comptime!(TILE / width) {
+            let first = (line + i * width).min(lines - width);
+            #[unroll]
+            for t in 0..at_once {
+                let loaded = factor[((term + t) * lines + first) / width];
+                #[unroll]
+                for n in 0..width {
+                    numbers[(i * width + n) * at_once + t] = loaded.extract(n);
+                }
+            }
+        }
+    }
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData, Tolerance};
+
+    use super::*;
+    use crate::backend::Backend;
+
+    /// A matrix of small integers, whose products are exact; as the transpose of one, or as rows of a
+    /// taller one.
+    fn matrix([rows, columns]: [usize; 2], is_transposed: bool, device: &Device) -> Tensor<2> {
+        let number = |i: usize| ((i * 7 + i / columns * 3) % 11) as f32 - 5.0;
+        let numbers: Vec<f32> = (0..rows * columns).map(number).collect();
+        let matrix = Tensor::from_data(TensorData::new(numbers, [rows, columns]), device);
+        match is_transposed {
+            true => Tensor::cat(vec![matrix.clone().transpose(); 2], 0)
+                .slice([0..columns, 0..rows])
+                .transpose(),
+            false => matrix,
+        }
+    }
+
+    #[test]
+    fn tiles_make_the_product_of_any_shape_as_it_lies() {
+        let Ok(adapter) = Backend::Wgpu.device() else {
+            return;
+        };
+        for [rows, terms, columns] in [
+            [1, 1, 1],
+            [16, 4, 16],
+            [17, 5, 3],
+            [33, 12, 20],
+            [3, 64, 40],
+            [40, 7, 1],
+            [1, 8, 36],
+        ] {
+            for transposed in [[false, false], [true, false], [false, true], [true, true]] {
+                let of = |device: &Device| {
+                    let a = matrix([rows, terms], transposed[0], device);
+                    (a, matrix([terms, columns], transposed[1], device))
+                };
+                let (a, b) = of(&adapter);
+                let factors = (Factor::of(&a), Factor::of(&b.clone().transpose()));
+                let (Some(left), Some(right)) = factors else {
+                    panic!("{rows} x {terms} x {columns}, {transposed:?}: not as a factor lies");
+                };
+                let tiles: Tensor<2> = in_tiles(&left, &right, [rows, terms, columns]);
+                let (a, b) = of(&Backend::Flex.device().expect("it is always there"));
+                let expected = a.matmul(b).into_data();
+                assert_eq!(
+                    tiles.into_data(),
+                    expected,
+                    "{rows} x {terms} x {columns}, {transposed:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_otherwise_is_left_to_burn() {
+        let Ok(adapter) = Backend::Wgpu.device() else {
+            return;
+        };
+        let wide = matrix([6, 8], false, &adapter);
+        let part = wide.clone().slice([0..6, 0..4]);
+        let product = product(part.clone(), wide.transpose().slice([0..4, 0..6]));
+        let device = Backend::Flex.device().expect("it is always there");
+        let part = matrix([6, 8], false, &device).slice([0..6, 0..4]);
+        let expected = part.clone().matmul(part.transpose()).into_data();
+        product
+            .into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::default());
+    }
+}
