@@ -130,22 +130,28 @@ fn product_kernel<A: Size, B: Size, C: Size>(
     if row >= rows {
         terminate!();
     }
-    let mut sums = Array::<f32>::new(comptime!(TILE * TILE));
+    let wide = comptime!(TILE / WIDE);
+    let mut sums = Array::<Vector<f32, Const<WIDE>>>::new(comptime!(TILE * wide));
     #[unroll]
-    for i in 0..comptime!(TILE * TILE) {
-        sums[i] = 0.0;
+    for i in 0..comptime!(TILE * wide) {
+        sums[i] = Vector::new(0.0);
     }
     for step in 0..terms / at_once {
         let term = step * at_once;
         let left = load(a, row, rows, term, terms, at_once, a_in_lines);
         let right = load(b, column, columns, term, terms, at_once, b_in_lines);
         #[unroll]
-        for i in 0..TILE {
+        for t in 0..at_once {
             #[unroll]
-            for t in 0..at_once {
+            for j in 0..wide {
+                let mut numbers = Vector::<f32, Const<WIDE>>::new(0.0);
                 #[unroll]
-                for j in 0..TILE {
-                    sums[i * TILE + j] += left[i * at_once + t] * right[j * at_once + t];
+                for n in 0..WIDE {
+                    numbers.insert(n, right[(j * WIDE + n) * at_once + t]);
+                }
+                #[unroll]
+                for i in 0..TILE {
+                    sums[i * wide + j] += Vector::new(left[i * at_once + t]) * numbers;
                 }
             }
         }
@@ -160,7 +166,8 @@ fn product_kernel<A: Size, B: Size, C: Size>(
                 let mut numbers = Vector::new(0.0f32);
                 #[unroll]
                 for n in 0..width {
-                    numbers.insert(n, sums[i * TILE + j * width + n]);
+                    let sum = comptime!(j * width + n);
+                    numbers.insert(n, sums[i * wide + sum / WIDE].extract(sum % WIDE));
                 }
                 c[((row + i) * columns + first) / width] = numbers;
             }
