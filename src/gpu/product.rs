@@ -64,10 +64,10 @@ impl Factor {
         !features.plane.contains(Plane::Ops)
     }
 
-    /// How many numbers it is loaded by, if `wide` terms are multiplied at a time.
-    fn width(&self, lines: usize, wide: usize) -> usize {
+    /// How many numbers it is loaded by.
+    fn width(&self, lines: usize) -> usize {
         match self.in_lines {
-            true => wide,
+            true => 1,
             false => width(lines),
         }
     }
@@ -85,17 +85,15 @@ fn in_tiles(a: &Factor, b: &Factor, [rows, terms, columns]: [usize; 3]) -> Tenso
     let c = a.numbers.new_beside([rows, columns]);
     let tiles = rows.div_ceil(TILE) * columns.div_ceil(TILE);
     let units = c.client().properties().hardware.plane_size_max;
-    let dim = CubeDim::new_1d(units);
     let count = CubeCount::new_1d((tiles as u32).div_ceil(units));
-    let at_once = width(terms);
     // SAFETY: every index is that of a row, a term and a column of its matrix.
     unsafe {
         product_kernel::launch_unchecked(
             c.client(),
             count,
-            dim,
-            a.width(rows, at_once),
-            b.width(columns, at_once),
+            CubeDim::new_1d(units),
+            a.width(rows),
+            b.width(columns),
             width(columns),
             a.numbers.arg(),
             b.numbers.arg(),
@@ -103,7 +101,6 @@ fn in_tiles(a: &Factor, b: &Factor, [rows, terms, columns]: [usize; 3]) -> Tenso
             rows,
             terms,
             columns,
-            at_once,
             a.in_lines,
             b.in_lines,
         );
@@ -120,7 +117,6 @@ fn product_kernel<A: Size, B: Size, C: Size>(
     rows: usize,
     terms: usize,
     columns: usize,
-    #[comptime] at_once: usize,
     #[comptime] a_in_lines: bool,
     #[comptime] b_in_lines: bool,
 ) {
@@ -130,29 +126,25 @@ fn product_kernel<A: Size, B: Size, C: Size>(
     if row >= rows {
         terminate!();
     }
-    let wide = comptime!(TILE / WIDE);
-    let mut sums = Array::<Vector<f32, Const<WIDE>>>::new(comptime!(TILE * wide));
+    let across = comptime!(TILE / WIDE);
+    let mut sums = Array::<Vector<f32, Const<WIDE>>>::new(comptime!(TILE * across));
     #[unroll]
-    for i in 0..comptime!(TILE * wide) {
+    for i in 0..comptime!(TILE * across) {
         sums[i] = Vector::new(0.0);
     }
-    for step in 0..terms / at_once {
-        let term = step * at_once;
-        let left = load(a, row, rows, term, terms, at_once, a_in_lines);
-        let right = load(b, column, columns, term, terms, at_once, b_in_lines);
+    for term in 0..terms {
+        let left = load(a, row, rows, term, terms, a_in_lines);
+        let right = load(b, column, columns, term, terms, b_in_lines);
         #[unroll]
-        for t in 0..at_once {
+        for j in 0..across {
+            let mut numbers = Vector::<f32, Const<WIDE>>::new(0.0);
             #[unroll]
-            for j in 0..wide {
-                let mut numbers = Vector::<f32, Const<WIDE>>::new(0.0);
-                #[unroll]
-                for n in 0..WIDE {
-                    numbers.insert(n, right[(j * WIDE + n) * at_once + t]);
-                }
-                #[unroll]
-                for i in 0..TILE {
-                    sums[i * wide + j] += Vector::new(left[i * at_once + t]) * numbers;
-                }
+            for n in 0..WIDE {
+                numbers.insert(n, right[j * WIDE + n]);
+            }
+            #[unroll]
+            for i in 0..TILE {
+                sums[i * across + j] += Vector::new(left[i]) * numbers;
             }
         }
     }
@@ -167,7 +159,7 @@ fn product_kernel<A: Size, B: Size, C: Size>(
                 #[unroll]
                 for n in 0..width {
                     let sum = comptime!(j * width + n);
-                    numbers.insert(n, sums[i * wide + sum / WIDE].extract(sum % WIDE));
+                    numbers.insert(n, sums[i * across + sum / WIDE].extract(sum % WIDE));
                 }
                 c[((row + i) * columns + first) / width] = numbers;
             }
@@ -175,8 +167,7 @@ fn product_kernel<A: Size, B: Size, C: Size>(
     }
 }
 
-/// `at_once` terms of the lines of a tile, one line after the other; beyond the last line of the
-/// factor, that again.
+/// A term of the lines of a tile; beyond the last line of the factor, of that again.
 #[cube]
 fn load<N: Size>(
     factor: &[Vector<f32, N>],
@@ -184,32 +175,22 @@ fn load<N: Size>(
     lines: usize,
     term: usize,
     terms: usize,
-    #[comptime] at_once: usize,
     #[comptime] in_lines: bool,
 ) -> Array<f32> {
     let width = factor.vector_size();
-    let mut numbers = Array::<f32>::new(comptime!(TILE * at_once));
-    if in_lines {
+    let mut numbers = Array::<f32>::new(TILE);
+    #[unroll]
+    for i in 0..comptime!(TILE / width) {
+        let first = (line + i * width).min(lines - width);
+        let place = if in_lines {
+            first * terms + term
+        } else {
+            (term * lines + first) / width
+        };
+        let loaded = factor[place];
         #[unroll]
-        for i in 0..TILE {
-            let loaded = factor[((line + i).min(lines - 1) * terms + term) / width];
-            #[unroll]
-            for t in 0..at_once {
-                numbers[i * at_once + t] = loaded.extract(t);
-            }
-        }
-    } else {
-        #[unroll]
-        for i in 0..comptime!(TILE / width) {
-            let first = (line + i * width).min(lines - width);
-            #[unroll]
-            for t in 0..at_once {
-                let loaded = factor[((term + t) * lines + first) / width];
-                #[unroll]
-                for n in 0..width {
-                    numbers[(i * width + n) * at_once + t] = loaded.extract(n);
-                }
-            }
+        for n in 0..width {
+            numbers[i * width + n] = loaded.extract(n);
         }
     }
     numbers
