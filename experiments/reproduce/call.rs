@@ -39,30 +39,13 @@ pub struct Call {
     pub seconds: Option<f64>,
 }
 
-/// The results in the report of a call.
-pub fn results(report: &Value) -> Vec<&Value> {
-    report["results"].as_array().into_iter().flatten().collect()
-}
-
-/// The runs of a call that have failed, and why, by its report.
-pub fn failures(report: &Value) -> Vec<String> {
-    let failures = report["failures"].as_array().into_iter().flatten();
-    let told = |failure: &Value| {
-        let [run, error] = ["run", "error"].map(|key| failure[key].as_str().unwrap_or_default());
-        format!("{run}: {error}")
-    };
-    failures.map(told).collect()
-}
-
 impl Call {
     /// Whether its results have the figures of a row and a column.
     pub fn belongs_to(&self, row: &Line, column: &Line) -> bool {
-        let has =
-            |names: &[String], name: &str| names.is_empty() || names.iter().any(|own| own == name);
-        let mut of = row.of.values().chain(column.of.values());
-        of.all(|name| has(&self.methods, name))
-            && has(&self.rows, row.key())
-            && has(&self.columns, column.key())
+        let has = |all: &[String], name: &str| all.is_empty() || all.iter().any(|own| own == name);
+        let trains = |line: &Line| line.of.values().all(|name| has(&self.methods, name));
+        let is_there = has(&self.rows, row.key()) && has(&self.columns, column.key());
+        is_there && trains(row) && trains(column)
     }
 
     /// The results: those in the folder, or else of runs that begin there or go on.
@@ -81,7 +64,7 @@ impl Call {
             report => report?,
         };
         // Who calls again may have removed the cause.
-        if report.is_null() || !failures(&report).is_empty() {
+        if report.is_null() || results::failures(&report).next().is_some() {
             return Ok(report);
         }
         // An experiment alone does not say that this command has come to its end.
@@ -143,22 +126,22 @@ impl Call {
         Entry::find(self.line.split(' ').next()?)
     }
 
-    /// A few steps of one of its methods, on little data: enough to time a step.
+    /// A few steps of one of its methods, on little data, as far as it has flags for that which are not
+    /// given: enough to time a step.
     pub fn trial(&self, method: &str, steps: usize) -> Self {
-        /// Of those experiments that have such flags.
-        const LITTLE: [(&str, usize); 4] = [
-            ("examples", 1_024),
-            ("test-examples", 100),
-            ("characters", 20_000),
-            ("eval-every", 1_000_000),
+        const LITTLE: [&str; 4] = [
+            "--examples 1024",
+            "--test-examples 100",
+            "--characters 20000",
+            "--eval-every 1000000",
         ];
-        let command = self.entry().map(Entry::command);
-        let flags = command.iter().flat_map(|command| command.get_arguments());
-        let flags: Vec<&str> = flags.filter_map(|flag| flag.get_long()).collect();
+        let command = self.entry().map(Entry::command).unwrap_or_default();
         let mut line = self.line.clone();
-        for (flag, few) in LITTLE {
-            if flags.contains(&flag) && !line.contains(&format!("--{flag} ")) {
-                line += &format!(" --{flag} {few}");
+        for flag in LITTLE {
+            let longer = format!("{line} {flag}");
+            let parsed = command.clone().try_get_matches_from(longer.split(' '));
+            if parsed.is_ok() {
+                line = longer;
             }
         }
         Self {

@@ -1,11 +1,13 @@
 //! Claims about the figures of a table: what must hold, as `cdni <= 2 * backprop[3] + 0.5`.
 
+use std::collections::BTreeSet;
+
 use super::study::{Place, Study};
 
 impl Study {
     /// The places of all figures of one row, or of every row, that do not satisfy a comparison, by what
     /// `figure` has for a place; none if it is no comparison. What is not a number satisfies nothing.
-    pub fn failing(&self, text: &str, figure: impl Fn(Place) -> f64) -> Option<Vec<Place>> {
+    pub fn failing(&self, text: &str, figure: impl Fn(Place) -> f64) -> Option<BTreeSet<Place>> {
         /// Figures have few digits, so that no more than rounding is let pass.
         const SLACK: f64 = 1e-9;
         let sides = |sign| text.split_once(sign);
@@ -13,16 +15,13 @@ impl Study {
             (Some((left, right)), _) => (left, right, 1.0),
             (None, sides) => sides.map(|(left, right)| (left, right, -1.0))?,
         };
-        let (row, column) = self.place(left)?;
-        let mut failing = Vec::new();
-        for row in row.map_or(0..self.rows.len(), |row| row..row + 1) {
+        let mut failing = BTreeSet::new();
+        for row in 0..self.rows.len() {
+            let (row, column) = self.place(left, row)?;
             let term = |word: &str| match (word, word.parse()) {
                 ("published", _) => self.rows[row].published(column).parse().ok(),
                 (_, Ok(number)) => Some(number),
-                _ => {
-                    let (other, column) = self.place(word)?;
-                    Some(figure((other.unwrap_or(row), column)))
-                }
+                _ => Some(figure(self.place(word, row)?)),
             };
             // From left to right: the product comes first.
             let mut words = right.split(' ');
@@ -42,15 +41,15 @@ impl Study {
         Some(failing)
     }
 
-    /// What `COLUMN[ROW]` names, or `COLUMN` in any row.
-    fn place(&self, text: &str) -> Option<(Option<usize>, usize)> {
+    /// What `COLUMN[ROW]` names, or `COLUMN` in a row.
+    fn place(&self, text: &str, row: usize) -> Option<Place> {
         let (column, row) = match text.split_once('[') {
             Some((column, row)) => {
                 let key = row.strip_suffix(']')?;
                 let mut rows = self.rows.iter();
-                (column, Some(rows.position(|row| row.key() == key)?))
+                (column, rows.position(|row| row.key() == key)?)
             }
-            None => (text, None),
+            None => (text, row),
         };
         let mut columns = self.columns.iter();
         Some((row, columns.position(|own| own.key() == column)?))
@@ -91,7 +90,8 @@ mod tests {
             ("a <= 0.8 * published", &[(1, 0)]),
         ] {
             let failing = study.failing(holds, figure);
-            assert_eq!(failing.as_deref(), Some(expected), "{holds}");
+            let expected = expected.iter().copied().collect();
+            assert_eq!(failing, Some(expected), "{holds}");
         }
         for nonsense in [
             "",

@@ -24,12 +24,9 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quick => "quick",
-            Self::Standard => "standard",
-            Self::Paper => "paper",
-        }
+    pub fn name(self) -> String {
+        let value = self.to_possible_value().expect("all can be chosen");
+        value.get_name().to_string()
     }
 }
 
@@ -112,7 +109,7 @@ fn choose(value: &mut Value, scope: Scope) {
     if let Value::Table(each) = value
         && let Some(standard) = each.remove("standard")
     {
-        *value = each.remove(scope.name()).unwrap_or(standard);
+        *value = each.remove(&scope.name()).unwrap_or(standard);
     }
 }
 

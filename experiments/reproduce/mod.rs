@@ -28,7 +28,7 @@ use crate::args::Misuse;
 use crate::progress::Busy;
 use crate::session::{self, Interrupted};
 use crate::shell::{self, quoted_path};
-use crate::{output, overall};
+use crate::{output, overall, results};
 use data::Scope;
 use study::Study;
 
@@ -98,7 +98,7 @@ impl ReproduceArgs {
         }
         let reports = self.reports(study, stop)?;
         self.deliver(&study.to_markdown(&reports)?)?;
-        match reports.iter().flat_map(call::failures).count() {
+        match reports.iter().flat_map(results::failures).count() {
             0 => Ok(()),
             failed => bail!("{failed} runs failed; the table says which, and why"),
         }
@@ -176,9 +176,6 @@ impl ReproduceArgs {
                 reports.push(Value::Null);
                 continue;
             }
-            // Our own runs say how far they are.
-            let wait = || Busy::new(format!("waiting for dni {call}"), self.quiet);
-            let _busy = call.is_peer().then(wait);
             let report = call.results(&self.folder().join(&call.folder), self.quiet);
             reports.push(match report {
                 // The same Ctrl-C may have stopped the other program.

@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 
-use super::call::{Call, results};
+use super::call::Call;
 use super::study::{Study, figure_of};
-use crate::stats;
+use crate::{results, stats};
 
 /// What the best call of a cell has, for each seed: that with the least time of those that arrive. Infinite
 /// if none does; nothing if none in the row's first column, `near` each other, has run.
@@ -18,23 +18,21 @@ pub fn of_best(
     pointer: &str,
     limit: f64,
 ) -> Vec<f64> {
-    if near.iter().all(|report| results(report).is_empty()) {
+    if near.iter().all(|report| each(report, "/steps").is_empty()) {
         return Vec::new();
     }
     let grid = if own.is_empty() { near } else { own };
     let arrived = grid.iter().filter(|report| arrives(report, limit));
     let seconds = |report: &Value| stats::mean(&each(report, "/seconds"));
     let best = arrived.min_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+    let pace = pace.map(|pace| each(pace, "/steps_per_second"));
     match (best, pace) {
         (None, _) => vec![f64::INFINITY],
         (Some(best), None) => each(best, pointer),
-        (Some(_), Some(pace)) if results(pace).is_empty() => Vec::new(),
+        (Some(_), Some(pace)) if pace.is_empty() => pace,
         (Some(best), Some(pace)) => {
-            let pace = stats::mean(&each(pace, "/steps_per_second"));
-            each(best, "/steps")
-                .iter()
-                .map(|steps| steps / pace)
-                .collect()
+            let steps = each(best, "/steps").into_iter();
+            steps.map(|steps| steps / stats::mean(&pace)).collect()
         }
     }
 }
@@ -46,10 +44,8 @@ fn arrives(report: &Value, limit: f64) -> bool {
 
 /// A figure of all results, not a number for those that have none.
 fn each(report: &Value, pointer: &str) -> Vec<f64> {
-    let results = results(report).into_iter();
-    results
-        .map(|result| figure_of(result, pointer).unwrap_or(f64::NAN))
-        .collect()
+    let figures = results::all(report).map(|result| figure_of(result, pointer));
+    figures.map(|figure| figure.unwrap_or(f64::NAN)).collect()
 }
 
 impl Study {

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::call;
 use super::data::Scope;
 use super::study::{Place, Samples, Study};
-use crate::stats;
 use crate::table::Table;
+use crate::{results, stats};
 
 /// What stands for an infinite figure.
 pub const NOT_REACHED: &str = "not reached";
@@ -20,9 +19,11 @@ impl Study {
     ///
     /// If results lack a figure.
     pub fn to_markdown(&self, reports: &[Value]) -> anyhow::Result<String> {
-        let mut text = self.render(&self.samples(|place| self.values(place, reports))?);
-        for failure in reports.iter().flat_map(call::failures) {
-            text += &format!("- Failed: {failure}\n");
+        let figures = |place| Ok((place, self.values(place, reports)?));
+        let samples: anyhow::Result<Samples> = self.places().map(figures).collect();
+        let mut text = self.render(&samples?);
+        for [run, error] in reports.iter().flat_map(results::failures) {
+            text += &format!("- Failed: {run}: {error}\n");
         }
         Ok(text)
     }
@@ -37,10 +38,9 @@ impl Study {
         let mut table = Table::new(head);
         for (i, row) in self.rows.iter().enumerate() {
             let mut cells = vec![row.name().to_string()];
-            for (column, values) in samples[i].iter().enumerate() {
-                let ours = values
-                    .as_ref()
-                    .map(|values| self.summary(values, self.digits(i)));
+            for column in 0..self.columns.len() {
+                let values = samples.get(&(i, column));
+                let ours = values.map(|values| self.summary(values, self.digits(i)));
                 cells.push(ours.unwrap_or_default());
                 let published = self.published.as_ref();
                 cells.extend(published.map(|_| row.published(column).to_string()));
@@ -74,24 +74,24 @@ impl Study {
 
     /// The budget, and how many figures each is a mean of.
     fn caption(&self, samples: &Samples) -> String {
-        let arrived = samples.iter().flatten().flatten();
-        let arrived = arrived.filter(|values| values.iter().all(|value| value.is_finite()));
+        let is_finite = |values: &&Vec<f64>| values.iter().all(|value| value.is_finite());
+        let arrived = samples.values().filter(is_finite);
         let counts = arrived.map(Vec::len).filter(|count| *count > 0);
         let least = counts.clone().min().unwrap_or(0);
         let most = counts.max().unwrap_or(0);
-        let sample = self.sample.as_deref().unwrap_or("seed");
-        let of = match (least == most, most) {
-            (true, 1) => format!("1 {sample}"),
-            (true, _) => format!("{most} {sample}s"),
-            (false, _) => format!("{least} to {most} {sample}s"),
+        let from = match least == most {
+            true => String::new(),
+            false => format!("{least} to "),
         };
+        let sample = self.sample.as_deref().unwrap_or("seed");
+        let plural = if most == 1 { "" } else { "s" };
         let spread = match self.each_seed {
             _ if most < 2 => "",
             true => ", each in brackets",
             false => ", ± their standard deviation",
         };
         let (budget, note) = (self.scope.name(), &self.note);
-        let caption = format!("Budget {budget}: n = {of}{spread}. {note}");
+        let caption = format!("Budget {budget}: n = {from}{most} {sample}{plural}{spread}. {note}");
         caption.trim_end().to_string()
     }
 
@@ -99,13 +99,13 @@ impl Study {
     fn verdict(&self, claim: &[String], samples: &Samples) -> String {
         let (text, comparisons) = claim.split_first().expect("a claim has a text");
         // As it is printed, so that a reader comes to the same verdict.
-        let printed = |(row, column): Place| {
-            let values = samples[row][column].as_deref().unwrap_or_default();
-            format!("{:.*}", self.digits(row), stats::mean(values))
+        let printed = |place: Place| {
+            let values = samples.get(&place).map_or(&[][..], Vec::as_slice);
+            format!("{:.*}", self.digits(place.0), stats::mean(values))
         };
         let figure = |place| printed(place).parse().unwrap_or(f64::NAN);
         let failing = |text: &String| {
-            let failing = self.failing(text, &figure);
+            let failing = self.failing(text, figure);
             failing.unwrap_or_else(|| panic!("there is no such comparison: {text}"))
         };
         let failures: BTreeSet<Place> = comparisons.iter().flat_map(failing).collect();
@@ -123,9 +123,11 @@ impl Study {
             [] => "**reached**".to_string(),
             _ => format!("**not reached** ({})", failures.join("; ")),
         };
-        let how = match self.scope {
-            Scope::Quick => ", on the quick budget",
-            _ => "",
+        let is_quick = self.scope == Scope::Quick;
+        let how = if is_quick {
+            ", on the quick budget"
+        } else {
+            ""
         };
         format!("{text}: {verdict}{how}.")
     }

@@ -1,14 +1,15 @@
 //! What a table is: calls, the figures that are taken from their results, and claims about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::call::{self, Call};
+use super::call::Call;
 use super::data::Scope;
 use super::race;
+use crate::results;
 
 /// A table of experiments/README.md, or one that belongs there, under a budget.
 #[derive(Debug, Default, Deserialize)]
@@ -56,8 +57,8 @@ pub struct Line {
 /// A cell of a table: its row and its column of figures.
 pub type Place = (usize, usize);
 
-/// The figures of every cell that has some, by row and column.
-pub type Samples = Vec<Vec<Option<Vec<f64>>>>;
+/// The figures of every cell that has some.
+pub type Samples = BTreeMap<Place, Vec<f64>>;
 
 /// A figure of a result by its place there, a JSON pointer. Errors are shares, told in percent.
 pub fn figure_of(result: &Value, pointer: &str) -> Option<f64> {
@@ -76,11 +77,10 @@ impl Study {
             call.line = call.line.split_whitespace().collect::<Vec<_>>().join(" ");
         }
         // It may have nothing for some rows.
-        let (calls, columns) = (&self.calls, &self.columns);
-        let has_figure =
-            |row: &Line, column: &Line| calls.iter().any(|c| c.belongs_to(row, column));
+        let rows: BTreeSet<usize> = self.places().map(|(row, _)| row).collect();
+        let mut all = 0..self.rows.len();
         self.rows
-            .retain(|row| columns.iter().any(|column| has_figure(row, column)));
+            .retain(|_| all.next().is_some_and(|row| rows.contains(&row)));
         self
     }
 
@@ -90,23 +90,15 @@ impl Study {
         calls.map(|(i, call)| (format!("{} of {}", i + 1, self.calls.len()), call))
     }
 
-    /// The figures of every cell that has some, as `values` finds them.
-    pub fn samples(
-        &self,
-        values: impl Fn(Place) -> anyhow::Result<Vec<f64>>,
-    ) -> anyhow::Result<Samples> {
-        let cell = |place: Place| {
-            let (row, column) = (&self.rows[place.0], &self.columns[place.1]);
-            let mut calls = self.calls.iter();
-            let has_figure = calls.any(|call| call.belongs_to(row, column));
-            has_figure.then(|| values(place)).transpose()
-        };
-        let row = |row| {
-            (0..self.columns.len())
-                .map(|column| cell((row, column)))
-                .collect()
-        };
-        (0..self.rows.len()).map(row).collect()
+    /// The cells that have figures.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        let columns = 0..self.columns.len();
+        let row = move |row| columns.clone().map(move |column| (row, column));
+        let places = (0..self.rows.len()).flat_map(row);
+        places.filter(|&(row, column)| {
+            let (row, column) = (&self.rows[row], &self.columns[column]);
+            self.calls.iter().any(|call| call.belongs_to(row, column))
+        })
     }
 
     /// The figures of a cell by the reports of all calls: one for each result that has it, or in a race
@@ -119,36 +111,30 @@ impl Study {
         let (row, column) = (&self.rows[row], &self.columns[column]);
         let pointer = row.figure.as_ref().or(column.figure.as_ref());
         let pointer = pointer.unwrap_or(&self.figure);
-        let own = |column, is_pace| -> Vec<&Value> {
-            let all = self.calls.iter().zip(reports);
-            let own = all.filter(|(c, _)| c.is_pace == is_pace && c.belongs_to(row, column));
-            own.map(|(_, report)| report).collect()
+        let own = |column: &Line, is_pace: bool| -> Vec<&Value> {
+            let calls = self.calls.iter().zip(reports);
+            let own = |call: &Call| call.is_pace == is_pace && call.belongs_to(row, column);
+            calls
+                .filter(|(call, _)| own(call))
+                .map(|(_, report)| report)
+                .collect()
         };
         let (reports, near) = (own(column, false), own(&self.columns[0], false));
         if let Some(limit) = self.limit {
             let pace = own(column, true).first().copied();
             return Ok(race::of_best(&reports, &near, pace, pointer, limit));
         }
-        let of: Vec<_> = column
-            .of
-            .iter()
-            .chain(&row.of)
-            .map(|(key, name)| [key, name])
-            .collect();
-        let results = reports.iter().flat_map(|report| call::results(report));
+        let of = column.of.iter().chain(&row.of);
+        let of: Vec<_> = of.map(|(key, name)| [key, name]).collect();
+        let results = reports.iter().flat_map(|report| results::all(report));
         let results = results.filter(|result| of.iter().all(|[key, name]| result[key] == **name));
         let values = results.map(|result| {
             let value = figure_of(result, pointer);
             value.with_context(|| format!("a result has no {pointer}"))
         });
         let values: Vec<f64> = values.collect::<anyhow::Result<_>>()?;
-        if values.is_empty()
-            && reports
-                .into_iter()
-                .flat_map(call::failures)
-                .next()
-                .is_none()
-        {
+        let mut failures = reports.iter().flat_map(|report| results::failures(report));
+        if values.is_empty() && failures.next().is_none() {
             bail!("there are no results of {of:?}");
         }
         Ok(values)

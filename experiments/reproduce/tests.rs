@@ -2,22 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use toml::Table;
 
 use super::block;
 use super::call::Call;
 use super::data::{self, Scope};
 use super::render::NOT_REACHED;
-use super::study::{Line, Place, Study};
+use super::study::{Place, Study};
 use crate::Cli;
 
-const SCOPES: [Scope; 3] = [Scope::Quick, Scope::Standard, Scope::Paper];
 const PAGE: &str = include_str!("../README.md");
 
 #[test]
 fn every_table_is_whole() {
-    for (name, scope) in data::names().flat_map(|(name, _)| SCOPES.map(|scope| (name, scope))) {
+    let scopes = |(name, _)| {
+        Scope::value_variants()
+            .iter()
+            .map(move |&scope| (name, scope))
+    };
+    for (name, scope) in data::names().flat_map(scopes) {
         let (study, about) = (data::study(name, scope), format!("{name}, {scope:?}"));
         let folders: BTreeSet<&str> = study.calls.iter().map(|c| c.folder.as_str()).collect();
         assert_eq!(folders.len(), study.calls.len(), "{about}");
@@ -33,16 +37,14 @@ fn every_table_is_whole() {
         }
         assert!(!study.rows.is_empty(), "{about}");
         for call in &study.calls {
-            let is_in = |row: &Line| {
-                study
-                    .columns
-                    .iter()
-                    .any(|column| call.belongs_to(row, column))
-            };
-            assert!(study.rows.iter().any(is_in), "{about}: no figure of {call}");
+            let is_of = |(row, column)| call.belongs_to(&study.rows[row], &study.columns[column]);
+            assert!(
+                study.places().any(is_of),
+                "{about}: there is no figure of {call}"
+            );
         }
         // Figures of 0 everywhere are there to be compared.
-        let text = study.render(&study.samples(|_| Ok(vec![0.0])).unwrap());
+        let text = study.render(&study.places().map(|place| (place, vec![0.0])).collect());
         assert!(text.contains("reached"), "{about}");
     }
 }
@@ -73,8 +75,8 @@ fn the_page_has_what_the_command_writes() {
             assert!(PAGE.contains(&line), "{name} needs the line {line}");
         }
         let [_, block, _] = block::find(PAGE, name).expect("the page has a place for it");
-        let expected = study.samples(|place| Ok(values_of(&study, block, place)));
-        let expected = study.render(&expected.unwrap());
+        let figures = |place| (place, values_of(&study, block, place));
+        let expected = study.render(&study.places().map(figures).collect());
         if block.trim() != expected.trim() {
             wrong += &format!("{}\n{expected}\n", block::begin(name));
         }
