@@ -77,10 +77,10 @@ impl Study {
             call.line = call.line.split_whitespace().collect::<Vec<_>>().join(" ");
         }
         // It may have nothing for some rows.
-        let rows: BTreeSet<usize> = self.places().map(|(row, _)| row).collect();
-        let mut all = 0..self.rows.len();
+        let used: BTreeSet<usize> = self.places().map(|(row, _)| row).collect();
+        let mut rows = 0..;
         self.rows
-            .retain(|_| all.next().is_some_and(|row| rows.contains(&row)));
+            .retain(|_| used.contains(&rows.next().unwrap_or(0)));
         self
     }
 
