@@ -27,9 +27,6 @@ pub trait Experiment: Settings {
     /// What its command does, in the list of commands.
     const ABOUT: &'static str;
 
-    /// Flags that leave little to load and to look at, where only the time of a step is wanted.
-    const TRIAL: &'static [(&'static str, usize)] = &[];
-
     /// Steps after which the time of a step can be told, as evaluations in between take little of it.
     const TRIAL_STEPS: usize = 8;
 

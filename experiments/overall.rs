@@ -237,7 +237,8 @@ pub fn in_words(seconds: f64) -> String {
     match (hours, minutes) {
         (0, 0) => format!("{seconds} s"),
         (0, _) => format!("{minutes} min {seconds} s"),
-        _ => format!("{hours} h {minutes} min"),
+        (0..48, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{} days {} h", hours / 24, hours % 24),
     }
 }
 
@@ -303,5 +304,6 @@ mod tests {
         assert_eq!(in_words(4.2), "5 s");
         assert_eq!(in_words(125.0), "2 min 5 s");
         assert_eq!(in_words(7_260.0), "2 h 1 min");
+        assert_eq!(in_words(216_000.0), "2 days 12 h");
     }
 }

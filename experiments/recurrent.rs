@@ -276,20 +276,23 @@ impl RecurrentNetwork {
 }
 
 /// How good the synthetic future is after the first `before` of some windows, which begin their
-/// sequences, measured against the losses of the next `reach` of them. None without a future to
+/// sequences, measured against the losses of the next `reach` of them. Empty without a future to
 /// look at.
 pub fn quality(
     network: &Recurrent,
     windows: &[Window],
     before: usize,
     reach: usize,
-) -> Option<Quality> {
-    network.future()?;
-    let (before, after) = windows.split_at_checked(before)?;
-    let state = before.iter().fold(None, |state, window| {
-        Some(network.predict(&window.sequence, state).1)
-    })?;
-    network.quality(state, &after[..after.len().min(reach)])
+) -> Vec<Quality> {
+    let quality = || {
+        network.future()?;
+        let (before, after) = windows.split_at_checked(before)?;
+        let state = before.iter().fold(None, |state, window| {
+            Some(network.predict(&window.sequence, state).1)
+        })?;
+        network.quality(state, &after[..after.len().min(reach)])
+    };
+    quality().into_iter().collect()
 }
 
 #[cfg(test)]

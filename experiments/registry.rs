@@ -20,8 +20,6 @@ pub struct Entry {
     pub name: &'static str,
     /// The flag that says how long its runs are.
     pub length: &'static str,
-    /// Flags that leave little to load and to look at.
-    pub trial: &'static [(&'static str, usize)],
     /// Steps after which the time of a step can be told.
     pub trial_steps: usize,
     command: fn() -> Command,
@@ -38,7 +36,6 @@ impl Entry {
         Self {
             name: E::NAME,
             length: E::LENGTH,
-            trial: E::TRIAL,
             trial_steps: E::TRIAL_STEPS,
             command: || E::Args::augment_args(Command::new(E::NAME)).about(E::ABOUT),
             run: experiment::run::<E>,

@@ -34,6 +34,17 @@ pub fn read(folder: &Path) -> anyhow::Result<Option<Value>> {
     report.with_context(|| format!("'{}' is damaged; remove it", path.display()))
 }
 
+/// Those in the report of a call.
+pub fn all(report: &Value) -> impl Iterator<Item = &Value> {
+    report["results"].as_array().into_iter().flatten()
+}
+
+/// The runs of a call that have failed, and why, by its report.
+pub fn failures(report: &Value) -> impl Iterator<Item = [&str; 2]> {
+    let failures = report["failures"].as_array().into_iter().flatten();
+    failures.map(|failure| ["run", "error"].map(|key| failure[key].as_str().unwrap_or_default()))
+}
+
 /// Those of a call that has failed as a whole.
 pub fn failed(call: &str, error: &anyhow::Error) -> Value {
     let failure = json!({"run": call, "error": output::told(error)});

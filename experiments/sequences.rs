@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::{CallArgs, Misuse, set};
 use crate::budget::{Budget, BudgetArgs};
 use crate::comparison::{self, Common};
+use crate::experiment::Saved;
 use crate::flags::{self, Flags};
 use crate::recurrent::{RecurrentMethod, RecurrentNetwork, TrainingArgs};
 
@@ -100,6 +101,15 @@ impl<T: SequenceTask> Settings<T> {
         let (inputs, answers) = self.task.sizes();
         self.network
             .build(method, seed, (T::LOSS, inputs, answers), device)
+    }
+}
+
+impl<T: SequenceTask> Saved<'_, Settings<T>> {
+    /// The network as it was trained.
+    pub fn network(self) -> anyhow::Result<Recurrent> {
+        let mut network = self.settings.build(self.method, self.seed, self.device)?;
+        self.checkpoint.restore(&mut network)?;
+        Ok(network)
     }
 }
 

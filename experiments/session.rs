@@ -52,6 +52,19 @@ pub struct Interrupted {
     pub command: String,
 }
 
+impl Interrupted {
+    /// The error of a part of a command as that of the whole, which goes on by `command`.
+    pub fn within(error: anyhow::Error, command: impl FnOnce() -> String) -> anyhow::Error {
+        match error.downcast::<Self>() {
+            Ok(Self { at, .. }) => {
+                let command = command();
+                Self { at, command }.into()
+            }
+            Err(error) => error,
+        }
+    }
+}
+
 impl Session {
     /// A session whose runs go to `folder`, where from now on no other process may be at work. Ctrl-C
     /// asks the run to save and stop; a second one ends the program at once.

@@ -8,26 +8,28 @@ pub fn begin(name: &str) -> String {
 }
 
 /// The comment below a table.
-pub const END: &str = "<!-- end -->";
+const END: &str = "<!-- end -->";
 
-/// What stands between the comments of the table `name`.
+/// What stands above the comments of the table `name`, between them and below.
 ///
 /// # Errors
 ///
 /// If there are no such comments, or several.
-pub fn find<'a>(page: &'a str, name: &str) -> Result<&'a str, Misuse> {
+pub fn find<'a>(page: &'a str, name: &str) -> Result<[&'a str; 3], Misuse> {
     let begin = begin(name);
-    let mut parts = page.split(&begin).skip(1);
-    let (below, again) = (parts.next(), parts.next());
-    let block = below.and_then(|below| Some(below.split_once(END)?.0));
-    match (block, again) {
-        // The end of another table is none of this one's.
-        (Some(block), None) if !block.contains("<!--") => Ok(block),
-        _ => Err(Misuse(format!(
+    let parts = page.split_once(&begin).and_then(|(above, rest)| {
+        let (block, below) = rest.split_once(END)?;
+        Some([above, block, below])
+    });
+    // The end of another table is none of this one's.
+    let is_whole =
+        |[_, block, below]: &[&str; 3]| !block.contains("<!--") && !below.contains(&begin);
+    parts.filter(is_whole).ok_or_else(|| {
+        Misuse(format!(
             "the page must have '{begin}' once, and '{END}' after it; put them above and below the \
              place of the table, each on a line of its own"
-        ))),
-    }
+        ))
+    })
 }
 
 /// The page with another table in that place.
@@ -36,12 +38,11 @@ pub fn find<'a>(page: &'a str, name: &str) -> Result<&'a str, Misuse> {
 ///
 /// As [`find`].
 pub fn replace(page: &str, name: &str, table: &str) -> Result<String, Misuse> {
-    let (old, begin) = (find(page, name)?, begin(name));
-    let (old, new) = (
-        format!("{begin}{old}"),
-        format!("{begin}\n\n{}\n\n", table.trim()),
-    );
-    Ok(page.replacen(&old, &new, 1))
+    let ([above, _, below], begin) = (find(page, name)?, begin(name));
+    Ok(format!(
+        "{above}{begin}\n\n{}\n\n{END}{below}",
+        table.trim()
+    ))
 }
 
 #[cfg(test)]
@@ -50,18 +51,10 @@ mod tests {
 
     #[test]
     fn a_table_is_put_between_its_comments_and_nothing_else_changes() {
-        let page = "above\n<!-- dni reproduce text -->\nold\n<!-- end -->\nbetween\n\
-                    <!-- dni reproduce sparse -->\n<!-- end -->\nbelow\n";
-        let once = replace(page, "text", "| new |\n").unwrap();
-        let block = "<!-- dni reproduce text -->\n\n| new |\n\n<!-- end -->";
-        assert!(
-            once.starts_with(&format!("above\n{block}\nbetween\n<!--")),
-            "{once}"
-        );
-        assert!(
-            once.ends_with(" sparse -->\n<!-- end -->\nbelow\n"),
-            "{once}"
-        );
+        let [text, sparse] = ["text", "sparse"].map(begin);
+        let rest = format!("{END}\nbetween\n{sparse}\n{END}\nbelow\n");
+        let once = replace(&format!("above\n{text}\nold\n{rest}"), "text", "| new |\n").unwrap();
+        assert_eq!(once, format!("above\n{text}\n\n| new |\n\n{rest}"));
         assert_eq!(replace(&once, "text", "| new |\n").unwrap(), once);
     }
 
@@ -74,7 +67,7 @@ mod tests {
             format!("{begin}\n{other}\n{END}\n"),
             format!("{begin}\n{END}\n{begin}\n{END}\n"),
         ] {
-            let error = replace(&page, "text", "x").unwrap_err();
+            let error = find(&page, "text").unwrap_err();
             assert!(error.0.contains(&begin), "{page}: {error}");
         }
     }

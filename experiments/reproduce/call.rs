@@ -7,18 +7,24 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::peer;
+use super::study::Line;
 use crate::registry::Entry;
 use crate::{Cli, Command, bench, results};
 
 /// A command line of an experiment, of the bench, or of another program beside ours.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Call {
-    /// The name of its folder in that of the table. Calls whose steps take the same time share what
-    /// comes before a `/`.
-    pub name: String,
+    /// Its folder in that of the table. Calls whose steps take the same time share what comes before a
+    /// `/`.
+    pub folder: String,
+    /// The keys of the rows and columns that its results belong to; all if there are none.
+    pub rows: Vec<String>,
+    pub columns: Vec<String>,
     /// The command and its flags, but for those of length, seeds and methods.
     pub line: String,
     /// Those of an experiment; none for others.
@@ -27,21 +33,21 @@ pub struct Call {
     pub steps: usize,
     /// Runs of each method, from the seeds 1, 2 and so on.
     pub seeds: usize,
-    /// How long it takes, if that is known.
+    /// Whether it is run to know the time of a step, and not for what it learns.
+    pub is_pace: bool,
+    /// How long a step takes, or all of it if it has none, where that is not tried.
     pub seconds: Option<f64>,
 }
 
-/// The runs of a call that have failed, and why, by its report.
-pub fn failures(report: &Value) -> Vec<String> {
-    let failures = report["failures"].as_array().into_iter().flatten();
-    let told = |failure: &Value| {
-        let [run, error] = ["run", "error"].map(|key| failure[key].as_str().unwrap_or_default());
-        format!("{run}: {error}")
-    };
-    failures.map(told).collect()
-}
-
 impl Call {
+    /// Whether its results have the figures of a row and a column.
+    pub fn belongs_to(&self, row: &Line, column: &Line) -> bool {
+        let has = |all: &[String], name: &str| all.is_empty() || all.iter().any(|own| own == name);
+        let trains = |line: &Line| line.of.values().all(|name| has(&self.methods, name));
+        let is_there = has(&self.rows, row.key()) && has(&self.columns, column.key());
+        is_there && trains(row) && trains(column)
+    }
+
     /// The results: those in the folder, or else of runs that begin there or go on.
     ///
     /// # Errors
@@ -58,7 +64,7 @@ impl Call {
             report => report?,
         };
         // Who calls again may have removed the cause.
-        if report.is_null() || !failures(&report).is_empty() {
+        if report.is_null() || results::failures(&report).next().is_some() {
             return Ok(report);
         }
         // An experiment alone does not say that this command has come to its end.
@@ -120,19 +126,30 @@ impl Call {
         Entry::find(self.line.split(' ').next()?)
     }
 
-    /// A few steps of one of its methods, on little data: enough to time a step.
+    /// A few steps of one of its methods, on little data, as far as it has flags for that which are not
+    /// given: enough to time a step.
     pub fn trial(&self, method: &str, steps: usize) -> Self {
-        let fewer = self.entry().map_or(&[][..], |entry| entry.trial);
-        let own = |flag: &str| self.line.split(' ').any(|word| word == flag);
-        let fewer = fewer.iter().filter(|(flag, _)| !own(flag));
-        let fewer: String = fewer.map(|(flag, n)| format!(" {flag} {n}")).collect();
+        const LITTLE: [&str; 4] = [
+            "--examples 1024",
+            "--test-examples 100",
+            "--characters 20000",
+            "--eval-every 1000000",
+        ];
+        let command = self.entry().map(Entry::command).unwrap_or_default();
+        let mut line = self.line.clone();
+        for flag in LITTLE {
+            let longer = format!("{line} {flag}");
+            let parsed = command.clone().try_get_matches_from(longer.split(' '));
+            if parsed.is_ok() {
+                line = longer;
+            }
+        }
         Self {
-            name: "trial".to_string(),
-            line: format!("{}{fewer}", self.line),
+            line,
             methods: vec![method.to_string()],
             steps,
             seeds: 1,
-            seconds: None,
+            ..Self::default()
         }
     }
 }
@@ -140,19 +157,14 @@ impl Call {
 /// The command line, without the program's name.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            line, steps, seeds, ..
-        } = self;
-        match self.entry() {
-            Some(Entry { length, .. }) => {
-                let methods = self.methods.join(",");
-                write!(
-                    f,
-                    "{line} {length} {steps} --seeds {seeds} --method {methods}"
-                )
-            }
-            None if self.is_peer() => write!(f, "{line} --steps {steps} --seeds {seeds}"),
-            None => write!(f, "{line}"),
+        write!(f, "{}", self.line)?;
+        if self.steps > 0 {
+            let length = self.entry().map_or("--steps", |entry| entry.length);
+            write!(f, " {length} {} --seeds {}", self.steps, self.seeds)?;
+        }
+        match &self.methods[..] {
+            [] => Ok(()),
+            methods => write!(f, " --method {}", methods.join(",")),
         }
     }
 }

@@ -29,15 +29,11 @@ pub fn left(
     if call.finished(folder)?.is_some() {
         return Ok((runs, time));
     }
-    if call.entry().is_none() {
-        // PyTorch is as fast as one of ours, more or less.
-        let seconds = 0.03 * (call.steps * call.seeds) as f64;
-        return Ok((
-            call.seeds,
-            Duration::from_secs_f64(call.seconds.unwrap_or(seconds)),
-        ));
+    if let Some(seconds) = call.seconds {
+        let steps = (call.steps.max(1) * call.seeds) as f64;
+        return Ok((call.seeds, Duration::from_secs_f64(seconds * steps)));
     }
-    let kind = call.name.split('/').next().unwrap_or_default();
+    let kind = call.folder.split('/').next().unwrap_or_default();
     let is_alone = call.methods.len() * call.seeds == 1;
     for method in &call.methods {
         let seeds = 1..=call.seeds as u64;
@@ -76,20 +72,18 @@ fn step_time(folder: &Path) -> Option<Duration> {
     const POINTS: usize = 1_000;
     let record = Record::read(folder, POINTS).ok()?;
     let (_, losses) = record.curves.first()?;
-    mean_step(losses.points().map(|point| (point.step, point.seconds)))
+    mean_step(losses.points().map(|point| [point.step, point.seconds]))
 }
 
 /// The mean time of a step, by steps and the seconds until then. The slowest twentieth is left out, as
 /// evaluations are in it. Workers leave a single record in a short run, which then counts from the start.
-fn mean_step(records: impl Iterator<Item = (f64, f64)>) -> Option<Duration> {
-    let mut records: Vec<(f64, f64)> = records.collect();
+fn mean_step(records: impl Iterator<Item = [f64; 2]>) -> Option<Duration> {
+    let mut records: Vec<[f64; 2]> = records.collect();
     if records.len() == 1 {
-        records.insert(0, (0.0, 0.0));
+        records.insert(0, [0.0; 2]);
     }
-    let steps = records.windows(2).map(|pair| {
-        let [(step, seconds), (next_step, next_seconds)] = [pair[0], pair[1]];
-        (next_seconds - seconds) / (next_step - step)
-    });
+    let steps = records.windows(2);
+    let steps = steps.map(|ends| (ends[1][1] - ends[0][1]) / (ends[1][0] - ends[0][0]));
     let mut steps: Vec<f64> = steps.collect();
     steps.sort_by(f64::total_cmp);
     steps.truncate(steps.len() - steps.len() / 20);
@@ -118,24 +112,11 @@ fn trial(call: &Call) -> anyhow::Result<Duration> {
         fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot remove the folder '{}'", folder.display()))?;
     }
-    match (done, time) {
+    match done {
+        Ok(_) => time.context("a trial left no times"),
         // A run that will fail takes no time worth telling.
-        (Err(error), time) if error.is::<dni::Error>() => Ok(time.unwrap_or_default()),
-        (done, time) => {
-            done?;
-            time.context("a trial left no times")
-        }
-    }
-}
-
-/// A time as people say it.
-pub fn in_words(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    match seconds {
-        0.0..90.0 => format!("{} s", seconds.ceil()),
-        90.0..5_400.0 => format!("{:.0} min", seconds / 60.0),
-        5_400.0..172_800.0 => format!("{:.1} h", seconds / 3_600.0),
-        _ => format!("{:.1} days", seconds / 86_400.0),
+        Err(error) if error.is::<dni::Error>() => Ok(time.unwrap_or_default()),
+        Err(error) => Err(error),
     }
 }
 
@@ -144,30 +125,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_evaluation_does_not_count() {
-        // It comes after step 50.
+    fn the_time_of_a_step_is_that_between_records_without_evaluations() {
+        // One comes after step 50.
         let seconds = |step: f64| 0.1 * step + if step > 50.0 { 9.0 } else { 0.0 };
-        let records = (1..=101).map(|step| (f64::from(step), seconds(f64::from(step))));
+        let records = (1..=101).map(f64::from).map(|step| [step, seconds(step)]);
         let time = mean_step(records).unwrap();
         assert!((time.as_secs_f64() - 0.1).abs() < 1e-9, "{time:?}");
-    }
-
-    #[test]
-    fn a_single_record_counts_from_the_start() {
-        let time = mean_step([(4.0, 0.5)].into_iter());
-        assert_eq!(time, Some(Duration::from_millis(125)));
+        let from_the_start = mean_step([[4.0, 0.5]].into_iter());
+        assert_eq!(from_the_start, Some(Duration::from_millis(125)));
         assert_eq!(mean_step([].into_iter()), None);
-    }
-
-    #[test]
-    fn times_are_rounded_as_people_do() {
-        for (seconds, words) in [
-            (0.2, "1 s"),
-            (300.0, "5 min"),
-            (9_000.0, "2.5 h"),
-            (216_000.0, "2.5 days"),
-        ] {
-            assert_eq!(in_words(Duration::from_secs_f64(seconds)), words);
-        }
     }
 }

@@ -10,13 +10,11 @@ mod data;
 mod estimate;
 mod peer;
 mod race;
-mod scope;
+mod render;
 mod study;
 #[cfg(test)]
 mod tests;
-mod track;
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,12 +25,11 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::args::Misuse;
-use crate::output;
 use crate::progress::Busy;
 use crate::session::{self, Interrupted};
 use crate::shell::{self, quoted_path};
-use call::Call;
-use scope::Scope;
+use crate::{output, overall, results};
+use data::Scope;
 use study::Study;
 
 /// Flags of `dni reproduce`.
@@ -82,31 +79,31 @@ pub struct ReproduceArgs {
 pub fn run(args: ReproduceArgs) -> anyhow::Result<()> {
     args.check_destination()?;
     let study = data::study(&args.table, args.budget);
-    let stop = session::asked_to_stop(args.quiet)?;
-    if args.plan {
-        return output::print(&args.plan(&study)?);
-    }
-    // Two at work on one table would spoil each other's runs.
-    let _lock = session::take(&args.folder())?;
-    if !args.quiet {
-        output::say("timing a step of each kind that has not run yet");
-        output::say(args.plan(&study)?.trim_end());
-    }
-    let reports = args.reports(&study, stop)?;
-    args.deliver(&study.to_markdown(&reports)?)?;
-    match reports.iter().flat_map(call::failures).count() {
-        0 => Ok(()),
-        failed => bail!("{failed} runs failed; the table says which, and why"),
-    }
-}
-
-/// The calls of a table with their numbers, as people count.
-fn numbered(study: &Study) -> impl Iterator<Item = (String, &Call)> {
-    let calls = study.calls.iter().enumerate();
-    calls.map(|(i, call)| (format!("{} of {}", i + 1, study.calls.len()), call))
+    args.make(&study)
+        .map_err(|error| Interrupted::within(error, || args.go_on()))
 }
 
 impl ReproduceArgs {
+    /// Makes a table, or says what would run.
+    fn make(&self, study: &Study) -> anyhow::Result<()> {
+        let stop = session::asked_to_stop(self.quiet)?;
+        if self.plan {
+            return output::print(&self.plan(study)?);
+        }
+        // Two at work on one table would spoil each other's runs.
+        let _lock = session::take(&self.folder())?;
+        if !self.quiet {
+            output::say("timing a step of each kind that has not run yet");
+            output::say(self.plan(study)?.trim_end());
+        }
+        let reports = self.reports(study, stop)?;
+        self.deliver(&study.to_markdown(&reports)?)?;
+        match reports.iter().flat_map(results::failures).count() {
+            0 => Ok(()),
+            failed => bail!("{failed} runs failed; the table says which, and why"),
+        }
+    }
+
     fn folder(&self) -> PathBuf {
         self.run_dir.clone().unwrap_or_else(|| {
             let (table, budget) = (&self.table, self.budget.name());
@@ -130,91 +127,79 @@ impl ReproduceArgs {
     fn plan(&self, study: &Study) -> anyhow::Result<String> {
         let (table, budget, folder) = (&self.table, self.budget.name(), self.folder());
         let mut text = format!("{table}, budget {budget}, in '{}':\n", folder.display());
+        let in_words = |time: Duration| overall::in_words(time.as_secs_f64());
+        let counted = |runs| format!("{runs} {}", if runs == 1 { "run" } else { "runs" });
         let (mut all, mut time) = (0, Duration::ZERO);
         let mut known = estimate::StepTimes::new();
         let busy = Busy::new("timing steps", self.quiet);
-        for (number, call) in numbered(study) {
+        for (number, call) in study.numbered() {
             busy.set(format!("timing a step of {number}: dni {call}"));
-            let left = estimate::left(call, &folder.join(&call.name), &mut known);
-            let (runs, own) = left.map_err(|error| self.explained(error))?;
+            let (runs, own) = estimate::left(call, &folder.join(&call.folder), &mut known)?;
             let how_long = match runs {
                 0 => "done".to_string(),
-                runs => format!("{}, {}", counted(runs), estimate::in_words(own)),
+                runs => format!("{}, {}", counted(runs), in_words(own)),
             };
-            writeln!(text, "  dni {call}\n    {how_long}")?;
+            text += &format!("  dni {call}\n    {how_long}\n");
             (all, time) = (all + runs, time + own);
         }
-        writeln!(
-            text,
+        let at_most = match study.limit {
+            Some(_) => "; at most: what is decided is not run",
+            None => "",
+        };
+        text += &format!(
             "in all {}, about {} (the steps that are left, times what a step took here in a trial \
-             or in a run that has begun; without loading and evaluating{})",
+             or in a run that has begun; without loading and evaluating{at_most})\n",
             counted(all),
-            estimate::in_words(time),
-            match study.is_race() {
-                true => "; at most: what is decided is not run",
-                false => "",
-            }
-        )?;
+            in_words(time),
+        );
         Ok(text)
     }
 
     /// The reports of all calls, which run one after another; null of those that nothing depends on.
     fn reports(&self, study: &Study, stop: &AtomicBool) -> anyhow::Result<Vec<Value>> {
-        let say = |text: String| {
-            if !self.quiet {
-                output::say(&text);
-            }
+        let interrupted = |at| {
+            let command = String::new();
+            anyhow::Error::from(Interrupted { at, command })
         };
         let is_to_stop = || stop.load(Ordering::Relaxed);
         let mut reports = Vec::with_capacity(study.calls.len());
-        for (number, call) in numbered(study) {
+        for (number, call) in study.numbered() {
             if is_to_stop() {
-                return Err(self.interrupted(number).into());
+                return Err(interrupted(number));
             }
-            if study.can_do_without(reports.len(), &reports) {
-                say(format!("{number}: not needed, dni {call}"));
+            let is_needless = study.can_do_without(reports.len(), &reports);
+            if !self.quiet {
+                let needless = if is_needless { "not needed, " } else { "" };
+                output::say(&format!("{number}: {needless}dni {call}"));
+            }
+            if is_needless {
                 reports.push(Value::Null);
                 continue;
             }
-            say(format!("{number}: dni {call}"));
-            // Our own runs say how far they are.
-            let wait = || Busy::new(format!("waiting for dni {call}"), self.quiet);
-            let _busy = call.is_peer().then(wait);
-            let report = call.results(&self.folder().join(&call.name), self.quiet);
-            reports.push(
-                report.map_err(|error| match call.is_peer() && is_to_stop() {
-                    // The same Ctrl-C may have stopped the other program.
-                    true => self.interrupted(number).into(),
-                    false => self.explained(error),
-                })?,
-            );
+            let report = call.results(&self.folder().join(&call.folder), self.quiet);
+            reports.push(match report {
+                // The same Ctrl-C may have stopped the other program.
+                Err(_) if call.is_peer() && is_to_stop() => return Err(interrupted(number)),
+                report => report?,
+            });
         }
         Ok(reports)
     }
 
-    /// An error as one of this command: an interrupted run goes on by it.
-    fn explained(&self, error: anyhow::Error) -> anyhow::Error {
-        match error.downcast::<Interrupted>() {
-            Ok(Interrupted { at, .. }) => self.interrupted(at).into(),
-            Err(error) => error,
-        }
-    }
-
-    /// It was asked to stop, and goes on when it is called again.
-    fn interrupted(&self, at: String) -> Interrupted {
+    /// The command that goes on where this one has stopped.
+    fn go_on(&self) -> String {
         let (table, budget) = (&self.table, self.budget.name());
         let mut command = format!("{} reproduce {table} --budget {budget}", shell::program());
-        let folder = Some(self.folder());
         for (flag, path) in [
-            ("--run-dir", &folder),
-            ("--output", &self.output),
-            ("--update", &self.update),
+            ("--run-dir", Some(&self.folder())),
+            ("--output", self.output.as_ref()),
+            ("--update", self.update.as_ref()),
         ] {
             if let Some(path) = path {
                 command += &format!(" {flag} {}", quoted_path(path));
             }
         }
-        Interrupted { at, command }
+        command
     }
 
     /// Brings the table to where it was asked for.
@@ -232,8 +217,4 @@ impl ReproduceArgs {
 fn read_page(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path)
         .map_err(|error| Misuse(format!("cannot read '{}': {error}", path.display())).into())
-}
-
-fn counted(runs: usize) -> String {
-    format!("{runs} {}", if runs == 1 { "run" } else { "runs" })
 }

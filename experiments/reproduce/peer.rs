@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::call::Call;
 use crate::output;
+use crate::progress::Busy;
 use crate::source::Source;
 
 /// What trains by PyTorch.
@@ -24,6 +25,8 @@ pub fn results(call: &Call, quiet: bool) -> anyhow::Result<Value> {
         }
         return Ok(Value::Null);
     }
+    // Our own runs say how far they are.
+    let _busy = Busy::new(format!("waiting for dni {call}"), quiet);
     let line = call.to_string();
     let words: Vec<&str> = line.split(' ').skip(1).collect();
     let data = words.iter().skip_while(|word| **word != "--data").nth(1);
@@ -59,13 +62,9 @@ pub fn results(call: &Call, quiet: bool) -> anyhow::Result<Value> {
 }
 
 fn is_there() -> bool {
-    let tried = Command::new("python3")
-        .args(["-c", "import torch"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    tried.is_ok_and(|status| status.success())
+    let mut python = Command::new("python3");
+    let tried = python.args(["-c", "import torch"]).output();
+    tried.is_ok_and(|tried| tried.status.success())
 }
 
 /// The pixels of all images, then their classes.

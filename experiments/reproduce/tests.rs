@@ -2,24 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use toml::Table;
 
 use super::block;
 use super::call::Call;
-use super::claim::Place;
-use super::data;
-use super::scope::Scope;
-use super::study::{NOT_REACHED, Samples, Study};
+use super::data::{self, Scope};
+use super::render::NOT_REACHED;
+use super::study::{Place, Study};
 use crate::Cli;
 
-const SCOPES: [Scope; 3] = [Scope::Quick, Scope::Standard, Scope::Paper];
 const PAGE: &str = include_str!("../README.md");
 
 #[test]
 fn every_table_is_whole() {
-    for study in data::names().flat_map(|(name, _)| SCOPES.map(|scope| data::study(name, scope))) {
-        let about = format!("{}, {:?}", study.table.name, study.scope);
-        let folders: BTreeSet<&str> = study.calls.iter().map(|c| c.name.as_str()).collect();
+    let scopes = |(name, _)| {
+        Scope::value_variants()
+            .iter()
+            .map(move |&scope| (name, scope))
+    };
+    for (name, scope) in data::names().flat_map(scopes) {
+        let (study, about) = (data::study(name, scope), format!("{name}, {scope:?}"));
+        let folders: BTreeSet<&str> = study.calls.iter().map(|c| c.folder.as_str()).collect();
         assert_eq!(folders.len(), study.calls.len(), "{about}");
         // Another program has flags of its own.
         for call in study.calls.iter().filter(|call| !call.is_peer()) {
@@ -31,29 +35,24 @@ fn every_table_is_whole() {
                 assert!(parsed.is_ok(), "{about}: {line}");
             }
         }
-        assert!(!study.figures.is_empty(), "{about}");
-        let taken = study.figures().flat_map(|figure| {
-            let pace = figure.race.as_ref().and_then(|race| race.pace);
-            figure.calls.iter().copied().chain(pace)
-        });
-        let taken: BTreeSet<usize> = taken.collect();
-        assert_eq!(
-            taken.len(),
-            study.calls.len(),
-            "{about}: calls without a figure"
-        );
+        assert!(!study.rows.is_empty(), "{about}");
+        for call in &study.calls {
+            let is_of = |(row, column)| call.belongs_to(&study.rows[row], &study.columns[column]);
+            assert!(
+                study.places().any(is_of),
+                "{about}: there is no figure of {call}"
+            );
+        }
         // Figures of 0 everywhere are there to be compared.
-        let text = study.render(&samples(&study, |_| vec![0.0]));
+        let text = study.render(&study.places().map(|place| (place, vec![0.0])).collect());
         assert!(text.contains("reached"), "{about}");
     }
 }
 
-fn samples(study: &Study, values: impl Fn(Place) -> Vec<f64>) -> Samples {
-    let rows = study.figures.iter().enumerate().map(|(row, figures)| {
-        let of = |(i, figure): (usize, &Option<_>)| figure.as_ref().map(|_| values((row, i)));
-        figures.iter().enumerate().map(of).collect()
-    });
-    rows.collect()
+/// A made-up table.
+pub fn study(text: &str) -> Study {
+    let table = text.parse().expect("it is TOML");
+    data::under(Scope::Standard, table, Table::new()).expect("it is a table")
 }
 
 /// The tables in experiments/README.md have the form that the command writes, with verdicts that
@@ -67,7 +66,7 @@ fn the_page_has_what_the_command_writes() {
         found += 1;
         let study = data::study(name, Scope::Standard);
         // Of the many runs of a race the command itself says which it makes.
-        let lines: Vec<String> = match study.is_race() {
+        let lines: Vec<String> = match study.limit.is_some() {
             true => vec![format!("reproduce {name}")],
             false => study.calls.iter().map(Call::to_string).collect(),
         };
@@ -75,8 +74,9 @@ fn the_page_has_what_the_command_writes() {
             let line = format!("$ cargo run -- {line}\n");
             assert!(PAGE.contains(&line), "{name} needs the line {line}");
         }
-        let block = block::find(PAGE, name).expect("the page has a place for it");
-        let expected = study.render(&samples(&study, |place| values_of(&study, block, place)));
+        let [_, block, _] = block::find(PAGE, name).expect("the page has a place for it");
+        let figures = |place| (place, values_of(&study, block, place));
+        let expected = study.render(&study.places().map(figures).collect());
         if block.trim() != expected.trim() {
             wrong += &format!("{}\n{expected}\n", block::begin(name));
         }
@@ -89,7 +89,7 @@ fn the_page_has_what_the_command_writes() {
 fn values_of(study: &Study, block: &str, (row, column): Place) -> Vec<f64> {
     let lines: Vec<&str> = block.lines().filter(|l| l.starts_with('|')).collect();
     let cells: Vec<&str> = lines[row + 2].split('|').map(str::trim).collect();
-    let apart = 1 + usize::from(study.table.published.is_some());
+    let apart = 1 + usize::from(study.published.is_some());
     let cell = cells[2 + apart * column];
     if cell == NOT_REACHED {
         return vec![f64::INFINITY];

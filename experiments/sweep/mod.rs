@@ -111,13 +111,8 @@ pub fn run(sweep: Sweep) -> anyhow::Result<()> {
             "{all} runs of {combinations} combinations, {jobs} at the same time"
         ));
     }
-    let results =
-        results(&calls, &folder, (jobs, kernel_threads), is_quiet, stop).map_err(|error| {
-            match error.downcast::<Interrupted>() {
-                Ok(Interrupted { at, .. }) => interrupted(at, &given, &folder).into(),
-                Err(error) => error,
-            }
-        })?;
+    let results = results(&calls, &folder, (jobs, kernel_threads), is_quiet, stop);
+    let results = results.map_err(|error| Interrupted::within(error, || go_on(&given, &folder)))?;
 
     let (groups, _) = session::read_runs(std::slice::from_ref(&folder))?;
     let page = folder.join("report.html");
@@ -288,13 +283,10 @@ impl Call {
     }
 }
 
-/// It was asked to stop, and goes on when it is called again.
-fn interrupted(at: String, given: &Given, folder: &Path) -> Interrupted {
+/// The command that goes on where the sweep has stopped.
+fn go_on(given: &Given, folder: &Path) -> String {
     let words = given.all_words().into_iter();
     let words: Vec<String> = words.map(|word| quoted(&word)).collect();
     let (words, folder) = (words.join(" "), quoted_path(folder));
-    Interrupted {
-        at,
-        command: format!("{} sweep {words} --run-dir {folder}", program()),
-    }
+    format!("{} sweep {words} --run-dir {folder}", program())
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::flags::Combination;
 use crate::args::Misuse;
-use crate::stats;
 use crate::table::Table;
+use crate::{results, stats};
 
 /// What a table is sorted by.
 pub struct Sort {
@@ -58,13 +58,10 @@ impl Rows {
     ) -> Result<Self, Misuse> {
         let (mut rows, mut failures): (Vec<Row>, Vec<Value>) = (Vec::new(), Vec::new());
         for (combination, report) in done {
-            for failure in report["failures"].as_array().into_iter().flatten() {
-                failures.push(json!({
-                    "run": format!("{combination}: {}", text(&failure["run"])),
-                    "error": failure["error"],
-                }));
+            for [run, error] in results::failures(report) {
+                failures.push(json!({"run": format!("{combination}: {run}"), "error": error}));
             }
-            for result in report["results"].as_array().into_iter().flatten() {
+            for result in results::all(report) {
                 let method = text(&result["method"]);
                 let known = rows
                     .iter_mut()

@@ -131,11 +131,6 @@ type Column = experiment::Column<Figures>;
 impl Experiment for Settings {
     const ABOUT: &'static str =
         "Two recurrent networks that tick at different rates, counting digits in a stream";
-    const TRIAL: &'static [(&'static str, usize)] = &[
-        ("--examples", 1_024),
-        ("--test-examples", 100),
-        ("--eval-every", 1_000_000),
-    ];
 
     type Shared = ImageSets;
     type Figures = Figures;

@@ -124,10 +124,9 @@ impl Experiment for Settings<Copy> {
     /// hardest one that it had solved.
     fn evaluate(saved: Saved<Self>) -> anyhow::Result<BTreeMap<String, f64>> {
         let (settings, device) = (&saved.settings, saved.device);
-        let mut network = settings.build(saved.method, saved.seed, device)?;
         let mut curriculum = Curriculum::new(settings, saved.seed, device);
         curriculum.recall(saved.checkpoint.notes());
-        saved.checkpoint.restore(&mut network)?;
+        let network = saved.network()?;
         let bits = curriculum.error(&network, curriculum.level);
         let mut figures = BTreeMap::from([
             ("longest".to_string(), curriculum.longest() as f64),

@@ -135,11 +135,6 @@ type Column = experiment::Column<Figures>;
 
 impl Experiment for Settings {
     const ABOUT: &'static str = "Image classification by networks of any depth: decoupled, sparsely updated, completely unlocked";
-    const TRIAL: &'static [(&'static str, usize)] = &[
-        ("--examples", 1_024),
-        ("--test-examples", 100),
-        ("--eval-every", 1_000_000),
-    ];
     type Shared = Shared;
     type Figures = Figures;
 

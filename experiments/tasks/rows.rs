@@ -74,8 +74,6 @@ impl Task<Recurrent> for Reader<'_> {
         let windows = 0..self.train.windows_per_image();
         let windows: Vec<Window> = windows.map(|i| self.batch(i)).collect();
         recurrent::quality(network, &windows, 1, self.reach)
-            .into_iter()
-            .collect()
     }
 
     fn data(&self) -> Option<Fingerprint> {
@@ -93,8 +91,6 @@ fn measure(network: &Recurrent, images: &Images, device: &Device) -> Measures {
 impl Experiment for Settings<Rows> {
     const ABOUT: &'static str =
         "Images read row by row by recurrent networks whose windows have a synthetic future";
-    const TRIAL: &'static [(&'static str, usize)] =
-        &[("--examples", 1_024), ("--test-examples", 100)];
     type Shared = ImageSets;
     type Figures = Tested;
 
@@ -127,9 +123,8 @@ impl Experiment for Settings<Rows> {
         };
         let plan = settings.budget.plan(&settings.run, 4, 50);
         let progress = run.train(&mut network, &mut reader, &plan)?;
-        let figures = Tested {
-            test: measure(&network, &set.test, run.device),
-        };
+        let test = measure(&network, &set.test, run.device);
+        let figures = Tested { test };
         Ok(Trained {
             progress,
             in_words: figures.in_words(),
@@ -148,11 +143,7 @@ impl Experiment for Settings<Rows> {
     }
 
     fn evaluate(saved: Saved<Self>) -> anyhow::Result<BTreeMap<String, f64>> {
-        let set = saved.images(&saved.settings.task)?;
-        let mut network = saved
-            .settings
-            .build(saved.method, saved.seed, saved.device)?;
-        saved.checkpoint.restore(&mut network)?;
-        Ok(measure(&network, &set.test, saved.device).named("test"))
+        let (set, device) = (saved.images(&saved.settings.task)?, saved.device);
+        Ok(measure(&saved.network()?, &set.test, device).named("test"))
     }
 }

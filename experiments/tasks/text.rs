@@ -146,8 +146,6 @@ type Column = experiment::Column<Figures>;
 
 impl Experiment for Settings<Text> {
     const ABOUT: &'static str = "A character language model with synthetic gradients through time";
-    const TRIAL: &'static [(&'static str, usize)] =
-        &[("--characters", 20_000), ("--eval-every", 1_000_000)];
 
     type Shared = Shared;
     type Figures = Figures;

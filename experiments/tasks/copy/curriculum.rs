@@ -114,16 +114,6 @@ impl Curriculum {
         CopyEpisodes::draw(level, episodes, rng)
     }
 
-    /// How good the synthetic future is on the level at hand, where the last window before the
-    /// answers ends and it stands for all of these; none if an episode is a single window.
-    fn quality(&self, network: &Recurrent) -> Option<Quality> {
-        let read = self.level.symbols + 2;
-        let before = (read / self.unroll).max(1);
-        let episodes = self.unseen(self.level, Self::LOOKED_AT);
-        let windows = episodes.windows(self.unroll, &self.device);
-        recurrent::quality(network, &windows, before, self.reach)
-    }
-
     /// The error per bit of the answers to episodes of a level that nobody has learned from, in
     /// bits.
     pub fn error(&self, network: &Recurrent, level: CopyLevel) -> f64 {
@@ -187,8 +177,14 @@ impl Task<Recurrent> for Curriculum {
         Ok(figures)
     }
 
+    /// On the level at hand, where the last window before the answers ends and the future stands for all
+    /// of these; of nothing if an episode is a single window.
     fn compare(&mut self, network: &Recurrent) -> Vec<Quality> {
-        self.quality(network).into_iter().collect()
+        let read = self.level.symbols + 2;
+        let before = (read / self.unroll).max(1);
+        let episodes = self.unseen(self.level, Self::LOOKED_AT);
+        let windows = episodes.windows(self.unroll, &self.device);
+        recurrent::quality(network, &windows, before, self.reach)
     }
 
     fn notes(&self) -> Notes {

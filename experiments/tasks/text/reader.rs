@@ -93,15 +93,6 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// How good the synthetic future is, always after the same beginning of the text, which is as
-    /// long as what the future is measured on.
-    fn quality(&self, network: &Recurrent) -> Option<Quality> {
-        let windows = (2 * self.reach).min(self.looked_at.windows_per_pass());
-        let windows = (0..windows).map(|step| self.looked_at.window(step, &self.device));
-        let windows: Vec<Window> = windows.collect();
-        recurrent::quality(network, &windows, windows.len() / 2, self.reach)
-    }
-
     /// What a text takes under a network, in bits per character.
     pub fn bits(&self, network: &Recurrent, codes: &[u16]) -> dni::Result<f64> {
         bits_per_character(network, codes, self.corpus.alphabet.len(), &self.device)
@@ -128,8 +119,12 @@ impl Task<Recurrent> for Reader<'_> {
         Ok(BTreeMap::from([(VALID.to_string(), valid)]))
     }
 
+    /// Always after the same beginning of the text, which is as long as what the future is measured on.
     fn compare(&mut self, network: &Recurrent) -> Vec<Quality> {
-        self.quality(network).into_iter().collect()
+        let windows = (2 * self.reach).min(self.looked_at.windows_per_pass());
+        let windows = (0..windows).map(|step| self.looked_at.window(step, &self.device));
+        let windows: Vec<Window> = windows.collect();
+        recurrent::quality(network, &windows, windows.len() / 2, self.reach)
     }
 
     fn is_done(&self) -> bool {
