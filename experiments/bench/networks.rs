@@ -48,7 +48,7 @@ impl Network {
                 of_chain(chain, Sums::new(settings, SEED, device)?, method)
             }
             Self::Images => {
-                let chain = images(method, SEED, device);
+                let chain = images(method, SEED, device)?;
                 let noise = Noise::new(settings.run.batch_size, SEED, device)?;
                 of_chain(chain, noise, method)
             }
@@ -139,7 +139,12 @@ fn of_chain(
 const PIXELS: usize = 28;
 const CLASSES: usize = 10;
 
-fn images(method: Method, seed: u64, device: &Device) -> Chain {
+fn images(method: Method, seed: u64, device: &Device) -> dni::Result<Chain> {
+    if let Method::Dni { only: Some(_) } | Method::Cdni { only: Some(_) } = method {
+        return Err(dni::Error::Invalid(format!(
+            "the images' network has an interface on every layer: it does not learn by {method}"
+        )));
+    }
     let rng = &mut generator(seed, Stream::Parameters);
     let sizes = [PIXELS * PIXELS, 256, 256, 256, 256, CLASSES];
     let mut chain = Chain::new(Loss::CrossEntropy);
@@ -164,7 +169,7 @@ fn images(method: Method, seed: u64, device: &Device) -> Chain {
             Interface::new(config.init(rng, device), optimizer)
         });
     }
-    chain
+    Ok(chain)
 }
 
 /// Images of noise.
