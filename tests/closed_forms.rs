@@ -7,12 +7,12 @@ mod common;
 use burn::module::{Module, Param};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Tensor};
-use common::{ACTIVATIONS, Checks, on_every_device, parameters, random, seeded, values};
+use common::{ACTIVATIONS, Checks, on_every_device, parameters, random, said, seeded, values};
 use dni::data::ImageShape;
 use dni::{
     Conv, ConvConfig, ConvSynthesizerConfig, DenseConfig, Init, Input, LabelSynthesizerConfig,
-    LinearSynthesizerConfig, LowRankSynthesizerConfig, Mlp, MlpSynthesizerConfig, Optimizer, Pass,
-    Pool, Section, Synthesizer,
+    LeastSquaresSynthesizerConfig, LinearSynthesizerConfig, LowRankSynthesizerConfig, Mlp,
+    MlpSynthesizerConfig, Optimizer, Pass, Pool, Section, Synthesizer,
 };
 
 /// Compares two passes through one module: outputs, gradients of the input and of every parameter.
@@ -346,6 +346,21 @@ fn cheap_synthesizers_are_what_they_say() {
             answer.iter().all(|&v| v == 0.0),
         );
     });
+}
+
+#[test]
+fn a_rank_that_no_message_has_is_refused() {
+    let device = &Device::flex();
+    for (features, rank) in [(4, 0), (4, 5)] {
+        let low_rank = LowRankSynthesizerConfig::new(features, rank);
+        let least_squares = LeastSquaresSynthesizerConfig::new(features, rank);
+        for said in [
+            said(|| drop(low_rank.init(&mut seeded(1), device))),
+            said(|| drop(least_squares.init(&mut seeded(1), device))),
+        ] {
+            assert!(said.contains("from 1 to the 4 features"), "{said}");
+        }
+    }
 }
 
 /// The library's Adam is burn's with another epsilon, also with a factor of a schedule.

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
 
-use super::{Synthesizer, checked, conditioned};
+use super::{Synthesizer, check_rank, checked, conditioned};
 use crate::init::Init;
 use crate::pass::{Input, Pass};
 use crate::section::{Dense, DenseConfig, Section};
@@ -40,8 +40,9 @@ impl LowRankSynthesizerConfig {
     ///
     /// # Panics
     ///
-    /// If there are no features, or the rank is zero.
+    /// If there are no features, or the rank is zero or above them.
     pub fn init(&self, rng: &mut impl Rng, device: &Device) -> LowRankSynthesizer {
+        check_rank(self.rank, self.features);
         LowRankSynthesizer {
             down: DenseConfig::new(self.features, self.rank)
                 .linear()
