@@ -19,7 +19,7 @@ use dni::run::RunFolder;
 use serde_json::Value;
 
 use crate::args::{Misuse, threads};
-use crate::comparison::{ends_all, on_threads};
+use crate::comparison::{self, ends_all, on_threads};
 use crate::experiment::Outline;
 use crate::registry::Entry;
 use crate::session::{self, Interrupted};
@@ -179,20 +179,12 @@ fn said(error: &Error) -> String {
 fn jobs(given: &Given, calls: &[Call], kernel_threads: usize) -> anyhow::Result<usize> {
     let is_alone = calls.iter().any(|call| call.outline.is_alone);
     let asked = given.of_all("jobs").map(threads).transpose();
-    let jobs = match asked.map_err(Misuse)? {
-        Some(2..) if is_alone => {
-            return Err(Misuse(
-                "--jobs is for runs on flex and ndarray without workers; others need the whole \
-                 machine"
-                    .to_string(),
-            )
-            .into());
-        }
-        Some(jobs) => jobs,
-        None if is_alone => 1,
-        None => dni::backend::processors() / kernel_threads.max(1),
-    };
-    let jobs = jobs.clamp(1, calls.len());
+    let jobs = comparison::jobs(
+        asked.map_err(Misuse)?,
+        is_alone,
+        kernel_threads,
+        calls.len(),
+    )?;
     for call in calls {
         let least = call.outline.memory.saturating_mul(jobs as u128);
         memory::check(least, call.outline.backend)?;
