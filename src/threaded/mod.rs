@@ -568,8 +568,8 @@ fn lane(course: &Course, lessons: usize) -> (Sender<Lesson>, Log) {
     (lane, Log::new(course, lessons))
 }
 
-/// Sends every worker the lessons of a chunk, until one of them stops. What a schedule says of learning rates
-/// come on top of `rate_factor`.
+/// Sends every worker the lessons of a chunk, until one of them stops. The factors of learning rates
+/// multiply `rate_factor`.
 fn teach(
     mut lanes: Vec<Sender<Lesson>>,
     batches: &mut dyn FnMut(usize) -> Batch,
