@@ -16,7 +16,7 @@ use crate::args::{CallArgs, Format, Misuse};
 use crate::panics::caught;
 use crate::progress::Busy;
 use crate::session::{self, Session};
-use crate::{dashboard, memory, output, results, shell};
+use crate::{dashboard, memory, output, results, runs, shell};
 pub use jobs::{ends_all, jobs, on_threads};
 pub use run::{Run, run_folder};
 pub use settings::{Common, Settings, check_every};
@@ -63,7 +63,7 @@ impl<S: Settings> Comparison<S> {
         }
         let new_session = |folder| Session::new(S::NAME, folder, output);
         let saved = output.resume.as_deref();
-        let saved = saved.map(|folder| session::read_settings(folder, S::NAME));
+        let saved = saved.map(|folder| runs::read_settings(folder, S::NAME));
         let saved: Option<S> = saved.transpose()?;
         session::prepare_kernels(match &saved {
             Some(saved) => saved.common().kernel_threads,

@@ -24,7 +24,7 @@ use crate::experiment::Outline;
 use crate::registry::Entry;
 use crate::session::{self, Interrupted};
 use crate::shell::{program, quoted, quoted_path};
-use crate::{memory, output, overall, results, tasks};
+use crate::{memory, output, overall, results, runs, tasks};
 use flags::{Combination, Given};
 use rows::{Rows, Sort};
 
@@ -119,7 +119,7 @@ pub fn run(sweep: Sweep) -> anyhow::Result<()> {
             }
         })?;
 
-    let (groups, _) = session::read_runs(std::slice::from_ref(&folder))?;
+    let (groups, _) = runs::read(std::slice::from_ref(&folder))?;
     let page = folder.join("report.html");
     dni::run::write_atomically(&page, report::html(&groups).as_bytes())?;
     let done = || calls.iter().map(|call| &call.combination).zip(&results);
