@@ -133,15 +133,14 @@ impl SynthesizerKind {
         }
     }
 
-    /// Refuses a rank that no map of messages of so many features can have.
+    /// Refuses a rank that no map of messages of so many features can have. Random projections may
+    /// be more.
     fn check_rank(&self, features: usize) -> Result<(), Misuse> {
         match self {
-            Self::LowRank(rank) | Self::Rls(rank) | Self::Probe(rank) if *rank > features => {
-                Err(Misuse(format!(
-                    "the synthesizer '{self}' has a higher rank than a message of {features} \
-                     features allows; choose a rank of {features} at most"
-                )))
-            }
+            Self::LowRank(rank) if *rank > features => Err(Misuse(format!(
+                "the synthesizer '{self}' has a higher rank than a message of {features} features \
+                 allows; choose a rank of {features} at most"
+            ))),
             _ => Ok(()),
         }
     }

@@ -318,8 +318,8 @@ fn wrong_use_is_told_with_the_cure() {
             ["rls:RANK", "--synthesizer"],
         ),
         (
-            "--method cdni --units 4 --synthesizer probe:5",
-            ["probe:5", "4 at most"],
+            "--method cdni --units 4 --synthesizer linear:5",
+            ["linear:5", "4 at most"],
         ),
         ("--method backprop --unlock", ["--unlock", "dni or cdni"]),
         ("--batch-size 65", ["batch of 65", "from 1 to 64"]),

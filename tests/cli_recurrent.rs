@@ -175,8 +175,8 @@ fn wrong_uses_are_explained() {
         ("copy --method dnl", vec!["bptt, dni and dni-aux"]),
         ("copy --synthesizer label", vec!["'label'", "rls:RANK"]),
         (
-            "copy --core gru --units 8 --synthesizer rls:9",
-            vec!["'rls:9'", "8 at most"],
+            "copy --core gru --units 8 --synthesizer linear:9",
+            vec!["'linear:9'", "8 at most"],
         ),
         (
             "text --core lstm --units 8 --synthesizer linear:17",

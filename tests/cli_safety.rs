@@ -441,7 +441,7 @@ fn numbers_have_their_bounds() {
         ),
         (
             "images --method cdni --synthesizer probe:10000000",
-            ["probe:10000000", "256 at most"],
+            ["memory", "GB"],
         ),
         (
             "images --method dni --synthesizer mlp:100000000x100000000",
@@ -476,7 +476,7 @@ fn numbers_have_their_bounds() {
         ),
         ("text --sample 1000000000", ["--sample", "up to"]),
         (
-            "adder --synthesizer mlp:10000000 --method dni",
+            "adder --synthesizer rls:10000000 --method dni",
             ["parameters", "fewer"],
         ),
         ("adder --seeds 1000000000", ["--seeds", "1000000"]),
@@ -493,7 +493,7 @@ fn numbers_have_their_bounds() {
             ["--kernel-threads", "1024"],
         ),
         (
-            "bench --synthesizer mlp:10000000 --method dni",
+            "bench --synthesizer rls:10000000 --method dni",
             ["parameters", "fewer"],
         ),
         ("plan --batch-size 1000000000", ["batch of", "from 1 to"]),

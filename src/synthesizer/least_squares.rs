@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use nalgebra::{Cholesky, DMatrix};
 use rand::Rng;
 
-use super::{Synthesizer, check_rank, checked};
+use super::{Synthesizer, checked};
 use crate::init::Init;
 use crate::loss::{Loss, LossFunction};
 use crate::pass::{Input, Pass};
@@ -18,7 +18,8 @@ use crate::section::{Dense, DenseConfig, Section};
 pub struct LeastSquaresSynthesizerConfig {
     /// Features of the message, and of its gradient.
     pub features: usize,
-    /// The number of random projections of the message that it uses.
+    /// The number of random projections of the message that it uses; more than the message has
+    /// features say nothing new.
     pub rank: usize,
     /// Features of the context. Default: zero, no context.
     pub contexts: usize,
@@ -74,8 +75,8 @@ impl LeastSquaresSynthesizerConfig {
     ///
     /// # Panics
     ///
-    /// If there are no features, the rank is zero or above them, a probe has no context to guess,
-    /// `forgetting` is not in `[0, 1)`, or the ridge is not above zero.
+    /// If there are no features, the rank is zero, a probe has no context to guess, `forgetting`
+    /// is not in `[0, 1)`, or the ridge is not above zero.
     pub fn init(&self, rng: &mut impl Rng, device: &Device) -> LeastSquaresSynthesizer {
         let Self {
             features,
@@ -85,7 +86,6 @@ impl LeastSquaresSynthesizerConfig {
             forgetting,
             ridge,
         } = *self;
-        check_rank(rank, features);
         assert!(
             !probe || contexts > 0,
             "a probe predicts the context, but there is none"

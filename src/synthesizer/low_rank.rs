@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
 
-use super::{Synthesizer, check_rank, checked, conditioned};
+use super::{Synthesizer, checked, conditioned};
 use crate::init::Init;
 use crate::pass::{Input, Pass};
 use crate::section::{Dense, DenseConfig, Section};
@@ -42,7 +42,12 @@ impl LowRankSynthesizerConfig {
     ///
     /// If there are no features, or the rank is zero or above them.
     pub fn init(&self, rng: &mut impl Rng, device: &Device) -> LowRankSynthesizer {
-        check_rank(self.rank, self.features);
+        assert!(
+            (1..=self.features).contains(&self.rank),
+            "the rank of a synthesizer must be from 1 to the {} features of its message, got {}",
+            self.features,
+            self.rank
+        );
         LowRankSynthesizer {
             down: DenseConfig::new(self.features, self.rank)
                 .linear()

@@ -80,14 +80,3 @@ fn checked(context: Option<Tensor<2>>, contexts: usize) -> Option<Tensor<2>> {
     }
     context
 }
-
-/// # Panics
-///
-/// If the rank of a map is zero, or above the features that it maps.
-fn check_rank(rank: usize, features: usize) {
-    assert!(
-        (1..=features).contains(&rank),
-        "the rank of a synthesizer must be from 1 to the {features} features of its message, got \
-         {rank}"
-    );
-}
