@@ -11,10 +11,10 @@ mod common;
 
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use dni::data::{Stream, generator};
 use dni::{
-    DenseConfig, Future, Interface, LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig,
+    Data, DenseConfig, Future, Interface, LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig,
     LstmConfig, MlpSynthesizerConfig, Optimizer, Recurrent, Sequence, Window, backend,
 };
 
@@ -35,6 +35,8 @@ const BATCH: usize = 64;
 enum Kind {
     /// Nothing: truncated backpropagation.
     Bptt,
+    /// The same on tokens and classes in place of one-hot rows.
+    Tokens,
     Linear,
     Rank(usize),
     /// One hidden layer of as many units as the LSTM has, as in the paper.
@@ -43,8 +45,9 @@ enum Kind {
     Auxiliary,
 }
 
-const CASES: [(&str, Kind); 5] = [
+const CASES: [(&str, Kind); 6] = [
     ("bptt", Kind::Bptt),
+    ("bptt-tokens", Kind::Tokens),
     ("dni linear:32", Kind::Rank(32)),
     ("dni linear", Kind::Linear),
     ("dni mlp:256", Kind::Mlp),
@@ -56,10 +59,9 @@ fn main() {
     let count = threads.parse().expect("DNI_BENCH_THREADS is a number");
     backend::set_kernel_threads(count).expect("so many kernel threads are to be had");
     let device = Device::flex();
-    let window = window(&device);
-    let mut cases = CASES.map(|(name, kind)| (name, network(kind, &device)));
-    for (_, network) in &mut cases {
-        time(network, &window);
+    let mut cases = CASES.map(|(name, kind)| (name, network(kind, &device), window(kind, &device)));
+    for (_, network, window) in &mut cases {
+        time(network, window);
     }
     let mut peer = Peer::start_with("torch", "recurrent.py", &[&threads]);
     let mut times = Times::default();
@@ -68,8 +70,8 @@ fn main() {
             let [bptt] = peer.times(&["bptt"]);
             times.note("bptt torch".to_string(), bptt);
         }
-        for (name, network) in &mut cases {
-            times.note(format!("{name} flex"), time(network, &window));
+        for (name, network, window) in &mut cases {
+            times.note(format!("{name} flex"), time(network, window));
         }
     }
     times.print("bptt ");
@@ -99,7 +101,7 @@ fn network(kind: Kind, device: &Device) -> Recurrent {
     let state = 2 * UNITS;
     let low_rank = |rank, rng: &mut _| LowRankSynthesizerConfig::new(state, rank).init(rng, device);
     let interface = match kind {
-        Kind::Bptt => return network,
+        Kind::Bptt | Kind::Tokens => return network,
         Kind::Linear => {
             let synthesizer = LinearSynthesizerConfig::new(state).init(rng, device);
             Interface::new(synthesizer, adam())
@@ -121,19 +123,21 @@ fn network(kind: Kind, device: &Device) -> Recurrent {
     })
 }
 
-fn window(device: &Device) -> Window {
-    let character = |i: usize| i * 7 % VOCABULARY;
-    let one_hot = |steps: usize, character: &dyn Fn(usize) -> usize| {
-        let mut values = vec![0.0_f32; steps * BATCH * VOCABULARY];
-        for i in 0..steps * BATCH {
-            values[i * VOCABULARY + character(i)] = 1.0;
+fn window(kind: Kind, device: &Device) -> Window {
+    let characters = |steps: usize, shift: usize| -> Data<3> {
+        let character = |i: usize| ((i * 7 + shift) % VOCABULARY) as i32;
+        let tokens: Vec<i32> = (0..steps * BATCH).map(character).collect();
+        let tokens = Tensor::<1, Int>::from_ints(tokens.as_slice(), device);
+        let tokens = tokens.reshape::<2, _>([steps, BATCH]);
+        match kind {
+            Kind::Tokens => tokens.into(),
+            _ => tokens.one_hot::<3>(VOCABULARY).float().into(),
         }
-        Tensor::<1>::from_floats(values.as_slice(), device).reshape([steps, BATCH, VOCABULARY])
     };
     Window {
-        sequence: Sequence::new(one_hot(WINDOW, &character)),
-        targets: one_hot(WINDOW, &|i| (character(i) + 1) % VOCABULARY).into(),
+        sequence: Sequence::new(characters(WINDOW, 0)),
+        targets: characters(WINDOW, 1),
         weights: None,
-        next: Some(Sequence::new(one_hot(1, &character))),
+        next: Some(Sequence::new(characters(1, 0))),
     }
 }

@@ -16,9 +16,8 @@ use crate::args::{CallArgs, Format, Misuse};
 use crate::panics::caught;
 use crate::progress::Busy;
 use crate::session::{self, Session};
-use crate::{dashboard, memory, output, results, shell};
-use jobs::jobs;
-pub use jobs::{ends_all, on_threads};
+use crate::{dashboard, memory, output, results, runs, shell};
+pub use jobs::{ends_all, jobs, on_threads};
 pub use run::{Run, run_folder};
 pub use settings::{Common, Settings, check_every};
 
@@ -64,7 +63,7 @@ impl<S: Settings> Comparison<S> {
         }
         let new_session = |folder| Session::new(S::NAME, folder, output);
         let saved = output.resume.as_deref();
-        let saved = saved.map(|folder| session::read_settings(folder, S::NAME));
+        let saved = saved.map(|folder| runs::read_settings(folder, S::NAME));
         let saved: Option<S> = saved.transpose()?;
         session::prepare_kernels(match &saved {
             Some(saved) => saved.common().kernel_threads,
@@ -76,8 +75,14 @@ impl<S: Settings> Comparison<S> {
         };
         settings.check()?;
         settings.resolve();
-        let backend = settings.common().backend;
-        let jobs = jobs(&settings, output)?;
+        let common = settings.common();
+        let (backend, runs) = (common.backend, common.runs().len());
+        let jobs = jobs(
+            output.jobs,
+            settings.is_alone(),
+            common.kernel_threads,
+            runs,
+        )?;
         memory::check(settings.memory().saturating_mul(jobs as u128), backend)?;
         // Two at work in one folder would spoil each other's files.
         let resumed = output.resume.clone().map(new_session).transpose()?;

@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::args::{Format, MachineArgs, Misuse};
 use crate::progress::Busy;
 use crate::registry::Entry;
-use crate::session::Damaged;
+use crate::runs::Damaged;
 use crate::source::TestDataArgs;
 use crate::table::Table;
-use crate::{figure, output, session};
+use crate::{figure, output, runs, session};
 
 /// Flags of `dni eval`.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ struct Evaluation {
 /// `dni eval`.
 pub fn run(args: EvalArgs) -> anyhow::Result<()> {
     session::prepare_kernels(args.machine.kernel_threads.unwrap_or(1))?;
-    let runs = session::find_runs(&args.runs)?;
+    let runs = runs::find(&args.runs)?;
     let (mut evaluations, mut failures) = (Vec::new(), Vec::new());
     let busy = Busy::new("measuring", false);
     for (i, run) in runs.iter().enumerate() {
@@ -87,7 +87,7 @@ fn evaluate(run: &Path, args: &EvalArgs) -> anyhow::Result<Evaluation> {
         .backend
         .map_or(dni::Backend::Flex, |b| b.resolve());
     let device = backend.device()?;
-    let experiment = session::experiment_of(checkpoint.settings());
+    let experiment = runs::experiment_of(checkpoint.settings());
     let entry = experiment.and_then(|name| Entry::find(&name));
     let entry = entry.ok_or_else(|| {
         Misuse(format!(

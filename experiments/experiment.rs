@@ -1,6 +1,8 @@
 //! What an experiment is, and what is the same for all of them: how its runs are made, put side by
 //! side, reported, and measured again.
 
+mod column;
+
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
@@ -16,11 +18,12 @@ use serde_json::{Value, json};
 
 use crate::args::{CallArgs, Format, Misuse};
 use crate::comparison::{Comparison, Outcomes, Run, Settings};
-use crate::sections::quality_of;
 use crate::source::{DataArgs, ImageData, TestDataArgs};
 use crate::table::Table;
 use crate::verdict;
-use crate::{output, results, session, stats};
+use crate::{output, results, session};
+
+pub use column::Column;
 
 /// A task, the networks that learn it, and what is measured of them, by its settings.
 pub trait Experiment: Settings {
@@ -149,89 +152,6 @@ pub struct Worth {
     pub interface: String,
     /// The mean cosine with the true gradient, weighted by its norm; none if they were never compared.
     pub cosine: Option<f64>,
-}
-
-/// The runs of one method, from several seeds.
-type OfMethod<'a, F> = &'a [&'a RunResult<F>];
-
-/// What a table shows of them.
-type Cell<F> = dyn Fn(OfMethod<F>) -> String;
-
-/// A column of the table: in each row something of the runs of a method.
-pub struct Column<F> {
-    title: String,
-    cell: Box<Cell<F>>,
-}
-
-impl<F> Column<F> {
-    /// The mean of a figure over the seeds and its standard deviation, with so many digits.
-    pub fn new(
-        title: &str,
-        digits: usize,
-        figure: impl Fn(&RunResult<F>) -> Option<f64> + 'static,
-    ) -> Self {
-        let cell = move |results: OfMethod<F>| {
-            let figures: Vec<f64> = results.iter().filter_map(|result| figure(result)).collect();
-            stats::summary(&figures, digits)
-        };
-        Self::of(title, cell)
-    }
-
-    /// The same of a share, in percent.
-    pub fn percent(title: &str, share: impl Fn(&RunResult<F>) -> Option<f64> + 'static) -> Self {
-        Self::new(&format!("{title} %"), 2, move |result| {
-            Some(100.0 * share(result)?)
-        })
-    }
-
-    /// Steps in a second.
-    pub fn speed(digits: usize) -> Self {
-        Self::new("steps/s", digits, |result| Some(result.steps_per_second))
-    }
-
-    /// What the synthetic gradients at the only interface were worth.
-    pub fn worth() -> Self {
-        Self::of("worth", |results| {
-            stats::worths(results.iter().filter_map(|result| {
-                let quality = result.interfaces.first()?;
-                Some((result.worth_at(&quality.name), quality.state))
-            }))
-        })
-    }
-
-    /// The same at the interface on top of hidden layer `i`, from 0.
-    pub fn worth_of_layer(i: usize) -> Self {
-        Self::of(&format!("worth {}", i + 1), move |results| {
-            stats::worths(results.iter().filter_map(|result| {
-                let quality = quality_of(&result.interfaces, i)?;
-                Some((result.worth_at(&quality.name), quality.state))
-            }))
-        })
-    }
-
-    /// The same at the interfaces that there are on top of so many hidden layers: at all of up to five,
-    /// and else at the lowest, the highest, and one between them.
-    pub fn worths(results: &[RunResult<F>], layers: usize) -> Vec<Self> {
-        let has_interface = |&i: &usize| {
-            let mut results = results.iter();
-            results.any(|result| quality_of(&result.interfaces, i).is_some())
-        };
-        let interfaces: Vec<usize> = (0..layers).filter(has_interface).collect();
-        let shown = match interfaces[..] {
-            [lowest, .., highest] if interfaces.len() > 5 => {
-                vec![lowest, interfaces[interfaces.len() / 2], highest]
-            }
-            _ => interfaces,
-        };
-        shown.into_iter().map(Self::worth_of_layer).collect()
-    }
-
-    fn of(title: &str, cell: impl Fn(OfMethod<F>) -> String + 'static) -> Self {
-        Self {
-            title: title.to_string(),
-            cell: Box::new(cell),
-        }
-    }
 }
 
 /// The command of an experiment.

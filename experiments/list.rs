@@ -8,9 +8,9 @@ use dni::report::Record;
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::session::Damaged;
+use crate::runs::Damaged;
 use crate::table::Table;
-use crate::{figure, output, session};
+use crate::{figure, output, runs};
 
 /// Flags of `dni list`.
 #[derive(Debug, Args)]
@@ -75,7 +75,7 @@ struct Best {
 
 /// `dni list`.
 pub fn run(args: ListArgs) -> anyhow::Result<()> {
-    let runs = session::find_runs(&args.runs)?;
+    let runs = runs::find(&args.runs)?;
     let (mut listed, mut damaged) = (Vec::new(), 0);
     for run in &runs {
         match Listed::read(run) {

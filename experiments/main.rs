@@ -36,6 +36,7 @@ mod registry;
 mod report;
 mod reproduce;
 mod results;
+mod runs;
 mod sections;
 mod sequences;
 mod serve;

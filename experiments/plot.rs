@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use dni::report;
 
 use crate::args::Misuse;
-use crate::{output, session};
+use crate::{output, runs};
 
 /// Flags of `dni plot`.
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ pub fn run(args: PlotArgs) -> anyhow::Result<()> {
         Axis::Steps => report::Over::Steps,
         Axis::Seconds => report::Over::Seconds,
     };
-    let (groups, damaged) = session::read_runs(&args.runs)?;
+    let (groups, damaged) = runs::read(&args.runs)?;
     let drawing = report::plot(&groups, over).to_svg();
     dni::run::write_atomically(path, drawing.as_bytes())?;
     output::print(&format!("plot: {}\n", path.display()))?;

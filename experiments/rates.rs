@@ -29,7 +29,7 @@ impl RateSchedule {
     /// The schedule of a run of so many steps.
     pub fn of_run(&self, steps: usize) -> LrSchedule {
         match self {
-            Self::Constant => LrSchedule::constant(),
+            Self::Constant => LrSchedule::default(),
             Self::End => LrSchedule::at_end(steps),
             Self::Paper => LrSchedule::paper(steps),
             Self::Drops(drops) => {

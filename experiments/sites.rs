@@ -77,7 +77,7 @@ impl Sites {
             Ok(Err(error)) if !is_of_device(&error) => error,
             _ => loss,
         };
-        let error = output::told(&error);
+        let error = without_advice(&error);
         Err(Lost(format!("{error}; once the server is back: {go_on}")).into())
     }
 
@@ -96,5 +96,37 @@ impl Sites {
                 usual(panic);
             }
         }));
+    }
+}
+
+/// What an error says, without how to go on: the command for that follows.
+fn without_advice(error: &anyhow::Error) -> String {
+    match error.downcast_ref() {
+        Some(dni::Error::Worker {
+            worker,
+            sections,
+            step,
+            cause,
+        }) => format!("worker {worker} ({sections}) failed at step {step}: {cause}"),
+        _ => output::told(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_says_leaves_how_to_go_on_to_the_command() {
+        let error = dni::Error::Worker {
+            worker: 2,
+            sections: "section 'top'".to_string(),
+            step: 7,
+            cause: "its server is gone".to_string(),
+        };
+        let told = error.to_string();
+        let short = without_advice(&error.into());
+        assert!(short.ends_with("its server is gone"), "{short}");
+        assert!(told.starts_with(&short), "{short}");
     }
 }

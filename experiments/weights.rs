@@ -6,7 +6,7 @@ use clap::Args;
 use dni::run::Checkpoint;
 
 use crate::args::Misuse;
-use crate::{output, session};
+use crate::{output, runs};
 
 /// Flags of `dni export`.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub fn run(args: ExportArgs) -> anyhow::Result<()> {
         ))
         .into());
     }
-    session::check_single(&args.run)?;
+    runs::check_single(&args.run)?;
     let checkpoint = Checkpoint::best_or_last(&args.run)?;
     dni::run::write_atomically(path, &checkpoint.to_safetensors()?)?;
     let step = checkpoint.progress().step;

@@ -20,9 +20,9 @@ pub enum Data<const D: usize = 2> {
     Integers(Tensor<2, Int>),
 }
 
-/// Integers `[rows, 1]` that are to be below `count`. In host memory another one is refused, with what
-/// `refusal` says of it. Elsewhere, where a look would wait for the device, those at fault are clamped,
-/// and the second result is where they stand.
+/// Integers `[rows, 1]`, each from 0 to below `count`. In host memory any other one is refused, with the
+/// message that `refusal` makes of it. On other devices, where checking would mean waiting, the wrong
+/// ones are clamped, and the second result marks them.
 pub(crate) fn bounded(
     integers: Tensor<2, Int>,
     count: usize,

@@ -32,7 +32,7 @@ pub enum Credit {
 
 impl Credit {
     /// Whether sections wait for those above them before they continue.
-    pub fn is_update_locked(self) -> bool {
+    pub(crate) fn is_update_locked(self) -> bool {
         match self {
             Self::Backprop => true,
             Self::Mixed { lambda } => lambda != 0.0,

@@ -144,9 +144,8 @@ pub enum Error {
 
     /// A device failed: it has no memory left for what it was given, or was lost.
     #[error(
-        "the device failed: {reason}; if it is short of memory, take a smaller network, smaller \
-         batches or fewer runs at the same time; a run's last checkpoint is as it was, go on from \
-         there once the device works again"
+        "{}; a run's last checkpoint is as it was, go on from there once the device works again",
+        of_device(reason)
     )]
     Device {
         /// What it said.
@@ -261,6 +260,14 @@ pub fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "it does not say why".to_string())
+}
+
+/// The failure of a device that said this, without how to go on.
+pub(crate) fn of_device(reason: &str) -> String {
+    format!(
+        "the device failed: {reason}; if it is short of memory, take a smaller network, smaller \
+         batches or fewer runs at the same time"
+    )
 }
 
 fn listed(folders: &[PathBuf]) -> String {

@@ -168,4 +168,14 @@ mod tests {
         assert!(draw(f32::NAN, 1.0).is_err());
         assert_eq!(draw(2.0, 0.0).ok(), Some(vec![2.0; 3]));
     }
+
+    #[test]
+    fn kernels_are_as_wide_as_what_an_output_sees() {
+        let rng = &mut generator(1, Stream::Parameters);
+        let (kernels, bias) = Init::FanIn.convolution(2, 3, 5, rng, &Device::flex());
+        assert_eq!((kernels.dims(), bias.dims()), ([3, 2, 5, 5], [3]));
+        let largest: f32 = kernels.val().abs().max().into_scalar();
+        let bound = 50_f32.sqrt().recip();
+        assert!((0.9 * bound..=bound).contains(&largest), "{largest}");
+    }
 }

@@ -41,6 +41,17 @@ pub enum GradientState {
 }
 
 impl Quality {
+    /// What the files of a run have of it, by name.
+    pub(crate) fn metrics(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let metrics = [
+            ("cosine", self.cosine),
+            ("relative_error", self.relative_error),
+            ("norm", self.norm),
+        ];
+        let known = |(name, metric): (_, Option<f64>)| Some((name, metric?));
+        metrics.into_iter().filter_map(known)
+    }
+
     /// Compares `delta_hat` with `delta`, both `[batch, features]`.
     ///
     /// # Panics

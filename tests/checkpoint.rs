@@ -13,12 +13,13 @@ use burn::grad_clipping::GradientClippingConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, AdamWConfig, SgdConfig, SgdState};
 use burn::tensor::{Device, Tensor};
+use common::kept::state;
 use common::{on_devices, on_every_device, random, seeded, values};
 use dni::data::Fingerprint;
 use dni::learner::Network;
 use dni::optimizer::{Constants, UpdateRule};
 use dni::run::{Checkpoint, RunFolder};
-use dni::train::{Event, Listener, Notes, Outcome, Plan, Progress, Task, train};
+use dni::train::{Checkpointer, Event, Listener, Notes, Outcome, Plan, Progress, Task, train};
 use dni::{
     Activation, Backend, Batch, Chain, ChainSchedule, Credit, Dense, DenseConfig, Error, Interface,
     LinearSynthesizerConfig, Loss, MlpSynthesizerConfig, Optimizer, Reduction, TargetScale,
@@ -177,22 +178,6 @@ impl Place {
             "{outcome:?}"
         );
     }
-}
-
-/// All of a chain's state, as a checkpoint has it.
-fn state(chain: &Chain) -> Vec<u8> {
-    let place = Place::new();
-    Checkpoint::write(
-        &place.checkpoint(),
-        chain,
-        &Notes::new(),
-        Progress::default(),
-        SETTINGS,
-        None,
-        &[],
-    )
-    .expect("a checkpoint can be written");
-    fs::read(place.checkpoint()).expect("it was written")
 }
 
 fn prediction(chain: &Chain, device: &Device) -> Vec<f32> {
@@ -623,6 +608,46 @@ fn a_folder_is_opened_only_under_the_settings_of_its_run() {
     assert!(error.to_string().contains("events.jsonl"), "{error}");
 }
 
+/// As a longer run is: from then on the folder is that of a run under those settings.
+#[test]
+fn a_run_goes_on_under_settings_that_it_is_given() {
+    let place = Place::new();
+    small_checkpoint(&place);
+    let chain = network(Terms::default(), 1, &Device::flex());
+    let open = |text| RunFolder::open(place.path(), &settings(text), &chain);
+    let longer = "experiment = \"test\"\nsteps = 5\n";
+    assert!(open(longer).is_err(), "they are others");
+    let (mut folder, _) = open(SETTINGS).ok().flatten().expect("there is a run");
+    let set = folder.set_settings(&settings(longer));
+    set.expect("they can be written");
+    assert_eq!(place.read("settings.toml"), longer);
+    folder
+        .save(&chain, &Notes::new(), Progress::default())
+        .expect("it can be saved");
+    drop(folder);
+    assert!(matches!(open(longer), Ok(Some(_))));
+    assert!(open(SETTINGS).is_err(), "they were replaced");
+}
+
+/// The network of a run is the best one where its task kept it, and else the last.
+#[test]
+fn the_best_network_of_a_run_is_preferred() {
+    let place = Place::new();
+    let step = || Checkpoint::best_or_last(place.path()).map(|found| found.progress().step);
+    assert!(step().is_err(), "there is none yet");
+    let chain = network(Terms::default(), 1, &Device::flex());
+    for (name, saved) in [("checkpoint.bpk", 7), (RunFolder::BEST, 3)] {
+        let (path, notes) = (place.path().join(name), Notes::new());
+        let progress = Progress {
+            step: saved,
+            ..Progress::default()
+        };
+        let written = Checkpoint::write(&path, &chain, &notes, progress, SETTINGS, None, &[]);
+        written.expect("it can be written");
+        assert_eq!(step().ok(), Some(saved));
+    }
+}
+
 /// A run knows its data, also when it has ended, and takes no others.
 #[test]
 fn other_data_are_refused() {
@@ -642,6 +667,8 @@ fn other_data_are_refused() {
     train(2, data("7", b"abc")).expect("it is new");
     let checkpoint = Checkpoint::read(&place.checkpoint()).expect("it is whole");
     assert_eq!(checkpoint.data(), data("7", b"abc").as_ref());
+    let check = |values: &[u8]| checkpoint.check_data(&data("7", values).expect("they are given"));
+    assert!(check(b"abc").is_ok() && check(b"abd").is_err());
     for steps in [2, 4] {
         for (other, words) in [
             (data("8", b"abc"), ["classes was '7'", "here it is '8'"]),

@@ -4,9 +4,8 @@ mod common;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use common::{differences, floats, on_devices, on_every_device, random, seeded, values};
-use dni::run::Checkpoint;
-use dni::train::{Notes, Progress};
+use common::kept::restore;
+use common::{Oracle, differences, floats, on_devices, on_every_device, random, seeded, values};
 use dni::{
     Backend, Clocks, Dense, DenseConfig, FastNetwork, Feedback, Interface, LinearSynthesizerConfig,
     Loss, Lstm, LstmConfig, Optimizer, SlowNetwork, Span, Synthesizer, TargetScale,
@@ -57,30 +56,6 @@ fn fast_of(clocks: &Clocks) -> Vec<Vec<f32>> {
     let head = floats(fast.head::<Dense>().expect("it is dense"));
     let all = front.into_iter().chain(core).chain(head);
     all.map(|(_, value)| values(value)).collect()
-}
-
-/// Answers with a fixed gradient, whatever it is shown.
-#[derive(Module, Debug)]
-struct Oracle {
-    delta: Tensor<2>,
-}
-
-impl Synthesizer for Oracle {
-    fn forward(&self, message: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<2> {
-        self.delta.clone() + message * 0.0
-    }
-
-    fn features(&self) -> usize {
-        MESSAGE
-    }
-
-    fn contexts(&self) -> usize {
-        0
-    }
-
-    fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> dni::Pass {
-        dni::Pass::new(self.forward(message, context), |_, _| None)
-    }
 }
 
 /// Answers with its context.
@@ -279,16 +254,10 @@ fn the_synthesizer_learns() {
 #[test]
 fn a_restored_network_goes_on_as_the_saved_one() {
     on_every_device(|device, checks| {
-        let folder = common::TempDir::new();
-        let path = folder.path().join("checkpoint.bpk");
         let mut saved = clocks(2, 0.1, learned(1.0, device), device);
         saved.step(span(2, 1, device));
-        let progress = Progress::default();
-        Checkpoint::write(&path, &saved, &Notes::new(), progress, "", None, &[])
-            .expect("it can be written");
         let mut restored = clocks(2, 0.1, learned(1.0, device), device);
-        let checkpoint = Checkpoint::read(&path).expect("it is whole");
-        checkpoint.restore(&mut restored).expect("it fits");
+        restore(&saved, &mut restored);
         let answers = [&mut saved, &mut restored].map(|net| {
             let steps = [2, 3].map(|seed| net.step(span(2, seed, device)));
             steps.map(|step| values(step.slow_outputs)).to_vec()

@@ -6,11 +6,11 @@ use std::fs;
 use std::process::Command;
 
 use burn::tensor::{Device, Tensor};
+use common::kept::written;
 use common::program::Place;
 use common::{TempDir, random, seeded, values};
 use dni::learner::Network;
 use dni::run::Checkpoint;
-use dni::train::{Notes, Progress};
 use dni::{
     Batch, Chain, Core, Credit, Dense, DenseConfig, GruConfig, Interface, LinearSynthesizerConfig,
     Loss, LstmConfig, Optimizer, Recurrent, Sequence, Window,
@@ -22,11 +22,9 @@ const BATCH: usize = 5;
 
 /// The file that a checkpoint of a network is exported to.
 fn exported(network: &impl Network) -> Vec<u8> {
-    let folder = TempDir::new();
-    let path = folder.path().join("checkpoint.bpk");
-    let progress = Progress::default();
-    Checkpoint::write(&path, network, &Notes::new(), progress, "", None, &[])
-        .and_then(|()| Checkpoint::read(&path)?.to_safetensors())
+    let (_folder, path) = written(network);
+    Checkpoint::read(&path)
+        .and_then(|checkpoint| checkpoint.to_safetensors())
         .expect("a checkpoint can be exported")
 }
 

@@ -3,13 +3,11 @@
 
 mod common;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{StateSink, StateSource};
 use burn::tensor::{Device, Int, Tensor};
-use common::{numbers, on_every_device, random, seeded, values};
+use common::{numbers, on_every_device, random, said, seeded, values};
 use dni::learner::Network;
 use dni::threaded::Threaded;
 use dni::{
@@ -67,15 +65,6 @@ fn go_on(from: &Chain, to: &mut Chain) -> dni::Result<()> {
         source.insert_tensor(name, data);
     }
     to.load(&mut source)
-}
-
-/// What a panic says.
-fn said(action: impl FnOnce()) -> String {
-    let panic = catch_unwind(AssertUnwindSafe(action)).expect_err("it must be refused");
-    match panic.downcast::<String>() {
-        Ok(said) => *said,
-        Err(panic) => (*panic.downcast::<&str>().expect("panics say something")).to_string(),
-    }
 }
 
 /// The square of the error, without a gradient in closed form.
@@ -519,6 +508,8 @@ fn parts_are_changed_by_name() {
             &error,
             error.contains("'lower'") && error.contains("Linear"),
         );
+        let names = (chain.names(), chain.interface_names());
+        checks.that("names", names == (vec!["lower", "upper"], vec!["lower"]));
         checks.that("no such section", chain.section_mut("middle").is_none());
         checks.that("no such interface", chain.interface_mut("upper").is_none());
         let interface = chain.interface_mut("lower").expect("it has one");

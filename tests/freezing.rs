@@ -5,15 +5,15 @@ mod common;
 
 use burn::module::{Module, ParamGroup, ParamId};
 use burn::optim::{AdamWConfig, GradientsParams};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use common::{
     Checks, Gated, Watched, floats, on_devices, on_every_device, parameters, random, seeded, values,
 };
 use dni::data::ImageShape;
-use dni::recurrent::{Core, Deltas, GruConfig, LstmConfig, Sequence};
+use dni::recurrent::{Core, Deltas, Embedded, GruConfig, LstmConfig, Sequence};
 use dni::{
-    Backend, Batch, Chain, Conv, ConvConfig, ConvSynthesizerConfig, Credit, Dense, DenseConfig,
-    Init, Input, Interface, LabelSynthesizerConfig, LeastSquaresSynthesizerConfig,
+    Backend, Batch, Chain, Conv, ConvConfig, ConvSynthesizerConfig, Credit, Data, Dense,
+    DenseConfig, Init, Input, Interface, LabelSynthesizerConfig, LeastSquaresSynthesizerConfig,
     LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, LrSchedule, Mlp, MlpSynthesizerConfig,
     Optimizer, Pass, Section, Synthesizer, Threaded,
 };
@@ -193,11 +193,18 @@ fn frozen_parameters_of_synthesizers_stay() {
     });
 }
 
-fn check_core<C: Core>(name: &str, core: C, device: &Device, checks: &mut Checks) {
-    let rng = &mut seeded(3);
-    let mut of_steps =
-        |features| random([3 * BATCH, features], rng, device).reshape([3, BATCH, features]);
-    let (inputs, outputs): (Tensor<3>, Tensor<3>) = (of_steps(2), of_steps(4));
+fn of_steps(features: usize, device: &Device) -> Tensor<3> {
+    random([3 * BATCH, features], &mut seeded(3), device).reshape([3, BATCH, features])
+}
+
+fn check_core<C: Core>(
+    name: &str,
+    core: C,
+    inputs: impl Into<Data<3>>,
+    device: &Device,
+    checks: &mut Checks,
+) {
+    let (inputs, outputs) = (inputs.into(), of_steps(4, device));
     let gradients = |core: &C| {
         let sequence = Sequence::new(inputs.clone());
         let state = Tensor::ones([BATCH, core.state_features()], device) * 0.3;
@@ -216,18 +223,15 @@ fn check_core<C: Core>(name: &str, core: C, device: &Device, checks: &mut Checks
 fn frozen_parameters_of_cores_stay() {
     on_devices(&BACKENDS, |device, checks| {
         let rng = &mut seeded(1);
-        check_core(
-            "lstm",
-            LstmConfig::new(2, 4).init(rng, device),
-            device,
-            checks,
-        );
-        check_core(
-            "gru",
-            GruConfig::new(2, 4).init(rng, device),
-            device,
-            checks,
-        );
+        let numbers = || of_steps(2, device);
+        let lstm = LstmConfig::new(2, 4).init(rng, device);
+        let table = Embedded::new(7, 2, lstm.clone(), rng, device);
+        check_core("lstm", lstm, numbers(), device, checks);
+        let gru = GruConfig::new(2, 4).init(rng, device);
+        check_core("gru", gru, numbers(), device, checks);
+        let tokens = Tensor::<1, Int>::arange(0..3 * BATCH as i64, device) % 7;
+        let tokens = tokens.reshape::<2, _>([3, BATCH]);
+        check_core("embedded", table, tokens, device, checks);
     });
 }
 

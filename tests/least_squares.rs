@@ -3,15 +3,12 @@
 
 mod common;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use burn::grad_clipping::GradientClippingConfig;
 use burn::optim::SgdConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::tensor::{Device, Tensor, activation};
-use common::{on_devices, on_every_device, random, seeded, tensor, values};
-use dni::run::Checkpoint;
-use dni::train::{Notes, Progress};
+use common::kept::restore;
+use common::{on_devices, on_every_device, random, said, seeded, tensor, values};
 use dni::{
     Backend, Batch, Chain, Credit, DenseConfig, Interface, LeastSquaresSynthesizerConfig, Loss,
     Optimizer, TargetScale,
@@ -245,17 +242,8 @@ fn a_checkpoint_keeps_what_was_seen() {
         for _ in 0..5 {
             chain.step(batch(), Credit::Synthetic);
         }
-        let folder = common::TempDir::new();
-        let path = folder.path().join("checkpoint.bpk");
-        let progress = Progress {
-            step: 5,
-            seconds: 1.0,
-        };
-        Checkpoint::write(&path, &chain, &Notes::new(), progress, "", None, &[])
-            .expect("it can be written");
         let mut restored = network(device);
-        let checkpoint = Checkpoint::read(&path).expect("it is whole");
-        checkpoint.restore(&mut restored).expect("it fits");
+        restore(&chain, &mut restored);
         let batch = batch();
         let [a, b] = [chain, restored].map(|mut chain| {
             chain.step(batch.clone(), Credit::Synthetic);
@@ -293,14 +281,8 @@ fn an_optimizer_that_rescales_its_steps_is_refused() {
         Optimizer::new(momentum, 0.1),
         Optimizer::sgd(0.1).with_clipping(clipping()),
     ] {
-        let said = said_of(|| Interface::new(synthesizer(), optimizer));
+        let said = said(|| drop(Interface::new(synthesizer(), optimizer)));
         assert!(said.contains("give it Optimizer::sgd"), "{said}");
     }
     Interface::new(synthesizer(), Optimizer::sgd(0.1));
-}
-
-/// What a panic says.
-fn said_of(build: impl FnOnce() -> Interface) -> String {
-    let panic = catch_unwind(AssertUnwindSafe(build)).expect_err("it is refused");
-    *panic.downcast::<String>().expect("it says why")
 }

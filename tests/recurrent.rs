@@ -5,14 +5,13 @@ mod common;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use common::kept;
 use common::{
-    Checks, differences, floats, numbers, on_every_device, random, seeded, tensor, values,
+    Checks, Oracle, differences, floats, numbers, on_every_device, random, seeded, tensor, values,
 };
-use dni::run::Checkpoint;
-use dni::train::{Notes, Progress};
 use dni::{
     Core, Data, Deltas, Dense, DenseConfig, Future, GruConfig, Interface, LinearSynthesizerConfig,
-    Loss, Lstm, LstmConfig, Optimizer, Recurrent, Sequence, Synthesizer, Unrolled, Window,
+    Loss, Lstm, LstmConfig, Optimizer, Recurrent, Sequence, Unrolled, Window,
 };
 
 const INPUTS: usize = 3;
@@ -91,30 +90,6 @@ fn of(network: &Recurrent) -> Vec<Vec<f32>> {
     let readout = network.readout::<Dense>().expect("it is dense");
     let all = floats(core).into_iter().chain(floats(readout));
     all.map(|(_, value)| values(value)).collect()
-}
-
-/// Answers with a fixed gradient, whatever it is shown.
-#[derive(Module, Debug)]
-struct Oracle {
-    delta: Tensor<2>,
-}
-
-impl Synthesizer for Oracle {
-    fn forward(&self, message: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<2> {
-        self.delta.clone() + message * 0.0
-    }
-
-    fn features(&self) -> usize {
-        self.delta.dims()[1]
-    }
-
-    fn contexts(&self) -> usize {
-        0
-    }
-
-    fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> dni::Pass {
-        dni::Pass::new(self.forward(message, context), |_, _| None)
-    }
 }
 
 /// A future of which the given gradient of the reduced loss is known.
@@ -307,13 +282,7 @@ fn measuring_the_quality_changes_nothing() {
                 }
             }
             let state = net.state().cloned().expect("there is one");
-            let folder = common::TempDir::new();
-            let path = folder.path().join("checkpoint.bpk");
-            let progress = Progress::default();
-            Checkpoint::write(&path, &net, &Notes::new(), progress, "", None, &[])
-                .expect("it can be written");
-            let file = std::fs::read(&path).expect("it can be read");
-            (values(state), file)
+            (values(state), kept::state(&net))
         });
         let [(without, file), (with, watched_file)] = nets;
         checks.all_same("as without", &[with], &[without]);
@@ -427,9 +396,11 @@ fn sequences_that_begin_start_anew() {
     on_every_device(|device, checks| {
         let mut sequence = whole(6, device);
         let fresh = part(&sequence, 3, 6);
-        let mut keep_mask = vec![1.0; 6 * BATCH];
-        keep_mask[3 * BATCH..4 * BATCH].fill(0.0);
-        sequence.sequence.keep_mask = Some(tensor(keep_mask, [6, BATCH], device));
+        let keep_mask = vec![
+            Tensor::ones([3, BATCH], device),
+            Sequence::beginning([3, BATCH], device),
+        ];
+        sequence.sequence.keep_mask = Some(Tensor::cat(keep_mask, 0));
         let (outputs, state) = network(device).predict(&sequence.sequence, None);
         let (expected, last) = network(device).predict(&fresh.sequence, None);
         let outputs = values(outputs.narrow(0, 3, 3));

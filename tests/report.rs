@@ -10,6 +10,7 @@ use common::TempDir;
 use common::program::*;
 use common::report::*;
 use dni::GradientState;
+use dni::report::{self, Follower, Quantity};
 use serde_json::Value;
 
 #[test]
@@ -324,6 +325,57 @@ fn results_that_are_in_the_folder_are_on_the_page() {
     assert_eq!(measured["optimum"], 1.5);
     assert_eq!(measured["sample"], "some words");
     assert_eq!(measured["measure"]["guessing"], 0.5);
+}
+
+/// What follows runs reads them when they are new, have changed or are gone, and counts how often.
+#[test]
+fn runs_in_progress_are_followed() {
+    let place = TempDir::new();
+    let [first, second] = ["first", "second"].map(|name| place.path().join(name));
+    let mut follower = Follower::new(vec![place.path().to_path_buf()]);
+    assert!(follower.refresh().is_err(), "there is no run yet");
+    let mut refresh = || {
+        follower.refresh().expect("there is a run");
+        let groups = follower.groups();
+        let steps = groups.iter().map(|group| group.runs[0].steps);
+        (follower.version(), steps.collect::<Vec<_>>())
+    };
+    write_run(&first, "dni", 1, 10);
+    assert_eq!(refresh(), (1, vec![100]));
+    assert_eq!(refresh(), (1, vec![100]), "nothing has changed");
+    write_run(&first, "dni", 1, 20);
+    write_run(&second, "cdni", 1, 10);
+    assert_eq!(refresh(), (2, vec![200, 100]));
+    fs::remove_dir_all(&first).expect("a folder can be removed");
+    assert_eq!(refresh(), (3, vec![100]));
+    assert!(
+        data_of(&report::live_html()).is_null(),
+        "the page asks for them"
+    );
+}
+
+/// One damaged run keeps nobody from the others.
+#[test]
+fn runs_are_read_one_by_one() {
+    let place = TempDir::new();
+    let runs = ["whole", "damaged"].map(|name| place.path().join(name));
+    runs.iter().for_each(|run| write_run(run, "dni", 1, 10));
+    fs::write(runs[1].join("events.jsonl"), "no events\n").expect("a file can be written");
+    assert!(report::read(&runs).is_err());
+    let (groups, errors) = report::read_each(&runs);
+    assert_eq!((groups.len(), errors.len()), (1, 1));
+    assert!(errors[0].to_string().contains("damaged"), "{}", errors[0]);
+    assert_eq!(groups[0].setting("run.seed"), "default");
+    assert_eq!(groups[0].setting("run.methods"), "dni");
+    let loss = groups[0].curve(&Quantity {
+        name: "loss".to_string(),
+        interface: None,
+    });
+    assert_eq!(loss.map(|loss| loss.points().count()), Some(10));
+
+    report::draw_curves(&runs[0]).expect("it can be drawn");
+    let drawn = report::plot(&groups, report::Over::Steps).to_svg();
+    assert_eq!(read(runs[0].join("curves.svg")), drawn);
 }
 
 /// Of each interface the page has what its gradients were worth over all seeds.

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use common::kept::state;
 use common::{Checks, Gated, random, seeded};
 use dni::data::ImageShape;
-use dni::learner::{Chunk, Learner, Network};
-use dni::run::Checkpoint;
+use dni::learner::{Chunk, Learner};
 use dni::threaded::{Link, Sharing, Threaded, traffic};
-use dni::train::{Notes, Progress};
 use dni::{
     Activation, Batch, Chain, ChainSchedule, ConvConfig, Credit, DenseConfig, Error, Init, Input,
     Interface, LinearSynthesizerConfig, Loss, LrSchedule, Optimizer, Pass, Reduction, Section,
@@ -90,15 +89,6 @@ fn adam() -> Optimizer {
 /// Its steps are as far apart as the gradients are.
 fn sgd() -> Optimizer {
     Optimizer::sgd(0.1)
-}
-
-/// Everything that a checkpoint has of a network, byte for byte.
-fn state(network: &impl Network) -> Vec<u8> {
-    let folder = common::TempDir::new();
-    let path = folder.path().join("checkpoint.bpk");
-    let (notes, progress) = (Notes::new(), Progress::default());
-    Checkpoint::write(&path, network, &notes, progress, "", None, &[]).expect("it can be written");
-    std::fs::read(path).expect("it was written")
 }
 
 /// Takes steps under rates that drop on the way; the losses.

@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use common::kept::state;
 use common::program::PATIENCE;
 use common::{Gated, on_devices, random, seeded, values};
 use dni::data::ImageShape;
-use dni::learner::{Chunk, Doing, Learner, Network};
-use dni::run::{Checkpoint, RunFolder};
-use dni::threaded::{Threaded, even_split, section_times};
-use dni::train::{Notes, Outcome, Plan, Progress, Task, train};
+use dni::learner::{Chunk, Doing, Learner};
+use dni::run::RunFolder;
+use dni::threaded::{Threaded, Workload, even_split, locked_times, section_times};
+use dni::train::{Outcome, Plan, Progress, Task, train};
 use dni::{
     Activation, Backend, Batch, Chain, ChainSchedule, ConvConfig, Credit, Dense, DenseConfig,
     Error, Init, Input, InputModel, Interface, LinearSynthesizerConfig, Loss, LrSchedule,
@@ -115,15 +116,6 @@ fn interface(features: usize, rng: &mut ChaCha8Rng, device: &Device) -> Interfac
         .with_contexts(CLASSES)
         .with_init(Init::FanIn);
     Interface::new(config.init(rng, device), Optimizer::adam(0.03))
-}
-
-/// Everything that a checkpoint has of a network, byte for byte.
-fn state(network: &impl Network) -> Vec<u8> {
-    let folder = common::TempDir::new();
-    let path = folder.path().join("checkpoint.bpk");
-    let (notes, progress) = (Notes::new(), Progress::default());
-    Checkpoint::write(&path, network, &notes, progress, "", None, &[]).expect("it can be written");
-    std::fs::read(path).expect("it was written")
 }
 
 /// Takes steps under rates that drop on the way.
@@ -573,7 +565,8 @@ struct Faulty {
 
 #[derive(Debug, Clone, Copy)]
 enum Fault {
-    Panic,
+    /// With this message.
+    Panic(&'static str),
     NotFinite,
 }
 
@@ -591,7 +584,7 @@ impl Section for Faulty {
         drop(passes);
         let pass = self.dense.pass(input);
         match self.fault {
-            Fault::Panic if is_faulty => panic!("the tenth pass fails"),
+            Fault::Panic(message) if is_faulty => panic!("{message}"),
             Fault::NotFinite if is_faulty => {
                 let output = pass.output.clone().mul_scalar(f32::NAN);
                 Pass::new(output, move |delta, parameters| {
@@ -647,7 +640,7 @@ const CULPRITS: [usize; 4] = [2, 1, 2, 1];
 #[test]
 fn a_panic_ends_the_run_with_the_workers_name_its_step_and_the_cause() {
     for (split, culprit) in SPLITS.into_iter().zip(CULPRITS) {
-        match failure_of(Fault::Panic, split) {
+        match failure_of(Fault::Panic("the tenth pass fails"), split) {
             Error::Worker {
                 worker,
                 sections,
@@ -661,6 +654,14 @@ fn a_panic_ends_the_run_with_the_workers_name_its_step_and_the_cause() {
             }
             other => panic!("{split:?}: {other}"),
         }
+    }
+}
+
+#[test]
+fn how_to_go_on_after_a_device_has_failed_is_said_once() {
+    let error = failure_of(Fault::Panic("wgpu error: Out of Memory"), &[1, 1, 1]).to_string();
+    for words in ["worker 2", "Out of Memory", "short of", "checkpoint"] {
+        assert_eq!(error.matches(words).count(), 1, "{words:?} in: {error}");
     }
 }
 
@@ -750,6 +751,17 @@ fn numbers_that_make_no_sense_are_refused() {
     assert!(right().with_kernel_threads(2).is_ok());
 }
 
+#[test]
+fn a_worker_that_has_not_begun_is_not_busy() {
+    let second = Duration::from_secs(1);
+    let half = Workload {
+        busy: second,
+        waiting: second,
+    };
+    assert_eq!(half.busy_share(), 0.5);
+    assert_eq!(Workload::default().busy_share(), 0.0);
+}
+
 /// The sections are timed, and left as they were.
 #[test]
 fn a_warm_up_shares_the_work_out_and_leaves_no_trace() {
@@ -764,6 +776,12 @@ fn a_warm_up_shares_the_work_out_and_leaves_no_trace() {
             times.iter().all(|t| !t.is_zero()),
         );
         checks.that("one time for each section", times.len() == 5);
+        let locked = locked_times(&chain, &batch(0, device), device);
+        let locked = locked.expect("sections can be timed");
+        checks.that(
+            "both ways take time",
+            locked.iter().all(|way| way.len() == 5 && !way[0].is_zero()),
+        );
         checks.that("the chain is as it was", state(&chain) == before);
         let split = even_split(&vec![times; 2]).expect("there are enough sections");
         checks.that("a split", split.iter().sum::<usize>() == 5);

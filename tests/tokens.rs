@@ -2,12 +2,11 @@
 
 mod common;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor};
-use common::{Checks, differences, floats, on_every_device, random, seeded, tensor, values};
+use common::kept::restore;
+use common::{Checks, differences, floats, on_every_device, random, said, seeded, tensor, values};
 use dni::{
     Clocks, Core, Deltas, Dense, DenseConfig, Embedded, FastNetwork, Feedback, Future, GruConfig,
     Interface, LinearSynthesizerConfig, Loss, LstmConfig, Optimizer, Recurrent, Section, Sequence,
@@ -256,6 +255,27 @@ fn a_large_vocabulary_is_embedded() {
     assert!(losses[0] > 10.0 && losses[9] < 5.0, "{losses:?}");
 }
 
+/// Saved and restored, a core with its table goes on as if nothing had been.
+#[test]
+fn a_table_is_kept() {
+    on_every_device(|device, checks| {
+        let embedded = |seed| {
+            let rng = &mut seeded(seed);
+            let core = LstmConfig::new(2, UNITS).init(rng, device);
+            network(Embedded::new(TOKENS, 2, core, rng, device), device)
+        };
+        let (mut saved, mut restored) = (embedded(1), embedded(2));
+        let [window, _] = windows(3, device);
+        saved.step(window.clone());
+        restore(&saved, &mut restored);
+        let [expected, actual] = [saved, restored].map(|mut network| {
+            let first = values(network.step(window.clone()).outputs);
+            vec![first, values(network.step(window.clone()).outputs)]
+        });
+        checks.all_same("two more steps", &actual, &expected);
+    });
+}
+
 /// A core that takes numbers only.
 #[derive(Module, Debug)]
 struct Plain {
@@ -273,14 +293,6 @@ impl Core for Plain {
             output: state.clone(),
             state,
         }
-    }
-}
-
-fn said(action: impl FnOnce()) -> String {
-    let panic = catch_unwind(AssertUnwindSafe(action)).expect_err("it must be refused");
-    match panic.downcast::<String>() {
-        Ok(said) => *said,
-        Err(panic) => (*panic.downcast::<&str>().expect("panics say something")).to_string(),
     }
 }
 

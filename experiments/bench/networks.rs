@@ -2,15 +2,15 @@
 
 use std::sync::atomic::AtomicBool;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use clap::ValueEnum;
 use dni::data::{ImageShape, Images, ResidentImages, Stream, generator};
 use dni::learner::Learner;
 use dni::train::{Plan, Progress, Task, train};
 use dni::{
-    Batch, Chain, ChainSchedule, DenseConfig, Future, Init, Interface, LinearSynthesizerConfig,
-    Loss, LowRankSynthesizerConfig, LstmConfig, MlpSynthesizerConfig, Optimizer, Recurrent,
-    Sequence, Window,
+    Batch, Chain, ChainSchedule, Data, DenseConfig, Future, Init, Interface,
+    LinearSynthesizerConfig, Loss, LowRankSynthesizerConfig, LstmConfig, MlpSynthesizerConfig,
+    Optimizer, Recurrent, Sequence, Window,
 };
 use rand::Rng as _;
 use serde::Serialize;
@@ -20,16 +20,18 @@ use crate::tasks::adder::{Settings, Sums};
 
 /// Whose step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Network {
     /// Binary addition, set by the training flags
     #[default]
     Adder,
     /// 784-256x4-10 with batch norm; synthesizers are linear with labels and mlp:1024x1024 without
     Images,
-    /// 256 units over 50 characters, windows of 8 steps, batch 64; backprop is truncated, the
-    /// synthesizer linear:32
+    /// 256 units over 50 characters, one-hot, windows of 8 steps, batch 64; backprop is truncated,
+    /// the synthesizer linear:32
     Lstm,
+    /// The same on tokens and classes
+    LstmTokens,
 }
 
 impl Network {
@@ -52,8 +54,9 @@ impl Network {
                 let noise = Noise::new(settings.run.batch_size, SEED, device)?;
                 of_chain(chain, noise, method)
             }
-            Self::Lstm => {
+            Self::Lstm | Self::LstmTokens => {
                 let mut characters = Characters {
+                    are_tokens: self == Self::LstmTokens,
                     device: device.clone(),
                 };
                 let window = characters.batch(0);
@@ -74,7 +77,7 @@ impl Network {
     pub fn batch_size(self, settings: &Settings) -> usize {
         match self {
             Self::Adder | Self::Images => settings.run.batch_size,
-            Self::Lstm => SEQUENCES,
+            Self::Lstm | Self::LstmTokens => SEQUENCES,
         }
     }
 }
@@ -90,6 +93,10 @@ pub trait Stepping {
     /// # Errors
     ///
     /// If a figure or a parameter is not finite.
+    #[cfg_attr(
+        not(feature = "wgpu"),
+        expect(dead_code, reason = "adapters alone are counted")
+    )]
     fn train(&mut self, steps: usize, record_every: usize) -> dni::Result<()>;
 }
 
@@ -224,28 +231,35 @@ fn lstm(method: Method, seed: u64, device: &Device) -> dni::Result<Recurrent> {
 
 /// Characters that follow each other by a rule.
 struct Characters {
+    are_tokens: bool,
     device: Device,
 }
 
 impl Characters {
-    /// One-hot, `[steps, sequences, vocabulary]`.
-    fn one_hot(&self, steps: usize, shift: usize) -> Tensor<3> {
-        let mut values = vec![0.0_f32; steps * SEQUENCES * VOCABULARY];
-        for i in 0..steps * SEQUENCES {
-            values[i * VOCABULARY + (i * 7 + shift) % VOCABULARY] = 1.0;
+    /// Those of some steps, as tokens or one-hot.
+    fn of_steps(&self, steps: usize, shift: usize) -> Data<3> {
+        let characters = (0..steps * SEQUENCES).map(|i| (i * 7 + shift) % VOCABULARY);
+        if self.are_tokens {
+            let tokens: Vec<i32> = characters.map(|character| character as i32).collect();
+            let data = TensorData::new(tokens, [steps, SEQUENCES]);
+            return Tensor::<2, Int>::from_data(data, &self.device).into();
         }
+        let mut values = vec![0.0_f32; steps * SEQUENCES * VOCABULARY];
+        let rows = values.chunks_exact_mut(VOCABULARY);
+        rows.zip(characters)
+            .for_each(|(row, character)| row[character] = 1.0);
         let data = TensorData::new(values, [steps, SEQUENCES, VOCABULARY]);
-        Tensor::from_data(data, &self.device)
+        Tensor::<3>::from_data(data, &self.device).into()
     }
 }
 
 impl Task<Recurrent> for Characters {
     fn batch(&mut self, _step: usize) -> Window {
         Window {
-            sequence: Sequence::new(self.one_hot(STEPS, 0)),
-            targets: self.one_hot(STEPS, 1).into(),
+            sequence: Sequence::new(self.of_steps(STEPS, 0)),
+            targets: self.of_steps(STEPS, 1),
             weights: None,
-            next: Some(Sequence::new(self.one_hot(1, 0))),
+            next: Some(Sequence::new(self.of_steps(1, 0))),
         }
     }
 }

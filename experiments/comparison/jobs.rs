@@ -3,27 +3,31 @@
 use std::panic::resume_unwind;
 use std::thread;
 
-use super::Settings;
-use crate::args::{Misuse, OutputArgs};
+use crate::args::Misuse;
 use crate::session::Interrupted;
 use crate::sites::Lost;
 
-/// How many runs are to be made at the same time.
-pub fn jobs<S: Settings>(settings: &S, output: &OutputArgs) -> Result<usize, Misuse> {
-    let common = settings.common();
-    let is_alone = settings.is_alone();
-    match output.jobs {
-        Some(2..) if is_alone => Err(Misuse(
-            "--jobs is for runs on flex and ndarray without workers; others need the whole machine"
-                .to_string(),
-        )),
-        Some(jobs) => Ok(jobs.min(common.runs().len())),
-        None if is_alone => Ok(1),
-        None => {
-            let most = dni::backend::processors() / common.kernel_threads.max(1);
-            Ok(most.clamp(1, common.runs().len()))
+/// How many of some runs are to be made at the same time, as many as asked for, if that was said. Those
+/// that need the whole machine are alone.
+pub fn jobs(
+    asked: Option<usize>,
+    is_alone: bool,
+    kernel_threads: usize,
+    runs: usize,
+) -> Result<usize, Misuse> {
+    let jobs = match asked {
+        Some(2..) if is_alone => {
+            return Err(Misuse(
+                "--jobs is for runs on flex and ndarray without workers; others need the whole \
+                 machine"
+                    .to_string(),
+            ));
         }
-    }
+        Some(jobs) => jobs,
+        None if is_alone => 1,
+        None => dni::backend::processors() / kernel_threads.max(1),
+    };
+    Ok(jobs.clamp(1, runs))
 }
 
 /// Lets so many threads work, each with as many kernel threads; what they have done.

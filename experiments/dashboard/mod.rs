@@ -4,6 +4,7 @@
 //! so that both work however long a step takes.
 
 mod board;
+mod chart;
 mod keyboard;
 mod run;
 mod screen;

@@ -3,11 +3,11 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
-use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, LegendPosition, Paragraph};
+use ratatui::widgets::{Block, Gauge, Paragraph};
 
 use super::board::{Board, Scale};
+use super::chart;
 use super::run::RunBoard;
 use super::trail::Trail;
 use crate::figure;
@@ -36,16 +36,7 @@ pub fn draw(frame: &mut Frame, board: &Board) {
 const MOST_AT_WORK: usize = 4;
 
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
-const SOFT: Style = Style::new().add_modifier(Modifier::DIM);
-
-const COLOURS: [Color; 6] = [
-    Color::Blue,
-    Color::Yellow,
-    Color::Green,
-    Color::Magenta,
-    Color::Cyan,
-    Color::Red,
-];
+pub(super) const SOFT: Style = Style::new().add_modifier(Modifier::DIM);
 
 /// How far all runs are, and of each at work how far, how fast, and how long it will take.
 fn draw_progress(frame: &mut Frame, area: Rect, board: &Board) {
@@ -58,7 +49,7 @@ fn draw_progress(frame: &mut Frame, area: Rect, board: &Board) {
     frame.render_widget(Paragraph::new(board.overall.as_str()), row());
     for run in board.at_work().take(MOST_AT_WORK) {
         let (line, bar) = (row(), row());
-        let colour = COLOURS[board.number_of(run) % COLOURS.len()];
+        let colour = chart::colour(board, run);
         let title = Line::from(vec![Span::styled(&run.label, BOLD), Span::raw(pace(run))]);
         frame.render_widget(Paragraph::new(title), line);
         if let Some(share) = run.share_done() {
@@ -97,14 +88,14 @@ fn draw_curves(frame: &mut Frame, area: Rect, board: &Board) {
     figures.truncate(most.max(1));
     let charts = Layout::vertical(vec![Constraint::Fill(1); 1 + figures.len()]).split(area);
     let losses = board.runs.iter().map(|run| (run, &run.loss));
-    let chart = |name, title, factor, curves| Figure {
+    let chart = |name, title, factor, curves| chart::Figure {
         title,
         curves,
         factor,
         is_logarithmic: board.scale.is_logarithmic(name),
     };
     let loss = chart("loss", "training loss".to_string(), 1.0, losses.collect());
-    draw_chart(frame, charts[0], board, &loss);
+    chart::draw(frame, charts[0], board, &loss);
     for (name, area) in figures.into_iter().zip(charts.iter().skip(1)) {
         let curves = board.runs.iter();
         let curves = curves.filter_map(|run| Some((run, run.figures.get(name)?)));
@@ -114,7 +105,7 @@ fn draw_curves(frame: &mut Frame, area: Rect, board: &Board) {
             figure::factor(name),
             curves.collect(),
         );
-        draw_chart(frame, *area, board, &shown);
+        chart::draw(frame, *area, board, &shown);
     }
 }
 
@@ -169,102 +160,6 @@ fn spark(trail: &Trail, room: usize) -> String {
     let last = &points[points.len().saturating_sub(room)..];
     let bar = |(_, value): &(f64, f64)| BARS[(value.clamp(0.0, 1.0) * 8.0).round() as usize];
     last.iter().map(bar).collect()
-}
-
-/// Curves of a figure, each of a run.
-struct Figure<'a> {
-    title: String,
-    curves: Vec<(&'a RunBoard, &'a Trail)>,
-    /// What values are multiplied by.
-    factor: f64,
-    /// Whether the axis is to be logarithmic, if no value forbids it.
-    is_logarithmic: bool,
-}
-
-/// Curves over the steps.
-fn draw_chart(frame: &mut Frame, area: Rect, board: &Board, figure: &Figure) {
-    let block = Block::bordered().title(figure.title.clone());
-    let curves = &figure.curves;
-    let all = || curves.iter().flat_map(|(_, trail)| trail.points());
-    if all().next().is_none() {
-        let waiting = Paragraph::new(Line::styled("not recorded yet", SOFT));
-        frame.render_widget(waiting.block(block), area);
-        return;
-    }
-    let is_logarithmic = figure.is_logarithmic && all().all(|(_, y)| *y > 0.0);
-    let scaled = |y: f64| match is_logarithmic {
-        true => (figure.factor * y).log10(),
-        false => figure.factor * y,
-    };
-    let scaled = |(x, y): &(f64, f64)| (*x, scaled(*y));
-    let shown = curves.iter().map(|(_, trail)| trail.points().iter());
-    let shown: Vec<Vec<(f64, f64)>> = shown.map(|points| points.map(scaled).collect()).collect();
-    // All charts have the same steps.
-    let losses = board.runs.iter().flat_map(|run| run.loss.points());
-    let steps = losses.chain(all());
-    let [x, y] = [
-        bounds(steps.map(|(x, _)| *x)),
-        bounds(shown.iter().flatten().map(|(_, y)| *y)),
-    ];
-    let value = |y: f64| number(if is_logarithmic { 10_f64.powf(y) } else { y });
-    let names = names(curves.iter().map(|(run, _)| *run));
-    let datasets = shown.iter().zip(curves).zip(names);
-    let datasets = datasets.map(|((points, (run, trail)), name)| {
-        let last = trail.last().map(|last| number(figure.factor * last));
-        Dataset::default()
-            .name(format!("{name} {}", last.unwrap_or_default()))
-            .marker(Marker::Braille)
-            .graph_type(GraphType::Line)
-            .style(Style::new().fg(COLOURS[board.number_of(run) % COLOURS.len()]))
-            .data(points)
-    });
-    let chart = Chart::new(datasets.collect())
-        .block(block)
-        .legend_position(Some(LegendPosition::TopRight))
-        .hidden_legend_constraints((Constraint::Percentage(80), Constraint::Percentage(80)))
-        .x_axis(
-            Axis::default()
-                .bounds(x)
-                .labels(x.map(|step| format!("{step:.0}"))),
-        )
-        .y_axis(Axis::default().bounds(y).labels([
-            value(y[0]),
-            value((y[0] + y[1]) / 2.0),
-            value(y[1]),
-        ]));
-    frame.render_widget(chart, area);
-}
-
-/// What tells runs apart: their methods, and the seeds if there are several of a method.
-fn names<'a>(runs: impl Iterator<Item = &'a RunBoard>) -> Vec<&'a str> {
-    let runs: Vec<&RunBoard> = runs.collect();
-    let is_unique = |run: &RunBoard| runs.iter().filter(|r| r.method() == run.method()).count() < 2;
-    let are_unique = runs.iter().all(|run| is_unique(run));
-    let name = |run: &&'a RunBoard| if are_unique { run.method() } else { &run.label };
-    runs.iter().map(name).collect()
-}
-
-/// The least and the greatest value, apart from each other.
-fn bounds(values: impl Iterator<Item = f64>) -> [f64; 2] {
-    let [low, high] = values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| {
-        [low.min(value), high.max(value)]
-    });
-    if low < high {
-        [low, high]
-    } else {
-        [low - 0.5, high + 0.5]
-    }
-}
-
-/// A number in a few characters.
-fn number(value: f64) -> String {
-    let size = value.abs();
-    match size {
-        0.0 => "0".to_string(),
-        1e-3..100.0 => format!("{value:.3}"),
-        100.0..1e5 => format!("{value:.0}"),
-        _ => format!("{value:.1e}"),
-    }
 }
 
 /// What keys do now.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use dni::report;
 
-use crate::{output, session};
+use crate::{output, runs};
 
 /// Flags of `dni report`.
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ pub fn run(args: ReportArgs) -> anyhow::Result<()> {
         (None, [folder]) => folder.join(NAME),
         (None, _) => PathBuf::from(NAME),
     };
-    let (groups, damaged) = session::read_runs(&args.runs)?;
+    let (groups, damaged) = runs::read(&args.runs)?;
     dni::run::write_atomically(&path, report::html(&groups).as_bytes())?;
     output::print(&format!("report: {}\n", path.display()))?;
     if args.open {

@@ -19,12 +19,12 @@ use dni::run::RunFolder;
 use serde_json::Value;
 
 use crate::args::{Misuse, threads};
-use crate::comparison::{ends_all, on_threads};
+use crate::comparison::{self, ends_all, on_threads};
 use crate::experiment::Outline;
 use crate::registry::Entry;
 use crate::session::{self, Interrupted};
 use crate::shell::{program, quoted, quoted_path};
-use crate::{memory, output, overall, results, tasks};
+use crate::{memory, output, overall, results, runs, tasks};
 use flags::{Combination, Given};
 use rows::{Rows, Sort};
 
@@ -114,7 +114,7 @@ pub fn run(sweep: Sweep) -> anyhow::Result<()> {
     let results = results(&calls, &folder, (jobs, kernel_threads), is_quiet, stop);
     let results = results.map_err(|error| Interrupted::within(error, || go_on(&given, &folder)))?;
 
-    let (groups, _) = session::read_runs(std::slice::from_ref(&folder))?;
+    let (groups, _) = runs::read(std::slice::from_ref(&folder))?;
     let page = folder.join("report.html");
     dni::run::write_atomically(&page, report::html(&groups).as_bytes())?;
     let done = || calls.iter().map(|call| &call.combination).zip(&results);
@@ -174,20 +174,12 @@ fn said(error: &Error) -> String {
 fn jobs(given: &Given, calls: &[Call], kernel_threads: usize) -> anyhow::Result<usize> {
     let is_alone = calls.iter().any(|call| call.outline.is_alone);
     let asked = given.of_all("jobs").map(threads).transpose();
-    let jobs = match asked.map_err(Misuse)? {
-        Some(2..) if is_alone => {
-            return Err(Misuse(
-                "--jobs is for runs on flex and ndarray without workers; others need the whole \
-                 machine"
-                    .to_string(),
-            )
-            .into());
-        }
-        Some(jobs) => jobs,
-        None if is_alone => 1,
-        None => dni::backend::processors() / kernel_threads.max(1),
-    };
-    let jobs = jobs.clamp(1, calls.len());
+    let jobs = comparison::jobs(
+        asked.map_err(Misuse)?,
+        is_alone,
+        kernel_threads,
+        calls.len(),
+    )?;
     for call in calls {
         let least = call.outline.memory.saturating_mul(jobs as u128);
         memory::check(least, call.outline.backend)?;

@@ -152,3 +152,22 @@ fn kernel_pool(threads: usize) -> Result<rayon::ThreadPoolBuilder> {
     }
     Ok(rayon::ThreadPoolBuilder::new().num_threads(threads))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_preferred_where_there_is_one() {
+        let adapters = adapters();
+        assert!(adapters.is_sorted_by_key(|adapter| !adapter.is_gpu));
+        let has_gpu = adapters.iter().any(|adapter| adapter.is_gpu);
+        assert_eq!(Backend::auto() == Backend::Wgpu, has_gpu);
+    }
+
+    #[test]
+    fn nothing_runs_on_no_thread() {
+        assert!(processors() > 0);
+        assert!(set_kernel_threads(0).is_err() && set_shared_kernel_threads(0).is_err());
+    }
+}

@@ -19,7 +19,7 @@ pub(super) fn adapters() -> Vec<Adapter> {
     adapters.collect()
 }
 
-/// One thread at a time: drivers crash where several begin or end to use them at once.
+/// One thread at a time: drivers crash when several start or stop using them at once.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

@@ -25,7 +25,7 @@ use crate::init::Init;
 pub struct Embedded<C: Module> {
     /// `E`, `[tokens, width]`.
     pub table: Param<Tensor<2>>,
-    /// What takes the rows.
+    /// The core, which takes rows of the table.
     pub core: C,
 }
 
@@ -35,7 +35,7 @@ impl<C: Core> Embedded<C> {
     ///
     /// # Panics
     ///
-    /// If a size is zero. The first step panics if the core has not `width` inputs.
+    /// If a size is zero. The first step panics if the core does not have `width` inputs.
     pub fn new(tokens: usize, width: usize, core: C, rng: &mut impl Rng, device: &Device) -> Self {
         assert!(
             tokens > 0 && width > 0,

@@ -48,8 +48,8 @@ impl GruConfig {
 /// the reset gate after the product, so that all gates come from one (Cho et al., 2014, as in
 /// cuDNN).
 ///
-/// Output and state are `h`. A token stands for its one-hot `x`, so that `x W` is a row of `W`; of very
-/// many, most of which are rare, see [`Embedded`](super::Embedded).
+/// Output and state are `h`. A token stands for its one-hot `x`, so that `x W` is a row of
+/// `W`; with a large vocabulary use [`Embedded`](super::Embedded).
 #[derive(Module, Debug)]
 pub struct Gru {
     /// `W`, `[inputs, 3 * units]`, for r, z and n.

@@ -65,11 +65,11 @@ enum Rows {
 }
 
 impl HostInputs {
-    /// Those of a core that takes so many at a step.
+    /// Numbers `[rows, inputs]`, or tokens below `inputs`.
     ///
     /// # Panics
     ///
-    /// If these are others.
+    /// If the numbers are more or fewer, or a token is not below `inputs`.
     pub fn of(x: Data, inputs: usize) -> Self {
         let rows = match x {
             Data::Numbers(x) => {

@@ -230,8 +230,8 @@ impl Unrolled {
         let before = cut(state);
         let [steps, batch] = sequence.dims();
         assert!(steps > 0, "a window needs a step");
-        // The tape has one product a step more for them; whether they are wanted it learns too
-        // late.
+        // As leaves they cost one product a step more, but whether their gradient is wanted is known
+        // only later.
         let inputs: Vec<_> = (0..steps).map(|t| leaf(sequence.inputs.step(t))).collect();
         let (mut outputs, mut states) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
         for (t, input) in inputs.iter().enumerate() {

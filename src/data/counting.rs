@@ -176,9 +176,12 @@ mod tests {
             let digits = steps.map(|t| seen[t * STREAMS + i]);
             digits.collect::<Vec<usize>>()
         };
-        let odd = classes(read(span.fast_targets), PERIOD + 1);
-        let threes = classes(read(span.slow_targets), PERIOD * PERIOD + 1);
-        let in_windows = classes(read(span.contexts.expect("there is one")), PERIOD + 1);
+        let odd = classes(read(span.fast_targets), DigitStream::fast_classes(PERIOD));
+        let threes = classes(read(span.slow_targets), DigitStream::slow_classes(PERIOD));
+        let in_windows = classes(
+            read(span.contexts.expect("there is one")),
+            DigitStream::contexts(PERIOD),
+        );
         for i in 0..STREAMS {
             for k in 0..PERIOD {
                 let digits = in_stream(i, k * PERIOD..(k + 1) * PERIOD);

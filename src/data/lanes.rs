@@ -165,8 +165,8 @@ impl Reading {
     }
 
     /// The windows, in order: inputs and targets are codes, `[steps, lanes]`, the last window with the
-    /// steps that remain. Where a lane is not within the text both are code 0; no target that has a
-    /// weight hears of it.
+    /// steps that remain. Before the beginning of the text and after the end of a lane both are
+    /// code 0, and no target with a weight depends on such a step.
     ///
     /// The state is that of the window before; it begins as zero.
     pub fn windows(&self, device: &Device) -> impl Iterator<Item = Window> {

@@ -1,13 +1,10 @@
 //! Image sets that are not generated: where their files are, and how they are downloaded.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flate2::read::GzDecoder;
-
-use super::cifar::read_batches;
+use super::archive;
 use super::fetch::{Checksum, Fetched, Remote, fetch};
 use super::{ImageSet, ImageShape, read_idx};
 use crate::error::{Error, Result};
@@ -117,20 +114,6 @@ const FASHION_MNIST: IdxFiles = [
         "bb300cfdad3c16e7a12a480ee83cd310",
     ),
 ];
-const CIFAR10_ARCHIVE: (&str, &str) =
-    ("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530");
-/// The folder in the archive.
-const CIFAR10_FOLDER: &str = "cifar-10-batches-bin";
-const CIFAR10: [&str; 6] = [
-    "data_batch_1.bin",
-    "data_batch_2.bin",
-    "data_batch_3.bin",
-    "data_batch_4.bin",
-    "data_batch_5.bin",
-    "test_batch.bin",
-];
-/// The size of each of these.
-const CIFAR10_BATCH: u64 = 30_730_000;
 
 impl ImageLibrary {
     /// All sets.
@@ -251,9 +234,9 @@ impl ImageLibrary {
         if self.missing(folder).is_empty() {
             return self.read(folder).map(Some);
         }
-        let archive = folder.join(CIFAR10_ARCHIVE.0);
+        let archive = folder.join(archive::FILE.0);
         match self == Self::Cifar10 && archive.is_file() {
-            true => read_archive(&archive).map(Some),
+            true => archive::read(&archive).map(Some),
             false => Ok(None),
         }
     }
@@ -267,7 +250,7 @@ impl ImageLibrary {
         match self {
             Self::Mnist => idx(MNIST),
             Self::FashionMnist => idx(FASHION_MNIST),
-            Self::Cifar10 => CIFAR10.map(String::from).to_vec(),
+            Self::Cifar10 => archive::BATCHES.map(String::from).to_vec(),
         }
     }
 
@@ -279,7 +262,7 @@ impl ImageLibrary {
     }
 
     /// Reads the set from a folder that has all files.
-    fn read(self, folder: &Path) -> Result<ImageSet> {
+    pub(super) fn read(self, folder: &Path) -> Result<ImageSet> {
         let paths: Vec<PathBuf> = self
             .files()
             .iter()
@@ -299,7 +282,7 @@ impl ImageLibrary {
                     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
                     Ok((path, bytes))
                 };
-                cifar_set(paths.into_iter().map(read).collect::<Result<_>>()?)
+                archive::set_of(paths.into_iter().map(read).collect::<Result<_>>()?)
             }
         }
     }
@@ -348,7 +331,7 @@ impl ImageLibrary {
             Self::Mnist => MNIST,
             Self::FashionMnist => FASHION_MNIST,
             Self::Cifar10 => {
-                let (name, md5) = CIFAR10_ARCHIVE;
+                let (name, md5) = archive::FILE;
                 let remote = Remote {
                     base: &base,
                     name,
@@ -357,7 +340,7 @@ impl ImageLibrary {
                 // Two processes may be at it.
                 let own = cache.join(format!("{}.part", std::process::id()));
                 let outcome = fetch(remote, &own, places.patience, progress)
-                    .and_then(|archive| extract_cifar(&archive, cache));
+                    .and_then(|archive| archive::extract(&archive, cache));
                 // Where it was not made there is nothing to remove.
                 let _ = fs::remove_dir_all(own);
                 return outcome;
@@ -384,124 +367,9 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     let dotted = name.replace("-idx", ".idx");
     let names = [name, &dotted].map(|name| [name.to_string(), format!("{name}.gz")]);
     let names = names.as_flattened();
-    let folders = ["", CIFAR10_FOLDER, "train", "test"].map(|inner| folder.join(inner));
+    let folders = ["", archive::FOLDER, "train", "test"].map(|inner| folder.join(inner));
     let candidates = folders
         .iter()
         .flat_map(|folder| names.iter().map(move |name| folder.join(name)));
     candidates.into_iter().find(|path| path.is_file())
-}
-
-/// The set of all batches, in the order of their names, the test's last.
-fn cifar_set(mut batches: Vec<(PathBuf, Vec<u8>)>) -> Result<ImageSet> {
-    // They have no header that says how many images there are, but all are equally many.
-    let largest = batches.iter().map(|(_, bytes)| bytes.len()).max();
-    let largest = largest.unwrap_or_default();
-    if let Some((path, bytes)) = batches.iter().find(|(_, bytes)| bytes.len() != largest) {
-        return Err(Error::Data {
-            path: path.clone(),
-            expected: format!("{largest} bytes, as another of the batches has"),
-            found: format!("{}", bytes.len()),
-        });
-    }
-    let test = batches.split_off(batches.len() - 1);
-    Ok(ImageSet {
-        train: read_batches(&batches)?,
-        test: read_batches(&test)?,
-    })
-}
-
-/// The batches in the archive, each as `take` has it.
-fn unpack_cifar<T>(
-    archive: &Path,
-    mut take: impl FnMut(&'static str, &mut dyn Read) -> Result<T>,
-) -> Result<Vec<T>> {
-    let file = fs::File::open(archive).map_err(Error::io("read", archive))?;
-    let mut tar = tar::Archive::new(GzDecoder::new(file));
-    let entries = tar.entries().map_err(Error::io("read", archive))?;
-    let mut taken = Vec::with_capacity(CIFAR10.len());
-    for entry in entries {
-        let entry = entry.map_err(Error::io("read", archive))?;
-        let path = entry.path().map_err(Error::io("read", archive))?;
-        let name = path.file_name().and_then(|name| name.to_str());
-        if let Some(name) = CIFAR10.into_iter().find(|known| Some(*known) == name) {
-            taken.push(take(name, &mut entry.take(CIFAR10_BATCH))?);
-        }
-    }
-    Ok(taken)
-}
-
-/// Takes the batches out of the archive; each appears whole or not at all.
-fn extract_cifar(archive: &Path, folder: &Path) -> Result<()> {
-    unpack_cifar(archive, |name, bytes| {
-        let unfinished = folder.join(format!("{name}.{}.part", std::process::id()));
-        let target = folder.join(name);
-        let outcome = fs::File::create(&unfinished)
-            .and_then(|mut file| {
-                std::io::copy(bytes, &mut file)?;
-                file.sync_all()
-            })
-            .and_then(|()| fs::rename(&unfinished, &target));
-        outcome.map_err(|error| {
-            let _ = fs::remove_file(&unfinished);
-            Error::io("write", target)(error)
-        })
-    })?;
-    Ok(())
-}
-
-/// Reads the set from its archive.
-fn read_archive(archive: &Path) -> Result<ImageSet> {
-    let mut batches = unpack_cifar(archive, |name, bytes| {
-        let path = archive.join(name);
-        let mut content = Vec::new();
-        let read = bytes.read_to_end(&mut content);
-        read.map_err(Error::io("read", &path))?;
-        Ok((path, content))
-    })?;
-    batches.sort();
-    if batches.len() != CIFAR10.len() {
-        return Err(Error::Data {
-            path: archive.to_path_buf(),
-            expected: format!("{} batches", CIFAR10.len()),
-            found: format!("{}", batches.len()),
-        });
-    }
-    cifar_set(batches)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The real archive is too large for a test; this one has its form.
-    #[test]
-    fn batches_come_out_of_the_archive() {
-        let folder = std::env::temp_dir().join(format!("dni-unpack-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder can be made");
-        let path = folder.join("cifar.tar.gz");
-        let file = fs::File::create(&path).expect("a file can be made");
-        let zipped = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
-        let mut tar = tar::Builder::new(zipped);
-        for (i, name) in CIFAR10.into_iter().chain(["readme.html"]).enumerate() {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(3073);
-            header.set_mode(0o644);
-            let bytes = vec![i as u8; 3073];
-            tar.append_data(&mut header, format!("{CIFAR10_FOLDER}/{name}"), &bytes[..])
-                .expect("it can be packed");
-        }
-        let zipped = tar.into_inner().expect("it can be finished");
-        zipped.finish().expect("it can be finished");
-
-        let zipped = read_archive(&path).expect("it has all batches");
-        extract_cifar(&path, &folder).expect("it can be unpacked");
-        fs::remove_file(&path).expect("it is there");
-        let unpacked = fs::read_dir(&folder).expect("it is there");
-        assert_eq!(unpacked.count(), CIFAR10.len());
-        let set = ImageLibrary::Cifar10.read(&folder).expect("all are there");
-        assert_eq!([set.train.len(), set.test.len()], [5, 1]);
-        assert_eq!([0, 4].map(|i| set.train.label(i)), [0, 4]);
-        assert_eq!(zipped, set);
-        fs::remove_dir_all(folder).expect("it is there");
-    }
 }

@@ -1,6 +1,7 @@
 //! Data: sets of examples on the host, the order in which batches are drawn from them, and texts.
 
 mod adder;
+mod archive;
 mod cifar;
 mod copying;
 mod counting;

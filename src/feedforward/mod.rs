@@ -5,6 +5,7 @@
 
 mod changing;
 mod group;
+mod layer;
 mod learn;
 mod small;
 mod step;

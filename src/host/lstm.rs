@@ -49,7 +49,7 @@ impl Forward<'_> {
     }
 }
 
-/// How many rows each kernel thread takes of so many values in gates.
+/// How many rows of gates each kernel thread takes, of so many values in all.
 fn rows_each(values: usize, units: usize) -> usize {
     let shares = rayon::current_num_threads().min(values / SHARE).max(1);
     (values / (4 * units)).div_ceil(shares).max(1)

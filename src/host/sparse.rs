@@ -1,5 +1,5 @@
 //! Products with a left factor that is mostly zero, as one-hot characters are: rows of the other
-//! factor, added up. Where the left factor is one-hot for sure, the places of the ones will do.
+//! factor, added up. Where the left factor is known to be one-hot, the places of the ones are enough.
 
 use pulp::{Simd, WithSimd};
 

@@ -25,7 +25,7 @@ const ENCRYPTED: &str = "iroh://";
 
 impl Address {
     /// Whether a text begins like an address.
-    pub fn is_meant_by(text: &str) -> bool {
+    pub(super) fn is_meant_by(text: &str) -> bool {
         text.starts_with(PLAIN) || text.starts_with(ENCRYPTED)
     }
 
@@ -136,7 +136,11 @@ mod tests {
         );
         let encrypted: Address = encrypted.parse().expect("the key is one");
         assert_eq!(encrypted.authority(), "gpu:3000");
-        assert!(encrypted.key().is_some());
+        let key = encrypted.key().expect("it has one");
+        let socket = "[::1]:3000".parse().expect("it is a socket");
+        let same_key = Address::encrypted(key, socket).expect("the key is one");
+        assert_eq!(same_key.to_string(), format!("iroh://{key}@[::1]:3000"));
+        assert!(Address::encrypted("0f", socket).is_err());
         for wrong in [
             "",
             "gpu:3000",

@@ -402,11 +402,11 @@ impl Future {
 }
 
 impl Window {
-    /// The targets of outputs of so many steps and sequences, one below the other.
+    /// The targets, one row below the other, of outputs of `[steps, batch]`.
     ///
     /// # Panics
     ///
-    /// If they are of others.
+    /// If there are more or fewer targets than outputs.
     fn asked(&self, outputs: [usize; 2]) -> Data {
         let targets = self.targets.steps();
         assert!(

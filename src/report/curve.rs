@@ -93,7 +93,7 @@ impl Curve {
     }
 
     /// The same curve with another limit.
-    pub fn with_limit(mut self, limit: usize) -> Self {
+    pub(super) fn with_limit(mut self, limit: usize) -> Self {
         self.limit = limit.max(1);
         self.keep_to_limit();
         self

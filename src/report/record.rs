@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::quantity::Presentation;
 use super::{Curve, Measured};
 use crate::error::{Error, Result};
 use crate::learner::Activity;
@@ -98,19 +99,11 @@ struct Compared {
 }
 
 impl Quantity {
-    /// Names that the name of an interface, or of a worker, follows.
-    const OF_PARTS: [&str; 6] = [
-        "synthesizer_loss",
-        "input_loss",
-        "auxiliary_loss",
-        "staleness",
-        "lateness",
-        "busy",
-    ];
-
     /// A figure by the name that it has in the files, as in `synthesizer_loss_hidden1`.
     fn named(name: &str) -> Self {
-        let of_interface = Self::OF_PARTS.iter().find_map(|prefix| {
+        // Those of comparisons, which come first, are told with their interface.
+        let [_, _, _, names @ ..] = Presentation::OF_PARTS;
+        let of_interface = names.iter().find_map(|prefix| {
             let interface = name.strip_prefix(prefix)?.strip_prefix('_')?;
             Some(Self::of(prefix, interface))
         });

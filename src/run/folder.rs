@@ -331,6 +331,25 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    /// The link that a user has put there stays one, and nothing half-done is left.
+    #[test]
+    #[cfg(unix)]
+    fn files_are_replaced_where_they_are() {
+        let name = format!("dni-replaced-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        let [file, link] = ["file", "link"].map(|name| folder.join(name));
+        fs::write(&file, "old").expect("a file can be written");
+        std::os::unix::fs::symlink(&file, &link).expect("a link can be made");
+        write_atomically(&link, b"new").expect("it can be written");
+        assert!(link.is_symlink() && !is_stream(&link));
+        assert_eq!(fs::read(&file).ok().as_deref(), Some(&b"new"[..]));
+        assert_eq!(fs::read_dir(&folder).map(Iterator::count).ok(), Some(2));
+        assert!(write_atomically(&folder.join("no/file"), b"new").is_err());
+        fs::remove_dir_all(&folder).expect("it can be removed");
+        assert!(is_stream(Path::new("/dev/null")));
+    }
+
     /// A file in memory is a file: it is replaced, and never added to.
     #[test]
     fn only_what_a_process_has_open_is_written_through() {

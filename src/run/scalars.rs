@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::folder::write_atomically;
 use crate::error::{Error, Result};
-use crate::quality::Quality;
 use crate::train::{Event, Scalars};
 
 /// `scalars.csv` of a run that is at work.
@@ -94,7 +93,11 @@ impl Table {
                 self.fill(*step, metrics.collect())
             }
             Event::Compared { step, interfaces } => {
-                let metrics = interfaces.iter().flat_map(named_metrics);
+                let metrics = interfaces.iter().flat_map(|quality| {
+                    let column = |name| format!("{name}_{}", quality.name);
+                    let metrics = quality.metrics();
+                    metrics.map(move |(name, metric)| (column(name), metric))
+                });
                 self.fill(*step, metrics.collect())
             }
             Event::Finished { .. } | Event::Interrupted { .. } | Event::Saved { .. } => {
@@ -111,12 +114,7 @@ impl Table {
             scalars.seconds.to_string(),
             scalars.loss.to_string(),
         ];
-        let losses = [
-            &scalars.synthesizer_losses,
-            &scalars.input_losses,
-            &scalars.auxiliary_losses,
-        ];
-        for (interfaces, losses) in self.of_interfaces.iter().zip(losses) {
+        for (interfaces, losses) in self.of_interfaces.iter().zip(scalars.losses()) {
             let of_interface = |i: &usize| losses.get(*i).copied().flatten();
             cells.extend(interfaces.iter().map(of_interface).map(cell));
         }
@@ -192,25 +190,11 @@ const RATE_FACTOR: &str = "rate_factor";
 
 /// The columns of step, time and losses.
 fn columns_of(names: &[&str], of_interfaces: &[Vec<usize>; 3]) -> Vec<String> {
-    let models = ["synthesizer", "input", "auxiliary"];
-    let losses = of_interfaces.iter().zip(models).flat_map(|(which, model)| {
-        let of_interface = |i: &usize| format!("{model}_loss_{}", names[*i]);
-        which.iter().map(of_interface).collect::<Vec<_>>()
-    });
+    let losses = of_interfaces.iter().zip(Scalars::LOSSES);
+    let losses =
+        losses.flat_map(|(which, loss)| which.iter().map(move |i| format!("{loss}_{}", names[*i])));
     let first = ["step", "seconds", "loss"].map(String::from).into_iter();
     first.chain(losses).collect()
-}
-
-/// The metrics of a comparison by the names of their columns.
-fn named_metrics(quality: &Quality) -> Vec<(String, f64)> {
-    let metrics = [
-        ("cosine", quality.cosine),
-        ("relative_error", quality.relative_error),
-        ("norm", quality.norm),
-    ];
-    let named =
-        |(metric, value): (&str, Option<f64>)| Some((format!("{metric}_{}", quality.name), value?));
-    metrics.into_iter().filter_map(named).collect()
 }
 
 /// What stands in the table for a metric: nothing for one that is missing or no number.

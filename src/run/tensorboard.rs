@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
-use crate::quality::Quality;
 use crate::train::{Event, Listener, Scalars};
 
 /// A listener that writes an event file for TensorBoard: losses, evaluations and the quality of
@@ -49,12 +48,7 @@ impl TensorBoard {
 
     fn write_scalars(&mut self, scalars: &Scalars) -> Result<()> {
         let mut metrics = vec![("loss".to_string(), scalars.loss)];
-        let losses = [
-            ("synthesizer_loss", &scalars.synthesizer_losses),
-            ("input_loss", &scalars.input_losses),
-            ("auxiliary_loss", &scalars.auxiliary_losses),
-        ];
-        for (name, losses) in losses {
+        for (name, losses) in Scalars::LOSSES.iter().zip(scalars.losses()) {
             for (interface, loss) in self.interfaces.iter().zip(losses) {
                 metrics.extend(loss.map(|loss| (format!("{name}/{interface}"), loss)));
             }
@@ -103,18 +97,12 @@ impl Listener for TensorBoard {
             Event::Progress(scalars) => self.write_scalars(scalars),
             Event::Evaluated { step, metrics } => self.write_metrics(*step, metrics.clone()),
             Event::Compared { step, interfaces } => {
-                let of_interface = |quality: &Quality| {
-                    let metrics = [
-                        ("cosine", quality.cosine),
-                        ("relative_error", quality.relative_error),
-                        ("norm", quality.norm),
-                    ];
-                    let named = |(name, metric): (&str, Option<f64>)| {
-                        Some((format!("{name}/{}", quality.name), metric?))
-                    };
-                    metrics.into_iter().filter_map(named).collect::<Vec<_>>()
-                };
-                self.write_metrics(*step, interfaces.iter().flat_map(of_interface))
+                let metrics = interfaces.iter().flat_map(|quality| {
+                    let tag = |name| format!("{name}/{}", quality.name);
+                    let metrics = quality.metrics();
+                    metrics.map(move |(name, metric)| (tag(name), metric))
+                });
+                self.write_metrics(*step, metrics)
             }
             // Whoever looks on sees what there is until now.
             Event::Traced { .. }

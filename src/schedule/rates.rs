@@ -46,11 +46,6 @@ impl From<Course> for LrSchedule {
 }
 
 impl LrSchedule {
-    /// The same rates in all steps.
-    pub fn constant() -> Self {
-        Self::default()
-    }
-
     /// From each of these steps on, counted from 0, rates are multiplied by its factor, on top of
     /// the earlier drops.
     ///

@@ -319,11 +319,6 @@ impl Conv {
         self.pool.map(|pool| Pooling::new(pool, convolved))
     }
 
-    /// The shape of the input images.
-    pub fn input_shape(&self) -> ImageShape {
-        self.input
-    }
-
     /// The shape of the output images.
     pub fn output_shape(&self) -> ImageShape {
         output_shape(self.input, self.weight.dims()[0], self.pool)

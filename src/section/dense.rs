@@ -179,10 +179,6 @@ impl Dense {
     /// A pass with a context beside the input, as if they were one, `[batch, features + contexts]`.
     /// Of a message, the gradient comes back; of the context, none does.
     pub(crate) fn pass_with_context(&self, input: Input, context: Tensor<2>) -> Pass {
-        #[cfg(feature = "wgpu")]
-        if let Some(pass) = self.gpu_pass_with_context(&input, &context) {
-            return pass;
-        }
         let (input, wants_input) = input.into_parts();
         let [batch, contexts] = context.dims();
         let features = self.inputs() - contexts;
@@ -194,7 +190,7 @@ impl Dense {
         if host::suits(&input.device()) && is_large {
             return self.host_pass(vec![input, context], wants_input);
         }
-        let both = Tensor::cat(vec![input, context], 1);
+        let both = side_by_side(input, context);
         if !wants_input {
             return self.pass(Input::Data(both));
         }
@@ -419,6 +415,15 @@ impl Part {
         const WIDE: usize = 64;
         self.features <= WIDE && sparse::is_sparse(self.values.as_slice())
     }
+}
+
+/// `[x; c]`
+fn side_by_side(input: Tensor<2>, context: Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "wgpu")]
+    if let Some(both) = super::gpu::side_by_side(&input, &context) {
+        return both;
+    }
+    Tensor::cat(vec![input, context], 1)
 }
 
 /// `x W + b`

@@ -4,8 +4,8 @@ use burn::module::ParamId;
 use burn::nn::BatchNorm;
 use burn::tensor::{Tensor, assert_shape};
 
+use super::Dense;
 use super::finish::{check_norm, rests};
-use super::{Dense, Section as _};
 use crate::gpu::dense::Layer;
 use crate::gpu::finish::{self, Kept, Norm};
 use crate::gpu::product::product;
@@ -21,6 +21,16 @@ enum Finish {
         gamma: Buffer,
         ids: [ParamId; 2],
     },
+}
+
+/// A context beside an input, `[batch, features + contexts]`, where both lie on an adapter.
+pub(super) fn side_by_side(input: &Tensor<2>, context: &Tensor<2>) -> Option<Tensor<2>> {
+    let both_suit = gpu::suits(input) && gpu::suits(context);
+    both_suit.then(|| {
+        let batch = input.dims()[0];
+        let [input, context] = [input, context].map(|part| Buffer::of(part.clone()));
+        join::side_by_side(&input, &context, batch).into_tensor()
+    })
 }
 
 impl Dense {
@@ -40,30 +50,6 @@ impl Dense {
             true => self.small_gpu_pass(values, wants_input),
             false => self.large_gpu_pass(values, wants_input),
         })
-    }
-
-    /// The same with a context beside the input.
-    pub(super) fn gpu_pass_with_context(&self, input: &Input, context: &Tensor<2>) -> Option<Pass> {
-        let (Input::Data(values) | Input::Message(values)) = input else {
-            return None;
-        };
-        if !(gpu::suits(values) && gpu::suits(context)) {
-            return None;
-        }
-        let [batch, features] = values.dims();
-        let both = join::side_by_side(
-            &Buffer::of(values.clone()),
-            &Buffer::of(context.clone()),
-            batch,
-        );
-        let both = both.into_tensor();
-        if matches!(input, Input::Data(_)) {
-            return Some(self.pass(Input::Data(both)));
-        }
-        let beside = Pass::new(both.clone(), move |delta, _| {
-            Some(delta.narrow(1, 0, features))
-        });
-        Some(beside.then(self.pass(Input::Message(both))))
     }
 
     /// Whole in two kernels.

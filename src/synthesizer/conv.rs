@@ -102,7 +102,7 @@ pub struct ConvSynthesizer {
 
 impl ConvSynthesizer {
     /// The shape of the message, and of its gradient.
-    pub fn message_shape(&self) -> ImageShape {
+    fn message_shape(&self) -> ImageShape {
         self.layers[self.layers.len() - 1].output_shape()
     }
 

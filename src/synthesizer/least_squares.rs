@@ -18,7 +18,8 @@ use crate::section::{Dense, DenseConfig, Section};
 pub struct LeastSquaresSynthesizerConfig {
     /// Features of the message, and of its gradient.
     pub features: usize,
-    /// The number of random projections of the message that it uses.
+    /// The number of random projections of the message that it uses; more than the message has
+    /// features say nothing new.
     pub rank: usize,
     /// Features of the context. Default: zero, no context.
     pub contexts: usize,

@@ -40,8 +40,14 @@ impl LowRankSynthesizerConfig {
     ///
     /// # Panics
     ///
-    /// If there are no features, or the rank is zero.
+    /// If there are no features, or the rank is zero or above them.
     pub fn init(&self, rng: &mut impl Rng, device: &Device) -> LowRankSynthesizer {
+        assert!(
+            (1..=self.features).contains(&self.rank),
+            "the rank of a synthesizer must be from 1 to the {} features of its message, got {}",
+            self.features,
+            self.rank
+        );
         LowRankSynthesizer {
             down: DenseConfig::new(self.features, self.rank)
                 .linear()

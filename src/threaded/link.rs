@@ -250,6 +250,26 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_built_as_it_is_read() {
+        let ms = Duration::from_millis;
+        let built = Link::new(ms(150)).and_then(|link| link.with_bandwidth(1e8));
+        let built = built.and_then(|link| link.with_jitter(ms(10)));
+        let built = built.expect("nothing is too much");
+        assert_eq!(built, link("150ms,100Mbit,10ms"));
+        let parts = (built.delay(), built.bandwidth(), built.jitter());
+        assert_eq!(parts, (ms(150), Some(1e8), ms(10)));
+        let longer = Link::LONGEST + ms(1);
+        for wrong in [
+            Link::new(longer),
+            built.with_jitter(longer),
+            built.with_bandwidth(0.5),
+            built.with_bandwidth(f64::INFINITY),
+        ] {
+            assert!(wrong.is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn bytes_take_their_time() {
         let ms = Duration::from_millis;
         assert_eq!(link("5ms").transfer(1 << 20), ms(0));

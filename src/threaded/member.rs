@@ -13,7 +13,7 @@ use super::queue::Receiver;
 use super::report::Staleness;
 use super::trace::{Done, Trace};
 use crate::backend::failure;
-use crate::error::message_of;
+use crate::error::{Error, message_of, of_device};
 use crate::learner::Metric;
 use crate::place::lost;
 
@@ -171,9 +171,13 @@ fn why_stopped(member: &mut impl Member) -> Result<(), Halt> {
 }
 
 /// Why a member panicked: because its server is lost or its device failed, or else what the panic says.
+/// How to go on is for [`Error::Worker`] to say.
 fn cause_of(member: &impl Member, panic: &(dyn Any + Send)) -> String {
     let lost = member.device().and_then(|device| lost(&device));
     let message = message_of(panic);
-    let error = lost.or_else(|| failure(&message));
-    error.map_or(message, |error| error.to_string())
+    match lost.or_else(|| failure(&message)) {
+        Some(Error::Device { reason }) => of_device(&reason),
+        Some(error) => error.to_string(),
+        None => message,
+    }
 }

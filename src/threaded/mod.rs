@@ -62,6 +62,7 @@ mod report;
 mod split;
 mod times;
 mod trace;
+mod wiring;
 mod worker;
 
 pub use link::Link;
@@ -78,19 +79,18 @@ use burn::optim::{StateSink, StateSource};
 use crate::batch::Batch;
 use crate::credit::Credit;
 use crate::error::{Error, Result};
-use crate::feedforward::{Chain, ChainSchedule, Group};
+use crate::feedforward::{Chain, ChainSchedule};
 use crate::interface::Contract;
 use crate::learner::{Activity, Chunk, Learner, Metric, Metrics, Network};
 use crate::schedule::LrSchedule;
 use crate::unlock::InputModel;
 
 use crew::Crew;
-use member::{Course, Halt, Log, Member, Outcome};
-use messages::{Lesson, queues};
-use parallel::{Replica, peers};
-use pipeline::Stage;
-use queue::{Sender, queue};
-use worker::{Manner, Worker};
+use member::{Course, Halt, Member, Outcome};
+use messages::Lesson;
+use queue::Sender;
+use wiring::{replicas, stages, workers};
+use worker::Manner;
 
 /// Steps after which the metrics of a chunk are taken home.
 const MOST_STEPS: usize = 1_000;
@@ -478,98 +478,8 @@ fn at_work<M: Member + Send>(
     })
 }
 
-/// One worker for each group, joined by queues, and where to send them their lessons.
-fn workers<'a>(
-    course: &Course,
-    manner: Manner,
-    groups: Vec<Group<'a>>,
-    mut input_models: impl Iterator<Item = Option<&'a mut InputModel>>,
-    link: Option<&Link>,
-) -> (Vec<Worker<'a>>, Vec<Sender<Lesson>>) {
-    let mut workers: Vec<Worker> = Vec::with_capacity(groups.len());
-    let mut lanes = Vec::with_capacity(groups.len());
-    let mut first = 0;
-    for (below, group) in groups.into_iter().enumerate() {
-        // A worker may lag so many steps behind the lowest, as each may be ahead of the next by the
-        // messages between them. With shorter lanes that would have to wait for the highest.
-        let lag = below * (manner.depth + 1);
-        let (lane, log) = lane(course, lag + 1);
-        let sections = group.len();
-        let mut worker = Worker::new(log, manner, group, first);
-        if let Some(below) = workers.pop() {
-            let (to_above, to_below) = queues(manner.depth, link);
-            workers.push(below.below(to_above));
-            worker = worker.above(to_below, input_models.next().flatten());
-        }
-        workers.push(worker);
-        lanes.push(lane);
-        first += sections;
-    }
-    (workers, lanes)
-}
-
-/// One stage of a pipeline for each group, joined by queues.
-fn stages<'a>(
-    course: &Course,
-    groups: Vec<Group<'a>>,
-    micro_batches: usize,
-    link: Option<&Link>,
-) -> (Vec<Stage<'a>>, Vec<Sender<Lesson>>) {
-    let mut stages: Vec<Stage> = Vec::with_capacity(groups.len());
-    let mut lanes = Vec::with_capacity(groups.len());
-    let mut first = 0;
-    for group in groups {
-        let (lane, log) = lane(course, 1);
-        let below = stages.last_mut().map(|below| {
-            // All of a step are answered before the next begins.
-            let (to_above, to_below) = queues(micro_batches, link);
-            below.above = Some(to_above);
-            to_below
-        });
-        let sections = group.len();
-        stages.push(Stage {
-            log,
-            group,
-            first,
-            micro_batches,
-            below,
-            above: None,
-        });
-        lanes.push(lane);
-        first += sections;
-    }
-    (stages, lanes)
-}
-
-/// One worker for each copy of a chain, each joined to all others.
-fn replicas<'a>(
-    course: &Course,
-    chains: impl Iterator<Item = &'a mut Chain>,
-    [workers, sections]: [usize; 2],
-    link: Option<&Link>,
-) -> (Vec<Replica<'a>>, Vec<Sender<Lesson>>) {
-    let mut peers = peers(workers, sections, link).into_iter();
-    let replica = |(share, chain): (usize, &'a mut Chain)| {
-        let (lane, log) = lane(course, 1);
-        let replica = Replica {
-            log,
-            group: chain.groups(&[sections], true).swap_remove(0),
-            share,
-            peers: peers.next().unwrap_or_default(),
-        };
-        (replica, lane)
-    };
-    chains.enumerate().map(replica).unzip()
-}
-
-/// Where to send a worker its lessons, so many before it takes them, and its log.
-fn lane(course: &Course, lessons: usize) -> (Sender<Lesson>, Log) {
-    let (lane, lessons) = queue(lessons, None);
-    (lane, Log::new(course, lessons))
-}
-
-/// Sends every worker the lessons of a chunk, until one of them stops. What a schedule says of learning rates
-/// come on top of `rate_factor`.
+/// Sends every worker the lessons of a chunk, until one of them stops. The factors of learning rates
+/// multiply `rate_factor`.
 fn teach(
     mut lanes: Vec<Sender<Lesson>>,
     batches: &mut dyn FnMut(usize) -> Batch,

@@ -86,6 +86,20 @@ pub struct Scalars {
     pub rate_factor: f64,
 }
 
+impl Scalars {
+    /// The names of the losses of interfaces in the files of a run.
+    pub(crate) const LOSSES: [&str; 3] = ["synthesizer_loss", "input_loss", "auxiliary_loss"];
+
+    /// The losses of these names, each for every interface from the bottom up.
+    pub(crate) fn losses(&self) -> [&[Option<f64>]; 3] {
+        [
+            &self.synthesizer_losses,
+            &self.input_losses,
+            &self.auxiliary_losses,
+        ]
+    }
+}
+
 /// A listener to the events of a run: a progress bar, a log, a dashboard.
 pub trait Listener {
     /// Receives an event.

@@ -4,16 +4,19 @@
 // Every test file is a crate of its own and uses only a part of this.
 #![allow(dead_code)]
 
+pub mod kept;
 pub mod program;
 pub mod report;
 pub mod server;
 pub mod slow_link;
 
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use burn::module::{Module, ModuleDisplay, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData, activation};
+use dni::error::message_of;
 use dni::{Activation, Backend, Data, Dense, Input, Pass, Section, Synthesizer};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -305,6 +308,36 @@ impl<M: Synthesizer + ModuleDisplay> Synthesizer for Watched<M> {
         self.take_notes();
         self.inner.pass(message, context)
     }
+}
+
+/// Answers with a fixed gradient, whatever it is shown.
+#[derive(Module, Debug)]
+pub struct Oracle {
+    pub delta: Tensor<2>,
+}
+
+impl Synthesizer for Oracle {
+    fn forward(&self, message: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<2> {
+        self.delta.clone() + message * 0.0
+    }
+
+    fn features(&self) -> usize {
+        self.delta.dims()[1]
+    }
+
+    fn contexts(&self) -> usize {
+        0
+    }
+
+    fn pass(&self, message: Tensor<2>, context: Option<Tensor<2>>) -> Pass {
+        Pass::new(self.forward(message, context), |_, _| None)
+    }
+}
+
+/// What a panic says.
+pub fn said(action: impl FnOnce()) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(action)).expect_err("it must be refused");
+    message_of(&*panic)
 }
 
 /// All float tensors of a module, the running statistics of batch norm among them.

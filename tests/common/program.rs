@@ -176,7 +176,8 @@ pub fn short_flags(experiment: &str) -> Vec<(&'static str, &'static str)> {
         ("--test-examples", "16"),
         ("--characters", "400"),
         ("--batch-size", "8"),
-        ("--units", "8"),
+        // No documented rank is higher.
+        ("--units", "32"),
     ];
     let help = Place::new()
         .run(&format!("{experiment} --help"))

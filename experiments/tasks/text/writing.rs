@@ -11,7 +11,7 @@ use rand::RngExt;
 
 use super::Text;
 use crate::sequences::{SequenceArgs, SequenceTask as _, Settings};
-use crate::{output, session};
+use crate::{output, runs, session};
 
 /// How much a model is to write.
 pub fn characters(text: &str) -> Result<usize, String> {
@@ -48,8 +48,8 @@ pub fn write(
 /// Writes with the best network that a run has left.
 pub fn write_with(folder: &Path, args: &SequenceArgs<Text>) -> anyhow::Result<()> {
     const LENGTH: usize = 500;
-    session::check_single(folder)?;
-    let settings: Settings<Text> = session::read_settings(folder, Text::NAME)?;
+    runs::check_single(folder)?;
+    let settings: Settings<Text> = runs::read_settings(folder, Text::NAME)?;
     let (method, _) = settings.run.only()?;
     session::prepare_kernels(args.call.machine.kernel_threads.unwrap_or(1))?;
     let backend = args.call.machine.backend;
