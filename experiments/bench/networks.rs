@@ -93,10 +93,6 @@ pub trait Stepping {
     /// # Errors
     ///
     /// If a figure or a parameter is not finite.
-    #[cfg_attr(
-        not(feature = "wgpu"),
-        expect(dead_code, reason = "adapters alone are counted")
-    )]
     fn train(&mut self, steps: usize, record_every: usize) -> dni::Result<()>;
 }
 

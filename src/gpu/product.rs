@@ -1,9 +1,9 @@
 //! Products of matrices.
 //!
-//! burn's are made for graphics adapters: tiles in memory that the units of a cube share, fill
-//! together and wait for. A driver that computes on the CPU gains nothing by sharing, and each wait
-//! and each load costs it much. There, each unit holds a tile of the result in its own registers, and
-//! makes many multiplications of a few wide loads.
+//! burn's are made for GPUs: the units of a cube fill memory that they share with tiles of the
+//! factors, and wait for each other. A driver that computes on the CPU gains nothing by sharing, while
+//! each wait and each load is dear. There, every unit has a tile of the result for itself: a few wide
+//! loads for many multiplications.
 
 use burn::tensor::Tensor;
 use burn_cubecl::Cube;
@@ -19,13 +19,18 @@ const TILE: usize = 16;
 /// Numbers of a wide load.
 const WIDE: usize = 4;
 
-/// `a b`, `[rows, columns]`: here if both [suit](super::suits) and this is the faster way, otherwise
-/// burn's.
+/// `a b`, `[rows, columns]`, of `[rows, terms]` and `[terms, columns]` on any device: in tiles on a
+/// driver that computes on the CPU, elsewhere by burn.
+///
+/// # Panics
+///
+/// If the factors do not fit each other.
 pub(crate) fn product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     let ([rows, terms], [_, columns]) = (a.dims(), b.dims());
     let sizes = [rows, terms, columns];
+    let fit = b.dims()[0] == terms && !sizes.contains(&0);
     match (Factor::of(&a), Factor::of(&b.clone().transpose())) {
-        (Some(a), Some(b)) if !sizes.contains(&0) && a.is_on_cpu() => in_tiles(&a, &b, sizes),
+        (Some(a), Some(b)) if fit && a.is_on_cpu() => in_tiles(&a, &b, sizes),
         _ => a.matmul(b),
     }
 }
@@ -38,7 +43,7 @@ struct Factor {
 }
 
 impl Factor {
-    /// A matrix of its lines, `[lines, terms]`; none if these kernels cannot take it as it lies.
+    /// A factor of these lines, `[lines, terms]`; none if the kernel cannot take it as it lies.
     fn of(lines: &Tensor<2>) -> Option<Self> {
         if !suits(lines) {
             return None;
@@ -58,7 +63,8 @@ impl Factor {
         })
     }
 
-    /// Whether the driver computes on the CPU: CubeCL grants such ones no operations of planes.
+    /// Whether the driver computes on the CPU. CubeCL does not say so, but lets only GPUs have
+    /// operations of planes.
     fn is_on_cpu(&self) -> bool {
         let features = &self.numbers.client().properties().features;
         !features.plane.contains(Plane::Ops)
@@ -167,7 +173,8 @@ fn product_kernel<A: Size, B: Size, C: Size>(
     }
 }
 
-/// A term of the lines of a tile; beyond the last line of the factor, of that again.
+/// One term of each line of a tile. A tile may reach beyond the factor's last lines, which are loaded
+/// again in the place of those that are not there.
 #[cube]
 fn load<N: Size>(
     factor: &[Vector<f32, N>],
@@ -203,8 +210,8 @@ mod tests {
     use super::*;
     use crate::backend::Backend;
 
-    /// A matrix of small integers, whose products are exact; as the transpose of one, or as rows of a
-    /// taller one.
+    /// A matrix of small integers, whose products are exact. As a transpose it lies in columns, in a part
+    /// of a larger buffer.
     fn matrix([rows, columns]: [usize; 2], is_transposed: bool, device: &Device) -> Tensor<2> {
         let number = |i: usize| ((i * 7 + i / columns * 3) % 11) as f32 - 5.0;
         let numbers: Vec<f32> = (0..rows * columns).map(number).collect();
