@@ -4,7 +4,8 @@
 //! around the matrix products of a training step is fused here as in `host`: small layers whole
 //! ([`dense`]), bias, batch norm and activation of the others ([`finish`]), the gates of an
 //! LSTM ([`lstm`]), losses ([`loss`]), what a synthesizer regresses to ([`regression`]), the update
-//! rules, for several parameters at once ([`update`]), and the figures of a step ([`sum`]). A data set
+//! rules, for several parameters at once ([`update`]), and the figures of a step ([`sum`]). The
+//! products themselves are burn's, but for drivers that compute on the CPU ([`product`]). A data set
 //! stays on the adapter, and its batches are gathered there ([`gather`]). The kernels are CubeCL's,
 //! compiled for the adapter at hand when they are first launched; tests hold all of them against
 //! autodiff and burn.
