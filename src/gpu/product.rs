@@ -116,10 +116,10 @@ fn in_tiles(a: &Factor, b: &Factor, [rows, terms, columns]: [usize; 3]) -> Tenso
 
 /// One unit for each tile.
 #[cube(launch_unchecked)]
-fn product_kernel<A: Size, B: Size, C: Size>(
-    a: &[Vector<f32, A>],
-    b: &[Vector<f32, B>],
-    c: &mut [Vector<f32, C>],
+fn product_kernel<WidthA: Size, WidthB: Size, WidthC: Size>(
+    a: &[Vector<f32, WidthA>],
+    b: &[Vector<f32, WidthB>],
+    c: &mut [Vector<f32, WidthC>],
     rows: usize,
     terms: usize,
     columns: usize,
@@ -176,8 +176,8 @@ fn product_kernel<A: Size, B: Size, C: Size>(
 /// One term of each line of a tile. A tile may reach beyond the factor's last lines, which are loaded
 /// again in the place of those that are not there.
 #[cube]
-fn load<N: Size>(
-    factor: &[Vector<f32, N>],
+fn load<Width: Size>(
+    factor: &[Vector<f32, Width>],
     line: usize,
     lines: usize,
     term: usize,
