@@ -1,5 +1,5 @@
 //! One training step of a character model: LSTM 256, vocabulary 50, windows of 8, batch 64, Adam;
-//! truncated backpropagation and DNI by several synthesizers, against PyTorch's nn.LSTM, taking
+//! truncated backpropagation (on one-hot rows, and on tokens) and DNI by several synthesizers, against PyTorch's nn.LSTM, taking
 //! turns.
 //!
 //! `cargo bench --profile dev --bench recurrent` prints the median time of a step over the

@@ -98,7 +98,8 @@ impl Method {
         }
     }
 
-    fn only_interface(self) -> Option<usize> {
+    /// The layer, from 1, of its only interface, if it says where that stands.
+    pub fn only_interface(self) -> Option<usize> {
         match self {
             Self::Dni { only } | Self::Cdni { only } => only,
             Self::Backprop | Self::Delayed | Self::Pipeline | Self::None | Self::Lambda(_) => None,

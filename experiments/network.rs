@@ -371,8 +371,8 @@ impl Network {
             .saturating_mul(FLOAT)
     }
 
-    /// Refuses what cannot be built; the features of every message, from the bottom up.
-    pub fn check(&self, image: ImageShape) -> Result<Vec<usize>, Misuse> {
+    /// Refuses what cannot be built.
+    pub fn check(&self, image: ImageShape) -> Result<(), Misuse> {
         let sizes = [self.depth, self.units, self.channels, self.input_units];
         if sizes.contains(&0) {
             return Err(Misuse(
@@ -398,7 +398,6 @@ impl Network {
                 self.depth
             )));
         }
-        let messages = self.messages(image)?;
-        Ok(messages.into_iter().map(ImageShape::len).collect())
+        self.messages(image).map(|_| ())
     }
 }

@@ -100,14 +100,8 @@ pub struct TrainingArgs {
     pub batch_size: Option<usize>,
 }
 
-/// Refuses units, synthesizers and scales of synthetic gradients that no recurrent network can have
-/// whose messages have so many features.
-pub fn check_parts(
-    units: usize,
-    features: usize,
-    synthesizer: &SynthesizerKind,
-    scale: f64,
-) -> Result<(), Misuse> {
+/// Refuses units, synthesizers and scales of synthetic gradients that no recurrent network can have.
+pub fn check_parts(units: usize, synthesizer: &SynthesizerKind, scale: f64) -> Result<(), Misuse> {
     const MOST_UNITS: usize = 1 << 13;
     if units == 0 {
         return Err(Misuse("units must be at least 1".to_string()));
@@ -123,7 +117,7 @@ pub fn check_parts(
             "the scale must be a number from 0, not {scale}"
         )));
     }
-    synthesizer.check_for_sequences(features)
+    synthesizer.check_for_sequences()
 }
 
 /// The settings of a recurrent network. Each experiment has its own defaults.
@@ -188,11 +182,7 @@ impl RecurrentNetwork {
                 "the steps of a window must be at least 1".to_string(),
             ));
         }
-        let state = match self.core {
-            CoreKind::Lstm => self.units.saturating_mul(2),
-            CoreKind::Gru => self.units,
-        };
-        check_parts(self.units, state, &self.synthesizer, self.scale)?;
+        check_parts(self.units, &self.synthesizer, self.scale)?;
         check_rates(&[Some(self.lr), self.synthesizer_lr])
     }
 

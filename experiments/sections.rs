@@ -87,17 +87,6 @@ impl From<Sections> for String {
     }
 }
 
-/// The smallest message that an interface between such sections stands on, of the messages of all layers
-/// but the output; without an interface it is beyond all bounds.
-pub fn smallest_message(sections: &[usize], messages: &[usize]) -> usize {
-    let tops = sections.iter().scan(0, |layers, size| {
-        *layers += size;
-        Some(*layers - 1)
-    });
-    let messages = tops.filter_map(|top| messages.get(top).copied());
-    messages.min().unwrap_or(usize::MAX)
-}
-
 /// The name of layer `i`, from 0, of so many. A section has that of its highest layer, and with it
 /// the interface on top of it.
 pub fn layer_name(i: usize, layers: usize) -> String {

@@ -107,8 +107,6 @@ pub struct Served {
     pub images: bool,
     /// Whether a label is one class of several.
     pub classes: bool,
-    /// Features of the smallest message.
-    pub features: usize,
 }
 
 impl SynthesizerKind {
@@ -129,28 +127,14 @@ impl SynthesizerKind {
                 "learns to predict the label, which the method {method} does not show it; choose \
                  another, as rls:RANK, or the method cdni"
             )),
-            _ => self.check_rank(served.features),
-        }
-    }
-
-    /// Refuses a rank that no map of messages of so many features can have. Random projections may
-    /// be more.
-    fn check_rank(&self, features: usize) -> Result<(), Misuse> {
-        match self {
-            Self::LowRank(rank) if *rank > features => Err(Misuse(format!(
-                "the synthesizer '{self}' has a higher rank than a message of {features} features \
-                 allows; choose a rank of {features} at most"
-            ))),
             _ => Ok(()),
         }
     }
 
-    /// Refuses a synthesizer that cannot serve recurrent networks, with messages of so many features.
-    pub fn check_for_sequences(&self, features: usize) -> Result<(), Misuse> {
+    /// Refuses a synthesizer that cannot serve recurrent networks.
+    pub fn check_for_sequences(&self) -> Result<(), Misuse> {
         match self {
-            Self::Linear | Self::LowRank(_) | Self::Rls(_) | Self::Mlp(_) => {
-                self.check_rank(features)
-            }
+            Self::Linear | Self::LowRank(_) | Self::Rls(_) | Self::Mlp(_) => Ok(()),
             Self::Probe(_) | Self::Label | Self::Conv(_) => Err(Misuse(format!(
                 "the synthesizer '{self}' is for networks of images; choose linear, linear:RANK, \
                  rls:RANK or mlp:UNITS"

@@ -378,11 +378,11 @@ impl<C: Core> AnyCore for Trained<C> {
 }
 
 /// What is left of a module whose update panicked.
-const LOST: &str =
-    "an update of this network failed half-way and parameters were lost; build it anew";
+const LOST: &str = "an update of this network failed half-way and parameters were lost; build it \
+                    anew and go on from the last checkpoint";
 
 fn lost() -> Error {
-    Error::Invalid(format!("{LOST} and go on from the last checkpoint"))
+    Error::Invalid(LOST.to_string())
 }
 
 fn parameters(prefix: &str) -> String {

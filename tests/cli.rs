@@ -559,10 +559,6 @@ fn wrong_use_is_told_from_failure_and_names_the_culprit() {
             "--method cdni --synthesizer probe:4",
             vec!["'probe:4'", "class", "rls:RANK"],
         ),
-        (
-            "--layers 8,3,8 --method cdni --synthesizer linear:4",
-            vec!["'linear:4'", "3 features", "3 at most"],
-        ),
         ("--format xml", vec!["'xml'", "json"]),
         ("imagine", vec!["'imagine'"]),
         ("--momentum 1", vec!["'--momentum'"]),

@@ -66,10 +66,6 @@ fn wrong_uses_are_explained() {
     for (flags, words) in [
         ("--data fashion-mnist", vec!["digits", "--data glyphs"]),
         ("--synthesizer label", vec!["'label'", "linear"]),
-        (
-            "--synthesizer linear:8000",
-            vec!["'linear:8000'", "at most"],
-        ),
         ("--period 33", vec!["period", "32"]),
         ("--units 9000", vec!["8192", "fewer"]),
         ("--method backprop", vec!["coupled"]),

@@ -317,10 +317,6 @@ fn wrong_use_is_told_with_the_cure() {
             "--method cdni --synthesizer rls:0",
             ["rls:RANK", "--synthesizer"],
         ),
-        (
-            "--method cdni --units 4 --synthesizer linear:5",
-            ["linear:5", "4 at most"],
-        ),
         ("--method backprop --unlock", ["--unlock", "dni or cdni"]),
         ("--batch-size 65", ["batch of 65", "from 1 to 64"]),
         ("--data imagenet", ["imagenet", "fashion-mnist"]),

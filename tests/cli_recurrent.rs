@@ -174,14 +174,6 @@ fn wrong_uses_are_explained() {
         ("copy --budget 0", vec!["minutes"]),
         ("copy --method dnl", vec!["bptt, dni and dni-aux"]),
         ("copy --synthesizer label", vec!["'label'", "rls:RANK"]),
-        (
-            "copy --core gru --units 8 --synthesizer linear:9",
-            vec!["'linear:9'", "8 at most"],
-        ),
-        (
-            "text --core lstm --units 8 --synthesizer linear:17",
-            vec!["'linear:17'", "16 at most"],
-        ),
         ("copy --scale -1", vec!["from 0"]),
         ("text --units 9000", vec!["8192", "fewer"]),
         (

@@ -7,7 +7,7 @@ mod common;
 use burn::module::{Module, Param};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Tensor};
-use common::{ACTIVATIONS, Checks, on_every_device, parameters, random, said, seeded, values};
+use common::{ACTIVATIONS, Checks, on_every_device, parameters, random, seeded, values};
 use dni::data::ImageShape;
 use dni::{
     Conv, ConvConfig, ConvSynthesizerConfig, DenseConfig, Init, Input, LabelSynthesizerConfig,
@@ -346,16 +346,6 @@ fn cheap_synthesizers_are_what_they_say() {
             answer.iter().all(|&v| v == 0.0),
         );
     });
-}
-
-#[test]
-fn a_rank_that_no_message_has_is_refused() {
-    let device = &Device::flex();
-    for rank in [0, 5] {
-        let config = LowRankSynthesizerConfig::new(4, rank);
-        let said = said(|| drop(config.init(&mut seeded(1), device)));
-        assert!(said.contains("from 1 to the 4 features"), "{said}");
-    }
 }
 
 /// The library's Adam is burn's with another epsilon, also with a factor of a schedule.

@@ -179,7 +179,12 @@ fn settings(args: &BenchArgs) -> anyhow::Result<Settings> {
         backend: None,
         kernel_threads: Some(args.kernel_threads),
     };
-    let settings = Settings::of_flags(None, &args.training, &LengthArgs::default(), &machine);
+    let length = LengthArgs::default();
+    let mut settings = Settings::of_flags(None, &args.training, &length, &machine);
+    if args.whose != Network::Adder && args.training.methods.is_none() {
+        let methods = &mut settings.run.methods;
+        methods.retain(|method| method.only_interface().is_none());
+    }
     settings.check()?;
     let on_adapters = |backend: &BackendChoice| backend.resolve() == Backend::Wgpu;
     if args.counts && !args.backends.iter().all(on_adapters) {
@@ -309,7 +314,14 @@ impl Case {
     /// One more step, whose figures are read: a device does not tell of itself that it could not do
     /// what it was given.
     fn check(&mut self) -> dni::Result<()> {
-        self.network.train(1, 1)
+        let step = self.network.train(1, 1);
+        step.map_err(|error| match error {
+            // The step that it names is counted from here.
+            dni::Error::NotFinite { what, .. } => {
+                dni::Error::Invalid(format!("{what} became NaN or infinite while it was timed"))
+            }
+            error => error,
+        })
     }
 
     /// The time of `steps` steps, all of whose work is done.

@@ -143,9 +143,10 @@ const PIXELS: usize = 28;
 const CLASSES: usize = 10;
 
 fn images(method: Method, seed: u64, device: &Device) -> dni::Result<Chain> {
-    if let Method::Dni { only: Some(_) } | Method::Cdni { only: Some(_) } = method {
+    if method.only_interface().is_some() {
         return Err(dni::Error::Invalid(format!(
-            "the images' network has an interface on every layer: it does not learn by {method}"
+            "the images' network has an interface on every layer, and not that of {method}; choose \
+             dni or cdni"
         )));
     }
     let rng = &mut generator(seed, Stream::Parameters);

@@ -2,7 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
-use ratatui::style::{Color, Style};
+use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::Marker;
 use ratatui::text::Line;
 use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, LegendPosition, Paragraph};
@@ -10,7 +10,8 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, LegendPosition, P
 use super::board::Board;
 use super::run::RunBoard;
 use super::trail::Trail;
-use super::view::SOFT;
+
+pub(super) const SOFT: Style = Style::new().add_modifier(Modifier::DIM);
 
 const COLOURS: [Color; 6] = [
     Color::Blue,

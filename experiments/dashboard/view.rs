@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Gauge, Paragraph};
 
 use super::board::{Board, Scale};
-use super::chart;
+use super::chart::{self, SOFT};
 use super::run::RunBoard;
 use super::trail::Trail;
 use crate::figure;
@@ -36,7 +36,6 @@ pub fn draw(frame: &mut Frame, board: &Board) {
 const MOST_AT_WORK: usize = 4;
 
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
-pub(super) const SOFT: Style = Style::new().add_modifier(Modifier::DIM);
 
 /// How far all runs are, and of each at work how far, how fast, and how long it will take.
 fn draw_progress(frame: &mut Frame, area: Rect, board: &Board) {

@@ -22,8 +22,9 @@ pub struct Call {
     /// Its folder in that of the table. Calls whose steps take the same time share what comes before a
     /// `/`.
     pub folder: String,
-    /// The keys of the rows and columns that its results belong to; all if there are none.
+    /// The keys of the rows that its results belong to; all if there are none.
     pub rows: Vec<String>,
+    /// Those of the columns.
     pub columns: Vec<String>,
     /// The command and its flags, but for those of length, seeds and methods.
     pub line: String,
@@ -43,7 +44,7 @@ impl Call {
     /// Whether its results have the figures of a row and a column.
     pub fn belongs_to(&self, row: &Line, column: &Line) -> bool {
         let has = |all: &[String], name: &str| all.is_empty() || all.iter().any(|own| own == name);
-        let trains = |line: &Line| line.of.values().all(|name| has(&self.methods, name));
+        let trains = |line: &Line| line.of().all(|[_, name]| has(&self.methods, name));
         let is_there = has(&self.rows, row.key()) && has(&self.columns, column.key());
         is_there && trains(row) && trains(column)
     }
@@ -129,9 +130,8 @@ impl Call {
     /// A few steps of one of its methods, on little data, as far as it has flags for that which are not
     /// given: enough to time a step.
     pub fn trial(&self, method: &str, steps: usize) -> Self {
-        const LITTLE: [&str; 4] = [
-            "--examples 1024",
-            "--test-examples 100",
+        const LITTLE: [&str; 3] = [
+            "--examples 1024 --test-examples 100",
             "--characters 20000",
             "--eval-every 1000000",
         ];

@@ -23,17 +23,19 @@ impl Study {
                 (_, Ok(number)) => Some(number),
                 _ => Some(figure(self.place(word, row)?)),
             };
-            // From left to right: the product comes first.
             let mut words = right.split(' ');
             let mut limit = term(words.next()?)?;
+            let mut sums = false;
             while let Some(operation) = words.next() {
                 let term = term(words.next()?)?;
                 limit = match operation {
-                    "*" => limit * term,
+                    // After a sum it would have to be made before that.
+                    "*" if !sums => limit * term,
                     "+" => limit + term,
                     "-" => limit - term,
                     _ => return None,
                 };
+                sums = operation != "*";
             }
             let holds = sign * figure((row, column)) <= sign * limit + SLACK;
             failing.extend((!holds).then_some((row, column)));
@@ -101,6 +103,7 @@ mod tests {
             "d <= 3",
             "a[5] <= 3",
             "a <= 2 * ",
+            "a <= 2 + 3 * a",
             "a < 3",
         ] {
             assert!(study.failing(nonsense, figure).is_none(), "{nonsense}");

@@ -32,6 +32,7 @@ impl Scope {
 
 /// The whole file.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct File {
     /// What stands for {names} in all tables.
     words: Table,
@@ -104,7 +105,7 @@ fn walk(value: &mut Value, change: &impl Fn(&mut Value)) {
     }
 }
 
-/// The value that holds under a budget, of those that may be several, by its name.
+/// Leaves of a value that has several, one for each budget, that of this budget.
 fn choose(value: &mut Value, scope: Scope) {
     if let Value::Table(each) = value
         && let Some(standard) = each.remove("standard")
@@ -114,6 +115,10 @@ fn choose(value: &mut Value, scope: Scope) {
 }
 
 /// Puts words in the place of their {names}: in texts, or as whole values.
+///
+/// # Panics
+///
+/// If a word stands for itself.
 fn fill(value: &mut Value, words: &Table) {
     let places = words
         .iter()
@@ -121,9 +126,12 @@ fn fill(value: &mut Value, words: &Table) {
     let places: Vec<_> = places.collect();
     walk(value, &|value| {
         // There may be more in what is put there.
+        let mut left = 2 * places.len();
         while let Some(text) = value.as_str()
             && let Some((place, word)) = places.iter().find(|(place, _)| text.contains(place))
         {
+            assert!(left > 0, "the word {place} stands for itself");
+            left -= 1;
             *value = match word {
                 word if text == place => (*word).clone(),
                 Value::String(word) => text.replace(place, word).into(),
@@ -139,8 +147,8 @@ fn expand(mut call: Value) -> Vec<Value> {
     each.map_or_else(|| vec![call.clone()], |each| filled(&call, &each))
 }
 
-/// A call with words that change together, lists or what is the same for all; or with every combination
-/// of several such.
+/// The calls of a call and its `each`: of a table, the i-th call has the i-th words of all lists, and all
+/// have what is no list; of a list of such tables, there is one for every combination.
 fn filled(call: &Value, each: &Value) -> Vec<Value> {
     let Some(words) = each.as_table() else {
         let parts = each.as_array().into_iter().flatten();
@@ -150,7 +158,10 @@ fn filled(call: &Value, each: &Value) -> Vec<Value> {
     };
     let lists = words.values().filter_map(Value::as_array);
     let at = |i: usize| {
-        let own = |list: &Value| list.get(i).unwrap_or(list).clone();
+        let own = |word: &Value| match word {
+            Value::Array(list) => list[i].clone(),
+            word => word.clone(),
+        };
         let words = words.iter().map(|(name, list)| (name.clone(), own(list)));
         let mut call = call.clone();
         fill(&mut call, &words.collect());

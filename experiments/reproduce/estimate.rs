@@ -16,7 +16,7 @@ use super::call::Call;
 use crate::comparison::run_folder;
 use crate::stats;
 
-/// Times of steps that are known, by what calls share of their name, and the method.
+/// Times of steps that are known, by what calls share of their folder, and the method.
 pub type StepTimes = BTreeMap<(String, String), Duration>;
 
 /// The runs of a call that have not ended in its folder, and the time that they take.

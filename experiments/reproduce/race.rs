@@ -1,7 +1,8 @@
 //! Races: how long a method takes to an error, at its own best of a grid of settings.
 //!
-//! A cell has the calls of that grid, which train the same method in other ways, shorter ones first; or only
-//! one for the pace in which the steps of the best in the first column are taken.
+//! A cell has the calls of that grid, which train the same method in other ways, shorter ones first; and
+//! perhaps one for the pace in which the steps of the best are taken. A cell without a grid has that of
+//! its row's first column.
 
 use serde_json::Value;
 
@@ -10,7 +11,8 @@ use super::study::{Study, figure_of};
 use crate::{results, stats};
 
 /// What the best call of a cell has, for each seed: that with the least time of those that arrive. Infinite
-/// if none does; nothing if none in the row's first column, `near` each other, has run.
+/// if none does; nothing if none in the row's first column, `near` each other, has run, or not that for
+/// the pace.
 pub fn of_best(
     own: &[&Value],
     near: &[&Value],
@@ -56,9 +58,15 @@ impl Study {
             return false;
         };
         let own = &self.calls[call];
-        let is_first = |call: &Call| call.columns.iter().any(|key| key == self.columns[0].key());
-        let is_near =
-            |other: &Call| is_first(other) && other.rows.iter().any(|row| own.rows.contains(row));
+        // Without rows or columns a call belongs to all of them.
+        let is_first = |call: &Call| {
+            call.columns.is_empty() || call.columns.iter().any(|key| key == self.columns[0].key())
+        };
+        let shares_row = |other: &Call| {
+            let are_all = own.rows.is_empty() || other.rows.is_empty();
+            are_all || other.rows.iter().any(|row| own.rows.contains(row))
+        };
+        let is_near = |other: &Call| is_first(other) && shares_row(other);
         let is_shorter = |other: &Call| {
             (&other.rows, &other.columns) == (&own.rows, &own.columns) && other.steps < own.steps
         };

@@ -154,7 +154,7 @@ mod tests {
         ]
         claims = [
             ["Backprop is good", "error[backprop] <= 2"],
-            ["DNI is", "error[dni] <= published"],
+            ["DNI is", "error[dni] <= published", "error <= published"],
             ["It is 2.52", "error[dni] <= 2.52"],
         ]
     "#;

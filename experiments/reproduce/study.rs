@@ -40,7 +40,7 @@ pub struct Study {
 
 /// A row or a column.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct Line {
     key: Option<String>,
     name: Option<String>,
@@ -49,9 +49,9 @@ pub struct Line {
     pub digits: Option<usize>,
     /// One for each column, if there are any.
     published: Vec<String>,
-    /// What the results of its figures say of themselves: a method or a backend.
-    #[serde(flatten)]
-    pub of: BTreeMap<String, String>,
+    /// What the results of its figures say of themselves.
+    method: Option<String>,
+    backend: Option<String>,
 }
 
 /// A cell of a table: its row and its column of figures.
@@ -124,8 +124,7 @@ impl Study {
             let pace = own(column, true).first().copied();
             return Ok(race::of_best(&reports, &near, pace, pointer, limit));
         }
-        let of = column.of.iter().chain(&row.of);
-        let of: Vec<_> = of.map(|(key, name)| [key, name]).collect();
+        let of: Vec<_> = column.of().chain(row.of()).collect();
         let results = reports.iter().flat_map(|report| results::all(report));
         let results = results.filter(|result| of.iter().all(|[key, name]| result[key] == **name));
         let values = results.map(|result| {
@@ -142,16 +141,25 @@ impl Study {
 }
 
 impl Line {
+    /// What the results of its figures say of themselves, by its name in a result.
+    pub fn of(&self) -> impl Iterator<Item = [&str; 2]> {
+        let of = [("method", &self.method), ("backend", &self.backend)].into_iter();
+        of.filter_map(|(key, name)| Some([key, name.as_deref()?]))
+    }
+
+    fn own(&self) -> Option<&str> {
+        self.of().next().map(|[_, name]| name)
+    }
+
     /// What it is called in claims, and by calls.
     pub fn key(&self) -> &str {
-        let key = self.key.as_ref().or(self.of.values().next());
-        key.map_or(self.name(), |key| key)
+        let key = self.key.as_deref().or(self.own());
+        key.unwrap_or_else(|| self.name())
     }
 
     /// What it is called in the table.
     pub fn name(&self) -> &str {
-        let name = self.name.as_ref().or(self.of.values().next());
-        name.map_or("", |name| name)
+        self.name.as_deref().or(self.own()).unwrap_or_default()
     }
 
     /// The published figure in a column, empty if there is none.

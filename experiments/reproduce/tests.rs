@@ -9,7 +9,7 @@ use super::block;
 use super::call::Call;
 use super::data::{self, Scope};
 use super::render::NOT_REACHED;
-use super::study::{Place, Study};
+use super::study::{Line, Place, Study};
 use crate::Cli;
 
 const PAGE: &str = include_str!("../README.md");
@@ -25,12 +25,30 @@ fn every_table_is_whole() {
         let (study, about) = (data::study(name, scope), format!("{name}, {scope:?}"));
         let folders: BTreeSet<&str> = study.calls.iter().map(|c| c.folder.as_str()).collect();
         assert_eq!(folders.len(), study.calls.len(), "{about}");
+        for call in &study.calls {
+            let (own, length) = (call.entry().is_some(), call.steps > 0);
+            assert!(
+                own && length || call.seconds.is_some(),
+                "{about}: {call} without a length"
+            );
+            let exist = |keys: &[String], lines: &[Line]| {
+                let exists = |key: &String| lines.iter().any(|line| line.key() == key);
+                keys.iter().all(exists)
+            };
+            let rows_exist = exist(&call.rows, &study.rows);
+            let columns_exist = exist(&call.columns, &study.columns);
+            assert!(
+                rows_exist && columns_exist,
+                "{about}: {call} for rows or columns that there are not"
+            );
+            let text = format!("{} {call}", call.folder);
+            assert!(!text.contains(['{', '}']), "{about}: {text}");
+        }
         // Another program has flags of its own.
         for call in study.calls.iter().filter(|call| !call.is_peer()) {
             let trial = call.methods.first().map(|method| call.trial(method, 8));
             for call in [call].into_iter().chain(&trial) {
                 let line = format!("dni {call}");
-                assert!(!line.contains(['{', '}']), "{about}: {line}");
                 let parsed = Cli::try_parse_from(line.split(' '));
                 assert!(parsed.is_ok(), "{about}: {line}");
             }
@@ -45,7 +63,10 @@ fn every_table_is_whole() {
         }
         // Figures of 0 everywhere are there to be compared.
         let text = study.render(&study.places().map(|place| (place, vec![0.0])).collect());
-        assert!(text.contains("reached"), "{about}");
+        assert!(
+            text.contains("reached") && !text.contains(['{', '}']),
+            "{about}: {text}"
+        );
     }
 }
 

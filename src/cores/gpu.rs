@@ -67,7 +67,11 @@ impl Lstm {
             let h = rows_up_to(&steps.h, [count + 1, batch, units], count);
             let sums = finish::column_sums(&Buffer::of(dz.clone()), 4 * units);
             let are_numbers = x.numbers().is_some();
-            parameters.register(ids[0], gradient(x, dz.clone(), inputs));
+            let of_inputs = match x {
+                Data::Numbers(x) => product(x.transpose(), dz.clone()),
+                tokens => gradient(tokens, dz.clone(), inputs),
+            };
+            parameters.register(ids[0], of_inputs);
             parameters.register(ids[1], product(h.transpose(), dz.clone()));
             parameters.register(ids[2], sums.into_tensor::<1>());
             Arrived {
@@ -95,7 +99,11 @@ impl Lstm {
         let [input_weight, state_weight] =
             [&self.input_weight, &self.state_weight].map(|weight| weight.val().inner());
         let bias = Buffer::of(self.bias.val().inner());
-        let gates: Tensor<3> = sent(x, input_weight).reshape([count, batch, 4 * units]);
+        let gates = match x {
+            Data::Numbers(x) => product(x, input_weight),
+            tokens => sent(tokens, input_weight),
+        };
+        let gates: Tensor<3> = gates.reshape([count, batch, 4 * units]);
         let steps = Steps::new(
             Buffer::owned(gates),
             &Buffer::of(state),

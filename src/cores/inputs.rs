@@ -4,22 +4,15 @@
 use burn::tensor::{IndexingUpdateOp, Tensor, assert_shape};
 
 use crate::batch::{Data, bounded};
-#[cfg(feature = "wgpu")]
-use crate::gpu::product::product;
 use crate::host::Values;
 use crate::host::product::{self, Matrix};
 use crate::host::sparse;
-
-#[cfg(not(feature = "wgpu"))]
-fn product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
-    a.matmul(b)
-}
 
 /// `x W`: numbers `[rows, inputs]` or tokens `[rows, 1]` by `[inputs, columns]`. A token that the
 /// weights do not have sends NaN, if it is not refused.
 pub(super) fn sent(x: Data, weight: Tensor<2>) -> Tensor<2> {
     match x {
-        Data::Numbers(x) => product(x, weight),
+        Data::Numbers(x) => x.matmul(weight),
         Data::Integers(tokens) => {
             let [inputs, columns] = weight.dims();
             let (tokens, unknown) = bounded(tokens, inputs, |token| unknown_token(token, inputs));
@@ -41,7 +34,7 @@ fn unknown_token(token: i64, inputs: usize) -> String {
 /// `x^T dz`, `[inputs, columns]`, for `dz` of `[rows, columns]`.
 pub(super) fn gradient(x: Data, dz: Tensor<2>, inputs: usize) -> Tensor<2> {
     match x {
-        Data::Numbers(x) => product(x.transpose(), dz),
+        Data::Numbers(x) => x.transpose().matmul(dz),
         Data::Integers(tokens) => {
             let [_, columns] = dz.dims();
             let (tokens, _) = bounded(tokens, inputs, |token| unknown_token(token, inputs));

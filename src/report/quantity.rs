@@ -97,7 +97,8 @@ impl Presentation {
         }
     }
 
-    /// The names of the figures of interfaces and workers in the order in which they are shown.
+    /// The names of the figures of interfaces and workers in the order in which they are shown. The first
+    /// three are those of comparisons of gradients, on which reading them relies.
     pub const OF_PARTS: [&str; 9] = [
         "cosine",
         "relative_error",

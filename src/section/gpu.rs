@@ -78,7 +78,7 @@ impl Dense {
         })
     }
 
-    /// In products, with a kernel for what stands between them. Updates the running statistics
+    /// As products of matrices, with one kernel for what stands between them. Updates the running statistics
     /// of batch norm.
     fn large_gpu_pass(&self, input: Tensor<2>, wants_input: bool) -> Pass {
         let weight = self.weight.val().inner();

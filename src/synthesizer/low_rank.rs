@@ -14,7 +14,7 @@ use crate::section::{Dense, DenseConfig, Section};
 pub struct LowRankSynthesizerConfig {
     /// Features of the message, and of its gradient.
     pub features: usize,
-    /// The rank: how many linear features of the message it uses.
+    /// The rank: how many linear features of the message it uses. One above `features` only costs.
     pub rank: usize,
     /// Features of the context. Default: zero, no context.
     pub contexts: usize,
@@ -40,14 +40,8 @@ impl LowRankSynthesizerConfig {
     ///
     /// # Panics
     ///
-    /// If there are no features, or the rank is zero or above them.
+    /// If there are no features, or the rank is zero.
     pub fn init(&self, rng: &mut impl Rng, device: &Device) -> LowRankSynthesizer {
-        assert!(
-            (1..=self.features).contains(&self.rank),
-            "the rank of a synthesizer must be from 1 to the {} features of its message, got {}",
-            self.features,
-            self.rank
-        );
         LowRankSynthesizer {
             down: DenseConfig::new(self.features, self.rank)
                 .linear()

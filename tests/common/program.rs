@@ -176,8 +176,7 @@ pub fn short_flags(experiment: &str) -> Vec<(&'static str, &'static str)> {
         ("--test-examples", "16"),
         ("--characters", "400"),
         ("--batch-size", "8"),
-        // No documented rank is higher.
-        ("--units", "32"),
+        ("--units", "8"),
     ];
     let help = Place::new()
         .run(&format!("{experiment} --help"))

@@ -12,7 +12,7 @@ use crate::flags::{self, Flags};
 use crate::memory::{FLOAT, OF_PARAMETER};
 use crate::method::Method;
 use crate::rates::RateSchedule;
-use crate::sections::{Sections, smallest_message};
+use crate::sections::Sections;
 use crate::synthesizer::{Served, SynthesizerKind};
 
 /// Flags of `dni adder`.
@@ -43,7 +43,7 @@ pub struct TrainingArgs {
         value_name = "METHODS",
         value_delimiter = ','
     )]
-    methods: Option<Vec<Method>>,
+    pub methods: Option<Vec<Method>>,
 
     /// Examples in a batch [default: 256]
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -357,7 +357,6 @@ impl comparison::Settings for Settings {
             let served = Served {
                 images: false,
                 classes: false,
-                features: smallest_message(&self.sections_of(method), &self.layers),
             };
             let synthesizer = self.learning(method).synthesizer;
             synthesizer.check(method, served)?;

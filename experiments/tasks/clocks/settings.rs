@@ -217,7 +217,7 @@ impl comparison::Settings for Settings {
                 self.period.saturating_mul(self.period)
             )));
         }
-        check_parts(self.units, self.units, &self.synthesizer(), self.scale)?;
+        check_parts(self.units, &self.synthesizer(), self.scale)?;
         if self.eval_every == Some(0) {
             return Err(Misuse(
                 "evaluations must be at least 1 step apart".to_string(),

@@ -13,7 +13,7 @@ use crate::flags::{self, Flags};
 use crate::method::Method;
 use crate::network::{Model, Network};
 use crate::rates::RateSchedule;
-use crate::sections::{Sections, smallest_message};
+use crate::sections::Sections;
 use crate::source::{DataArgs, ImageData, Source};
 use crate::synthesizer::{Served, SynthesizerKind};
 use crate::token::TokenArgs;
@@ -231,7 +231,7 @@ impl Settings {
     fn sections_of_workers(&self) -> Sections {
         let (network, shape) = (&self.arch.network, self.images.data.shape());
         let work = network.check(shape);
-        let work = work.and_then(|_| network.work(shape, Source::CLASSES));
+        let work = work.and_then(|()| network.work(shape, Source::CLASSES));
         // Without work, because the network is refused.
         self.workers.sections(&work.unwrap_or_default())
     }
@@ -327,7 +327,7 @@ impl comparison::Settings for Settings {
         self.run.check()?;
         // All hidden layers have it.
         self.run.check_norm(true)?;
-        let messages = self.arch.network.check(self.images.data.shape())?;
+        self.arch.network.check(self.images.data.shape())?;
         check_rates(&[self.lr, self.synthesizer_lr])?;
         Sparse::new(self.update_probability, 0).map_err(|error| Misuse(error.to_string()))?;
         let layers = self.arch.network.depth;
@@ -347,7 +347,6 @@ impl comparison::Settings for Settings {
             let served = Served {
                 images: self.arch.network.model == Model::Cnn,
                 classes: true,
-                features: smallest_message(&self.sections_of(method), &messages),
             };
             self.learning(method).synthesizer.check(method, served)?;
         }
