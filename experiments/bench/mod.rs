@@ -34,10 +34,6 @@ use networks::{Network, Stepping};
 
 /// Counts for one training step, its share of a record included.
 #[derive(Debug, Clone, Serialize)]
-#[cfg_attr(
-    not(feature = "wgpu"),
-    expect(dead_code, reason = "adapters alone are counted")
-)]
 pub struct Counts {
     pub launches: f64,
     /// Lots of commands handed to the driver.
