@@ -1,6 +1,6 @@
 //! One training step of a character model: LSTM 256, vocabulary 50, windows of 8, batch 64, Adam;
-//! truncated backpropagation (on one-hot rows, and on tokens) and DNI by several synthesizers, against PyTorch's nn.LSTM, taking
-//! turns.
+//! truncated backpropagation (on one-hot rows, and on tokens) and DNI by several synthesizers, against
+//! PyTorch's nn.LSTM, taking turns.
 //!
 //! `cargo bench --profile dev --bench recurrent` prints the median time of a step over the
 //! repetitions, half the distance between the quartiles, and the ratio to the first row of its

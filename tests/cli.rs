@@ -231,6 +231,28 @@ fn sections_say_where_interfaces_stand() {
 }
 
 #[test]
+fn the_bench_times_no_steps_that_mean_nothing() {
+    let place = Place::new();
+    let bench = "bench --backends flex --repetitions 1 --batch-size 4";
+    for (flags, words) in [
+        (
+            "--methods backprop --lr 1e30",
+            "infinite while it was timed",
+        ),
+        ("--network images --methods dni@1", "choose dni or cdni"),
+    ] {
+        let run = place.run(&format!("{bench} {flags}"));
+        assert!(run.stdout.contains(words), "{run}");
+        run.fails_in_part(&["no case could run"]);
+    }
+    let report = place.results(&format!("{bench} --network images"));
+    let rows = report["results"].as_array().expect("a row for each method");
+    let methods: Vec<_> = rows.iter().map(|row| row["method"].as_str()).collect();
+    assert_eq!(methods, ["backprop", "dni", "cdni"].map(Some));
+    assert!(rows.iter().all(|row| row["note"].is_null()), "{report}");
+}
+
+#[test]
 fn there_is_no_test_without_unseen_sums() {
     let place = Place::new();
     let all =

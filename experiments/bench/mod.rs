@@ -255,16 +255,18 @@ fn time(args: &BenchArgs, settings: &Settings) -> Vec<Row> {
             cases.push((backend, method, case.map_err(|error| error.to_string())));
         }
     }
-    for repetition in 1..=args.repetitions {
+    let mut each = |act: fn(&mut Case) -> dni::Result<()>| {
         for (_, _, case) in &mut cases {
-            let is_last = repetition == args.repetitions;
-            let repeated = case.as_mut().map(|case| case.repeat(is_last));
-            if let Ok(Err(error)) = repeated {
+            if let Ok(Err(error)) = case.as_mut().map(act) {
                 *case = Err(error.to_string());
             }
         }
+    };
+    for repetition in 1..=args.repetitions {
+        each(Case::repeat);
         say(format!("repetition {repetition} of {}", args.repetitions));
     }
+    each(Case::check);
 
     rows(cases, args.whose.batch_size(settings))
 }
@@ -330,14 +332,11 @@ impl Case {
         Ok(start.elapsed())
     }
 
-    fn repeat(&mut self, is_last: bool) -> dni::Result<()> {
+    fn repeat(&mut self) -> dni::Result<()> {
         let time = self.time()?;
         self.times_us
             .push(time.as_secs_f64() * 1e6 / self.steps as f64);
-        match is_last {
-            true => self.check(),
-            false => Ok(()),
-        }
+        Ok(())
     }
 }
 

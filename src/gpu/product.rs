@@ -87,6 +87,7 @@ fn width(count: usize) -> usize {
     }
 }
 
+/// `a b`, each tile by a unit.
 fn in_tiles(a: &Factor, b: &Factor, [rows, terms, columns]: [usize; 3]) -> Tensor<2> {
     let c = a.numbers.new_beside([rows, columns]);
     let tiles = rows.div_ceil(TILE) * columns.div_ceil(TILE);
